@@ -1,0 +1,1 @@
+"""f2v-bench: a benchmark for video-to-speech synthesis."""

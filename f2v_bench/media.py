@@ -1,0 +1,342 @@
+"""Decode and encode video and audio, and resample: the only place that opens media files.
+
+Video leaves here as uint8 RGB ``(T, H, W, 3)`` at 25 frames a second, audio as mono float32 in [-1, 1] at the rate
+asked for. The clock of a clip is that of its video: sample 0 of ``clip_audio`` is the moment of frame 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import soundfile
+import soxr
+
+from f2v_bench.clip import FPS, Clip, Waveform
+from f2v_bench.errors import ClipFailure, FailureKind
+
+if TYPE_CHECKING:
+    import av.container
+    from numpy.typing import NDArray
+
+RESAMPLER = "soxr-hq"  # named in signatures: the resampler moves scores
+_SOUNDFILE_SUFFIXES = frozenset({".wav", ".flac"})
+_AUDIO_SUFFIXES = _SOUNDFILE_SUFFIXES | {".ogg", ".opus", ".mp3", ".m4a", ".aac"}
+
+
+@dataclass(frozen=True, slots=True)
+class VideoInfo:
+    """What a video file holds, counted from its packets without decoding.
+
+    Attributes:
+        frames: frames on the 25 fps clock.
+        source_fps: mean rate of the file.
+        width, height: pixels, before rotation.
+        start_s: when the first frame shows on the file's clock.
+        has_audio: whether there is an audio track.
+    """
+
+    frames: int
+    source_fps: float
+    width: int
+    height: int
+    start_s: float
+    has_audio: bool
+
+    @property
+    def duration_s(self) -> float:
+        return self.frames / FPS
+
+
+def is_audio_name(path: Path) -> bool:
+    """Whether the file's name says that it is audio alone."""
+    return path.suffix.lower() in _AUDIO_SUFFIXES
+
+
+@contextmanager
+def _opened(path: Path, unreadable: FailureKind) -> Iterator[av.container.InputContainer]:
+    """The file opened by FFmpeg; whatever FFmpeg cannot read becomes a ClipFailure."""
+    import av
+
+    if not path.is_file():
+        raise ClipFailure(FailureKind.FILE_MISSING, f"'{path}' is not a file")
+    if path.stat().st_size == 0:
+        raise ClipFailure(unreadable, f"'{path}' is empty (0 bytes)")
+    try:
+        with av.open(str(path)) as container:
+            yield container
+    except av.FFmpegError as error:
+        raise ClipFailure(unreadable, f"'{path}' cannot be decoded: {error.strerror}") from error
+
+
+def _video_stream(container: av.container.InputContainer, path: Path) -> Any:
+    # A cover picture of a music file counts as a video stream for FFmpeg, not for us.
+    streams = [s for s in container.streams.video if not s.disposition & s.disposition.attached_pic]
+    if not streams:
+        raise ClipFailure(FailureKind.NO_VIDEO, f"'{path}' has no video stream")
+    stream = streams[0]
+    stream.thread_type = "AUTO"
+    return stream
+
+
+def _on_clock(times: NDArray[np.float64], end: float) -> NDArray[np.int64]:
+    """Which source frame shows at each tick of the 25 fps clock.
+
+    Args:
+        times: display times in seconds, increasing, ``(n,)``.
+        end: when the last frame leaves the screen.
+
+    Returns:
+        Indices ``(T,)`` into ``times``: the last frame that began no later than half a tick after the tick.
+    """
+    ticks = max(1, round((end - times[0]) * FPS))
+    at = times[0] + np.arange(ticks) / FPS + 0.5 / FPS - 1e-6
+    return np.clip(np.searchsorted(times, at, side="right") - 1, 0, len(times) - 1)
+
+
+def _last_duration(times: NDArray[np.float64], stated: float | None, rate: float | None) -> float:
+    """How long the last frame shows: as the others do, where there are others."""
+    if len(times) > 1:
+        return float(np.median(np.diff(times)))
+    return stated or (1 / rate if rate else 1 / FPS)
+
+
+def video_info(path: Path) -> VideoInfo:
+    """Length, rate and size of a video, from its packets (no decoding).
+
+    Raises:
+        ClipFailure: ``file_missing``, ``unreadable_video`` or ``no_video``.
+    """
+    with _opened(path, FailureKind.UNREADABLE_VIDEO) as container:
+        stream = _video_stream(container, path)
+        times: list[float] = []
+        duration = None
+        for packet in container.demux(stream):
+            if packet.pts is not None and not packet.is_discard:
+                times.append(float(packet.pts * packet.time_base))
+                duration = float(packet.duration * packet.time_base) if packet.duration else duration
+        rate = float(stream.average_rate) if stream.average_rate else None
+        if not times:
+            raise ClipFailure(FailureKind.UNREADABLE_VIDEO, f"'{path}' has a video stream without frames")
+        ordered = np.unique(np.array(times))
+        end = ordered[-1] + _last_duration(ordered, duration, rate)
+        return VideoInfo(
+            frames=len(_on_clock(ordered, end)),
+            source_fps=float(len(ordered) / (end - ordered[0])) if end > ordered[0] else float(FPS),
+            width=stream.width,
+            height=stream.height,
+            start_s=float(ordered[0]),
+            has_audio=bool(container.streams.audio),
+        )
+
+
+def _upright(frame: Any) -> NDArray[np.uint8]:
+    """The frame as RGB ``(H, W, 3)``, turned as the file asks (telephones store portrait video lying down)."""
+    picture: NDArray[np.uint8] = frame.to_ndarray(format="rgb24")
+    turns = round(frame.rotation / 90) % 4
+    return np.ascontiguousarray(np.rot90(picture, turns)) if turns else picture
+
+
+def iter_frames(path: Path) -> Iterator[NDArray[np.uint8]]:
+    """The frames of a video, one by one, on the 25 fps clock: long videos need no memory.
+
+    Yields:
+        uint8 RGB ``(H, W, 3)``.
+
+    Raises:
+        ClipFailure: ``file_missing``, ``unreadable_video`` or ``no_video``.
+    """
+    with _opened(path, FailureKind.UNREADABLE_VIDEO) as container:
+        stream = _video_stream(container, path)
+        rate = float(stream.average_rate) if stream.average_rate else float(FPS)
+        start = tick = None
+        shown: NDArray[np.uint8] | None = None
+        times: list[float] = []
+        stated: float | None = None
+        for count, frame in enumerate(container.decode(stream)):
+            at = float(frame.pts * frame.time_base) if frame.pts is not None else count / rate
+            if times and at <= times[-1]:
+                continue  # a stream cut out of a longer one may repeat a time
+            if start is None:
+                start, tick = at, 0
+            # every tick before this frame's time (less half a tick) still shows the frame before
+            while shown is not None and start + (tick + 0.5) / FPS - 1e-6 < at:
+                yield shown
+                tick += 1
+            shown = _upright(frame)
+            times.append(at)
+            stated = float(frame.duration * frame.time_base) if frame.duration else stated
+        if start is None or shown is None:
+            raise ClipFailure(FailureKind.UNREADABLE_VIDEO, f"'{path}' has no frame that can be decoded")
+        end = times[-1] + _last_duration(np.array(times), stated, rate)
+        for _ in range(tick, max(1, round((end - start) * FPS))):
+            yield shown
+
+
+def read_video(path: Path) -> NDArray[np.uint8]:
+    """All frames of a short video on the 25 fps clock, uint8 RGB ``(T, H, W, 3)``.
+
+    Raises:
+        ClipFailure: ``file_missing``, ``unreadable_video`` or ``no_video``.
+    """
+    return np.stack(list(iter_frames(path)))
+
+
+def resample(samples: NDArray[np.float32], rate_in: int, rate_out: int) -> NDArray[np.float32]:
+    """float32 ``(n,)`` at ``rate_in`` to ``rate_out``, soxr HQ."""
+    if rate_in == rate_out or not len(samples):
+        return samples
+    out: NDArray[np.float32] = soxr.resample(samples, rate_in, rate_out, quality="HQ")
+    return out
+
+
+def read_audio(path: Path, sample_rate: int | None = None) -> Waveform:
+    """The audio of any file as mono float32, on the audio's own clock.
+
+    Args:
+        path: a WAV, FLAC, or whatever FFmpeg reads; of a video, the first audio track.
+        sample_rate: the rate wanted; None keeps the file's.
+
+    Raises:
+        ClipFailure: ``file_missing``, ``unreadable_audio``, ``no_audio``, ``empty_audio`` or ``not_finite``.
+    """
+    read = _read_soundfile if path.suffix.lower() in _SOUNDFILE_SUFFIXES else _read_track
+    channels, rate, _ = read(path)
+    return _mono(path, channels, rate, sample_rate)
+
+
+def _mono(path: Path, channels: NDArray[np.float32], rate: int, sample_rate: int | None) -> Waveform:
+    mono = Waveform(np.ascontiguousarray(channels.mean(axis=0, dtype=np.float32)), rate).checked(f"'{path}'")
+    wanted = sample_rate or rate
+    return Waveform(resample(mono.samples, rate, wanted), wanted).checked(f"'{path}' at {wanted} Hz")
+
+
+def _read_soundfile(path: Path) -> tuple[NDArray[np.float32], int, float]:
+    if not path.is_file():
+        raise ClipFailure(FailureKind.FILE_MISSING, f"'{path}' is not a file")
+    try:
+        samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
+    except (soundfile.SoundFileError, ValueError, OverflowError, MemoryError) as error:
+        raise ClipFailure(FailureKind.UNREADABLE_AUDIO, f"'{path}' cannot be decoded: {error}") from error
+    return samples.T, int(rate), 0.0
+
+
+def _read_track(path: Path) -> tuple[NDArray[np.float32], int, float]:
+    """First audio track ``(channels, n)``, its rate, and when its first sample sounds on the file's clock."""
+    import av
+
+    with _opened(path, FailureKind.UNREADABLE_AUDIO) as container:
+        if not container.streams.audio:
+            raise ClipFailure(FailureKind.NO_AUDIO, f"'{path}' has no audio track")
+        to_float = av.AudioResampler(format="fltp")  # keeps rate and channels; the mean over channels is ours
+        pieces: list[NDArray[Any]] = []
+        rate = 0
+        start_s: float | None = None
+        for frame in container.decode(container.streams.audio[0]):
+            rate = frame.sample_rate
+            if start_s is None:  # of the decoded sound: packets still count the codec's priming samples
+                start_s = float(frame.time or 0.0)
+            pieces += [out.to_ndarray() for out in to_float.resample(frame)]
+        if not pieces:
+            raise ClipFailure(FailureKind.EMPTY_AUDIO, f"the audio track of '{path}' has no samples")
+        pieces += [out.to_ndarray() for out in to_float.resample(None)]
+    return np.concatenate(pieces, axis=1).astype(np.float32, copy=False), int(rate), start_s or 0.0
+
+
+def clip_audio(clip: Clip, sample_rate: int) -> Waveform:
+    """The real speech of a clip on the clock of its video, exactly as long as its video.
+
+    A track that starts later than the picture is preceded by silence, an earlier one is cut; so is what outlasts the
+    picture, and what is missing at the end is silence. A separate audio file is taken to start with the picture.
+
+    Raises:
+        ClipFailure: as ``read_audio`` and ``video_info``; ``no_audio`` where the clip has none.
+    """
+    if clip.audio is None:
+        raise ClipFailure(FailureKind.NO_AUDIO, f"clip '{clip.id}' has no audio")
+    info = video_info(clip.video)
+    if clip.audio == clip.video:
+        channels, rate, start_s = _read_track(clip.audio)
+        own = _mono(clip.audio, channels, rate, sample_rate).samples
+        offset_s = start_s - info.start_s
+    else:
+        own = read_audio(clip.audio, sample_rate).samples
+        offset_s = 0.0
+    return Waveform(placed(own, round(offset_s * sample_rate), round(info.duration_s * sample_rate)), sample_rate)
+
+
+def placed(samples: NDArray[np.float32], at: int, length: int) -> NDArray[np.float32]:
+    """``samples`` laid into ``length`` zeros from index ``at`` (which may be negative); what sticks out is cut."""
+    out = np.zeros(length, np.float32)
+    first, last = max(0, at), min(length, at + len(samples))
+    if first < last:
+        out[first:last] = samples[first - at : last - at]
+    return out
+
+
+def write_audio(path: Path, waveform: Waveform) -> int:
+    """Write FLAC or WAV with 24 bits, whole or not at all (a temporary file is renamed).
+
+    Returns:
+        How many samples lay outside [-1, 1] and were clipped.
+    """
+    clipped = int(np.count_nonzero(np.abs(waveform.samples) > 1))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.stem}.part{path.suffix}")
+    soundfile.write(part, np.clip(waveform.samples, -1, 1), waveform.sample_rate, subtype="PCM_24")
+    part.replace(path)
+    return clipped
+
+
+def write_video(
+    path: Path,
+    frames: Iterable[NDArray[np.uint8]],
+    audio: Waveform | None = None,
+    *,
+    crf: int = 23,
+    audio_bit_rate: int = 96_000,
+    preset: str = "medium",
+) -> None:
+    """Write H.264 video at 25 fps with an AAC track; equal input, equal bytes (one encoder thread).
+
+    Args:
+        path: ends in ``.mp4`` or ``.mkv``.
+        frames: uint8 RGB ``(H, W, 3)`` each, H and W even.
+        audio: starts with the first frame.
+        crf: quality, lower is better (18 is nearly lossless).
+        audio_bit_rate: bits a second.
+        preset: x264's speed preset.
+    """
+    import av
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.stem}.part{path.suffix}")
+    with av.open(str(part), "w") as container:
+        stream: Any = None
+        sound: Any = None
+        if audio is not None:
+            sound = container.add_stream("aac", rate=audio.sample_rate, layout="mono")
+            sound.bit_rate = audio_bit_rate
+        for picture in frames:
+            if stream is None:
+                stream = container.add_stream("libx264", rate=FPS, options={"crf": str(crf), "preset": preset})
+                stream.height, stream.width = picture.shape[:2]
+                stream.pix_fmt = "yuv420p"
+                stream.codec_context.thread_count = 1
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        if stream is None:
+            raise ValueError("a video needs at least one frame")
+        container.mux(stream.encode(None))
+        if audio is not None:
+            block = av.AudioFrame.from_ndarray(np.clip(audio.samples, -1, 1)[None], format="fltp", layout="mono")
+            block.sample_rate = audio.sample_rate
+            block.pts = 0  # without a time the encoder's priming samples would not be marked, and delay the sound
+            block.time_base = Fraction(1, audio.sample_rate)
+            container.mux(sound.encode(block))
+            container.mux(sound.encode(None))
+    part.replace(path)
