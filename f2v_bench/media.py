@@ -96,7 +96,8 @@ def _on_clock(times: NDArray[np.float64], end: float) -> NDArray[np.int64]:
     """
     ticks = max(1, round((end - times[0]) * FPS))
     at = times[0] + np.arange(ticks) / FPS + 0.5 / FPS - 1e-6
-    return np.clip(np.searchsorted(times, at, side="right") - 1, 0, len(times) - 1)
+    shown: NDArray[np.int64] = np.clip(np.searchsorted(times, at, side="right") - 1, 0, len(times) - 1)
+    return shown
 
 
 def _last_duration(times: NDArray[np.float64], stated: float | None, rate: float | None) -> float:
@@ -154,7 +155,7 @@ def iter_frames(path: Path) -> Iterator[NDArray[np.uint8]]:
     with _opened(path, FailureKind.UNREADABLE_VIDEO) as container:
         stream = _video_stream(container, path)
         rate = float(stream.average_rate) if stream.average_rate else float(FPS)
-        start = tick = None
+        tick = 0
         shown: NDArray[np.uint8] | None = None
         times: list[float] = []
         stated: float | None = None
@@ -162,19 +163,17 @@ def iter_frames(path: Path) -> Iterator[NDArray[np.uint8]]:
             at = float(frame.pts * frame.time_base) if frame.pts is not None else count / rate
             if times and at <= times[-1]:
                 continue  # a stream cut out of a longer one may repeat a time
-            if start is None:
-                start, tick = at, 0
             # every tick before this frame's time (less half a tick) still shows the frame before
-            while shown is not None and start + (tick + 0.5) / FPS - 1e-6 < at:
+            while shown is not None and times[0] + (tick + 0.5) / FPS - 1e-6 < at:
                 yield shown
                 tick += 1
             shown = _upright(frame)
             times.append(at)
             stated = float(frame.duration * frame.time_base) if frame.duration else stated
-        if start is None or shown is None:
+        if shown is None:
             raise ClipFailure(FailureKind.UNREADABLE_VIDEO, f"'{path}' has no frame that can be decoded")
         end = times[-1] + _last_duration(np.array(times), stated, rate)
-        for _ in range(tick, max(1, round((end - start) * FPS))):
+        for _ in range(tick, max(1, round((end - times[0]) * FPS))):
             yield shown
 
 

@@ -1,0 +1,166 @@
+"""Named weights: which file, its hash, its licence, where to get it. Every weight file enters through here."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from f2v_bench.errors import F2VError, suggest
+
+
+@dataclass(frozen=True, slots=True)
+class Asset:
+    """One weight file that the suite can use.
+
+    Attributes:
+        name: what ``f2v-bench assets`` and error messages call it.
+        filename: the file's name in the asset folder.
+        sha256: hash of the published file, or None where the publisher states none we could check.
+        licence: licence of the weights.
+        enables: what is unavailable without it.
+        url: where ``assets pull`` fetches it; None where a person must ask for it.
+        how_to_get: one sentence for a person.
+        package: ``(module, path inside it)`` where an installed package ships the file.
+        other_homes: files in which other tools may have stored it already, ``~`` allowed.
+    """
+
+    name: str
+    filename: str
+    sha256: str | None
+    licence: str
+    enables: str
+    url: str | None = None
+    how_to_get: str = ""
+    package: tuple[str, str] | None = None
+    other_homes: tuple[str, ...] = ()
+
+
+class AssetMissing(F2VError):
+    """A weight file is not at hand."""
+
+    def __init__(self, asset: Asset) -> None:
+        how = f"f2v-bench assets pull {asset.name}" if asset.url else asset.how_to_get
+        super().__init__(
+            f"the asset '{asset.name}' ({asset.filename}) is not on this machine",
+            f"{how}; or copy the file to {asset_folder() / asset.filename}",
+        )
+        self.asset = asset
+
+
+_DNSMOS_LICENCE = "MIT (Microsoft DNS-Challenge, through speechmos)"
+_WHISPER = "https://openaipublic.azureedge.net/main/whisper/models"
+
+
+def _dnsmos(name: str, path: str, sha256: str) -> Asset:
+    return Asset(
+        name=name,
+        filename=f"{name}.onnx",
+        sha256=sha256,
+        licence=_DNSMOS_LICENCE,
+        enables="dnsmos",
+        how_to_get="uv pip install speechmos",
+        package=("speechmos", path),
+    )
+
+
+def _whisper(size: str, sha256: str) -> Asset:
+    return Asset(
+        name=f"whisper-{size}",
+        filename=f"{size}.pt",
+        sha256=sha256,
+        licence="MIT (OpenAI)",
+        enables=f"wer and cer by Whisper {size}",
+        url=f"{_WHISPER}/{sha256}/{size}.pt",
+        other_homes=(f"~/.cache/whisper/{size}.pt",),
+    )
+
+
+ASSETS: dict[str, Asset] = {
+    asset.name: asset
+    for asset in (
+        _dnsmos(
+            "dnsmos-p835",
+            "dnsmos_models/sig_bak_ovr.onnx",
+            "269fbebdb513aa23cddfbb593542ecc540284a91849ac50516870e1ac78f6edd",
+        ),
+        _dnsmos(
+            "dnsmos-p835-personalised",
+            "pdnsmos_models/sig_bak_ovr.onnx",
+            "9e3a197449ca2177f0997afec3bd6b890117ce2f17b89d6eea7fa0d47272c81c",
+        ),
+        _dnsmos(
+            "dnsmos-p808",
+            "dnsmos_models/model_v8.onnx",
+            "9246480c58567bc6affd4200938e77eef49468c8bc7ed3776d109c07456f6e91",
+        ),
+        _whisper("tiny.en", "d3dd57d32accea0b295c96e26691aa14d8822fac7d9d27d5dc00b4ca2826dd03"),
+        _whisper("base.en", "25a8566e1d0c1e2231d1c762132cd20e0f96a85d16145c3a00adf5d1ac670ead"),
+        _whisper("small.en", "f953ad0fd29cacd07d5a9eda5624af0f6bcf2258be67c92b79389873d91e0872"),
+        _whisper("medium.en", "d7440d1dc186f76616474e0ff0b3b6b879abc9d1a4926b7adfa41db2d497ab4f"),
+        _whisper("large-v2", "81f7c96c852ee8fc832187b0132e569d6c3065a3252ed18e56effd0b6a73e524"),
+        _whisper("large-v3", "e5b1a55b89c1367dacf97e3e19bfd829a01529dbfdeefa8caeb59b3f1b81dadb"),
+        Asset(
+            name="face-landmarker",
+            filename="face_landmarker.task",
+            sha256=None,
+            licence="Apache-2.0 (Google MediaPipe)",
+            enables="landmarks by MediaPipe instead of the cascade's boxes (needs the extra 'mediapipe')",
+            url="https://storage.googleapis.com/mediapipe-models/face_landmarker/face_landmarker/float16/1/face_landmarker.task",
+        ),
+    )
+}
+
+
+def asset_folder() -> Path:
+    """``$F2V_ASSETS``, or ``f2v-bench/assets`` in the user's cache folder."""
+    stated = os.environ.get("F2V_ASSETS")
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return Path(stated) if stated else cache / "f2v-bench" / "assets"
+
+
+def find_asset(name: str) -> Path | None:
+    """Where the asset's file is: the asset folder, the package that ships it, or another tool's cache."""
+    return next((path for path in _homes(get_asset(name)) if path.is_file()), None)
+
+
+def get_asset(name: str) -> Asset:
+    """The record of an asset.
+
+    Raises:
+        F2VError: unknown name.
+    """
+    if name not in ASSETS:
+        raise F2VError(f"there is no asset called '{name}'", suggest(name, ASSETS))
+    return ASSETS[name]
+
+
+def require_asset(name: str) -> Path:
+    """Where the asset's file is.
+
+    Raises:
+        AssetMissing: not on this machine; the message says how to get it.
+    """
+    path = find_asset(name)
+    if path is None:
+        raise AssetMissing(get_asset(name))
+    return path
+
+
+def _homes(asset: Asset) -> Iterator[Path]:
+    yield asset_folder() / asset.filename
+    if asset.package:
+        from importlib.util import find_spec
+
+        spec = find_spec(asset.package[0])
+        for place in (spec.submodule_search_locations or []) if spec else []:
+            yield Path(place) / asset.package[1]
+    yield from (Path(home).expanduser() for home in asset.other_homes)
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

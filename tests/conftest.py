@@ -1,0 +1,19 @@
+"""Fixtures that several rooms' tests share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of reference material with real video and speech; tests that need it skip where it is absent."""
+    folder = Path(os.environ.get("F2V_SHARED") or ROOT.parent / "shared")
+    if not (folder / "data").is_dir():
+        pytest.skip(f"no reference data at {folder}: set F2V_SHARED to the folder that holds data/")
+    return folder
