@@ -7,8 +7,12 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from f2v_bench.errors import F2VError, suggest
+
+if TYPE_CHECKING:
+    from f2v_bench.download import Progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,3 +168,21 @@ def file_sha256(path: Path) -> str:
     """SHA-256 of a file's bytes."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def pull_asset(name: str, progress: Progress | None = None) -> Path:
+    """Fetch an asset from its publisher into the asset folder; goes on where an earlier try was cut.
+
+    Raises:
+        F2VError: unknown name, no address (says how to get it), no network, or a file of another hash.
+    """
+    from f2v_bench.download import fetch
+
+    asset = get_asset(name)
+    found = find_asset(name)
+    if found is not None:
+        return found
+    if asset.url is None:
+        raise AssetMissing(asset)
+    checksum = f"sha256:{asset.sha256}" if asset.sha256 else None
+    return fetch(asset.url, asset_folder(), asset.filename, checksum=checksum, progress=progress)

@@ -251,13 +251,16 @@ def clip_audio(clip: Clip, sample_rate: int) -> Waveform:
     """The real speech of a clip on the clock of its video, exactly as long as its video.
 
     A track that starts later than the picture is preceded by silence, an earlier one is cut; so is what outlasts the
-    picture, and what is missing at the end is silence. A separate audio file is taken to start with the picture.
+    picture, and what is missing at the end is silence. A separate audio file is taken to start with the picture. A
+    clip of a corpus without pictures (its video is an audio file) keeps its own clock.
 
     Raises:
         ClipFailure: as ``read_audio`` and ``video_info``; ``no_audio`` where the clip has none.
     """
     if clip.audio is None:
         raise ClipFailure(FailureKind.NO_AUDIO, f"clip '{clip.id}' has no audio")
+    if is_audio_name(clip.video):
+        return read_audio(clip.audio, sample_rate)
     info = video_info(clip.video)
     if clip.audio == clip.video:
         channels, rate, start_s = _read_track(clip.audio)
@@ -267,6 +270,15 @@ def clip_audio(clip: Clip, sample_rate: int) -> Waveform:
         own = read_audio(clip.audio, sample_rate).samples
         offset_s = 0.0
     return Waveform(placed(own, round(offset_s * sample_rate), round(info.duration_s * sample_rate)), sample_rate)
+
+
+def clip_duration_s(clip: Clip) -> float:
+    """Seconds that a clip's waveform should last.
+
+    Raises:
+        ClipFailure: as ``video_info``, and as ``read_audio`` for a clip of a corpus without pictures.
+    """
+    return read_audio(clip.video).duration_s if is_audio_name(clip.video) else video_info(clip.video).duration_s
 
 
 def placed(samples: NDArray[np.float32], at: int, length: int) -> NDArray[np.float32]:
@@ -339,3 +351,21 @@ def write_video(
             container.mux(sound.encode(block))
             container.mux(sound.encode(None))
     part.replace(path)
+
+
+def copy_silent(source: Path, target: Path) -> None:
+    """Copy the video stream of ``source`` into ``target`` (``.mp4`` or ``.mkv``), bit by bit and without its sound.
+
+    Raises:
+        ClipFailure: ``file_missing``, ``unreadable_video`` or ``no_video``.
+    """
+    import av
+
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with _opened(source, FailureKind.UNREADABLE_VIDEO) as container, av.open(str(target), "w") as out:
+        stream = _video_stream(container, source)
+        copy = out.add_stream_from_template(stream)
+        for packet in container.demux(stream):
+            if packet.dts is not None:  # the last, empty packet only flushes
+                packet.stream = copy
+                out.mux(packet)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from f2v_bench.clip import Clip, Waveform
-from f2v_bench.errors import ClipFailure
+from f2v_bench.errors import ClipFailure, F2VError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,7 +31,7 @@ class SystemOptions:
     """What a command line and the dataset say to a system.
 
     Attributes:
-        clips: every clip of the run, in order: what ``shuffled`` draws from and an external process is given.
+        clips: every clip of the split, whatever ``--limit`` says: what ``shuffled`` draws from.
         argument: what follows the colon in ``--model NAME:ARGUMENT``.
         device: ``cpu``, ``cuda`` or ``cuda:N``.
         workdir: a folder of the system's own, kept between resumes.
@@ -41,6 +41,19 @@ class SystemOptions:
     argument: str | None = None
     device: str = "cpu"
     workdir: Path | None = None
+
+    def argument_folder(self, name: str) -> Path:
+        """The argument as a folder.
+
+        Raises:
+            F2VError: no argument, or no such folder.
+        """
+        if not self.argument:
+            raise F2VError(f"the system '{name}' needs a folder", f"write --model {name}:FOLDER")
+        folder = Path(self.argument).expanduser()
+        if not folder.is_dir():
+            raise F2VError(f"'{self.argument}' is not a folder", f"--model {name}:FOLDER takes a folder")
+        return folder
 
 
 class System(ABC):
@@ -53,12 +66,15 @@ class System(ABC):
     name: ClassVar[str]
     #: one line for tables and help
     summary: ClassVar[str]
-    speaker_reference: ClassVar[SpeakerReference]
+    speaker_reference: SpeakerReference
     #: names of the parts whose time is measured apart
     stages: ClassVar[tuple[str, ...]]
+    #: whether it looks at face crops; a clip without a usable face then fails
+    needs_faces: ClassVar[bool] = False
     #: how many clips one call to ``synthesize`` should be given
     batch_size: int = 1
-    sample_rate: int
+    #: the rate of every waveform, or None where each file brings its own
+    sample_rate: int | None
 
     def __init__(self, options: SystemOptions) -> None:
         self.options = options
@@ -91,8 +107,3 @@ def clip_generator(seed: int, clip_id: str) -> np.random.Generator:
 
     digest = hashlib.sha256(f"{seed}:{clip_id}".encode()).digest()
     return np.random.default_rng(int.from_bytes(digest[:8], "little"))
-
-
-def capture(outcomes: list[Waveform | ClipFailure], failure: ClipFailure) -> None:
-    """Append a failure that was caught, without the frames that its traceback keeps alive."""
-    outcomes.append(failure.with_traceback(None))

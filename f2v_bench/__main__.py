@@ -1,0 +1,5 @@
+"""``python -m f2v_bench`` is ``f2v-bench``."""
+
+from f2v_bench.cli.main import main
+
+main()

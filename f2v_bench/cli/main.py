@@ -1,0 +1,66 @@
+"""``f2v-bench``: the sub-commands, and what their errors look like."""
+
+from __future__ import annotations
+
+import sys
+from typing import NoReturn
+
+import typer
+
+from f2v_bench.cli import assets, data, doctor, report, run, score
+from f2v_bench.cli.console import error_console
+from f2v_bench.errors import ClipFailure, F2VError
+
+EXIT_OK = 0
+EXIT_USAGE = 2
+EXIT_INTERRUPTED = 130
+
+app = typer.Typer(
+    name="f2v-bench",
+    help="A benchmark for video-to-speech synthesis: speech from a silent video of a talking face.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Exit codes: 0 all scored, 2 bad usage or something missing, 3 some clips failed, 130 interrupted.",
+)
+app.command("run", epilog=run.EXAMPLES)(run.run)
+app.command("score", epilog=score.EXAMPLES)(score.score)
+app.command("report", epilog=report.EXAMPLES)(report.report)
+app.add_typer(data.app, name="data")
+app.add_typer(assets.app, name="assets")
+app.command("doctor")(doctor.doctor)
+
+
+@app.callback(invoke_without_command=True)
+def _version(version: bool = typer.Option(False, "--version", help="Print the version and exit.")) -> None:
+    if version:
+        from importlib.metadata import version as installed
+
+        typer.echo(installed("f2v-bench"))
+        raise typer.Exit
+
+
+def main() -> NoReturn:
+    """Run the command line; every foreseen error is one message and an exit code."""
+    try:
+        code = app(standalone_mode=False)
+    except (KeyboardInterrupt, typer.Abort):
+        error_console().print("[yellow]interrupted[/]; what was computed is kept, the same command goes on from there")
+        code = EXIT_INTERRUPTED
+    except (F2VError, ClipFailure) as error:
+        error_console().print("[bold red]error:[/]", end=" ")
+        error_console().print(str(error), markup=False, highlight=False)
+        code = EXIT_USAGE
+    except Exception as error:  # click's usage errors know how to show themselves; anything else is ours
+        show = getattr(error, "show", None)
+        if show is None:
+            raise
+        show()
+        code = EXIT_USAGE
+    sys.exit(code if isinstance(code, int) else EXIT_OK)
+
+
+if __name__ == "__main__":
+    main()

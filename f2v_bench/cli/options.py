@@ -1,0 +1,163 @@
+"""Turn what the command line says into a dataset, systems and metrics."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from f2v_bench.errors import F2VError, suggest
+from f2v_bench.registry import DATASETS, METRICS, SYSTEMS
+
+if TYPE_CHECKING:
+    from f2v_bench.clip import Clip
+    from f2v_bench.datasets.contract import Dataset
+    from f2v_bench.metrics.contract import Metric, MetricUnavailable
+    from f2v_bench.systems.contract import System
+
+_LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """``[LABEL=]NAME[:ARGUMENT]``, as ``--model`` takes it."""
+
+    label: str
+    name: str
+    argument: str | None
+
+    @classmethod
+    def parse(cls, text: str) -> ModelSpec:
+        """Read one ``--model``.
+
+        Raises:
+            F2VError: an empty name, or a label that cannot name a folder.
+        """
+        head, colon, argument = text.partition(":")
+        label, equals, name = head.partition("=")
+        if not equals:
+            label, name = "", head
+        if not label:
+            label = f"{name}-{Path(argument).stem}" if colon and argument else name
+        if not name or not _LABEL.fullmatch(label):
+            raise F2VError(
+                f"--model {text!r} is not [LABEL=]NAME[:ARGUMENT] with a label of letters, digits, '.', '_', '+', '-'",
+                "for example --model ground-truth, or --model lipvoicer=precomputed:wavs/lipvoicer",
+            )
+        return cls(label, name, argument if colon else None)
+
+
+def open_dataset(name: str, root: Path | None, split: str, list_file: Path | None) -> Dataset:
+    """The corpus at its root."""
+    from f2v_bench.datasets.contract import DatasetOptions
+
+    dataset: Dataset = DATASETS.load(name)(DatasetOptions(root=root, split=split, list_file=list_file))
+    return dataset
+
+
+def limited(clips: Sequence[Clip], limit: int | None) -> Sequence[Clip]:
+    """The first clips of the list.
+
+    Raises:
+        F2VError: a limit below 1.
+    """
+    if limit is not None and limit < 1:
+        raise F2VError(f"--limit must be at least 1, got {limit}", "leave it out to run the whole list")
+    return clips[:limit]
+
+
+def open_systems(specs: Sequence[ModelSpec], clips: Sequence[Clip], device: str, out: Path) -> list[tuple[str, System]]:
+    """Every system, checked before anything runs.
+
+    Raises:
+        F2VError: an unknown name, a label twice, or something that a system lacks.
+    """
+    from f2v_bench.systems.contract import SystemOptions
+
+    labels = [spec.label for spec in specs]
+    for label in labels:
+        if labels.count(label) > 1:
+            raise F2VError(f"two systems are called '{label}'", f"give one a label of its own: --model NAME2={label}")
+    return [
+        (
+            spec.label,
+            SYSTEMS.load(spec.name)(
+                SystemOptions(clips=clips, argument=spec.argument, device=device, workdir=out / "work" / spec.label)
+            ),
+        )
+        for spec in specs
+    ]
+
+
+def open_metrics(
+    names: Sequence[str], grammar: str | None, device: str, settings: Sequence[str]
+) -> tuple[list[Metric], list[MetricUnavailable]]:
+    """Every metric that can be computed here, and those that cannot.
+
+    Args:
+        names: as ``--metrics`` gives them; none means all, and then what is unavailable is listed, not refused.
+        grammar: of the corpus.
+        device: where to compute.
+        settings: ``METRIC.OPTION=VALUE``.
+
+    Raises:
+        F2VError: an unknown name or setting, or a metric that was asked for by name and is unavailable.
+    """
+    from f2v_bench.metrics.contract import MetricOptions, MetricUnavailable
+
+    asked = [name for text in names for name in text.split(",") if name]
+    chosen = list(dict.fromkeys(asked)) or METRICS.names()
+    options = parse_settings(settings, chosen)
+    metrics: list[Metric] = []
+    gone: list[MetricUnavailable] = []
+    for name in chosen:
+        try:
+            metric: Metric = METRICS.load(name)(MetricOptions(device, grammar, options.get(name, {})))
+            metrics.append(metric)
+        except MetricUnavailable as unavailable:
+            if asked:
+                raise F2VError(f"{name} is unavailable: {unavailable.why}", unavailable.do) from unavailable
+            gone.append(unavailable)
+    return metrics, gone
+
+
+def parse_settings(settings: Sequence[str], metrics: Sequence[str]) -> dict[str, dict[str, str]]:
+    """``METRIC.OPTION=VALUE`` texts by metric.
+
+    Raises:
+        F2VError: another form, or a metric that is not part of the run.
+    """
+    parsed: dict[str, dict[str, str]] = {}
+    for text in settings:
+        path, equals, value = text.partition("=")
+        metric, dot, option = path.partition(".")
+        if not (equals and dot and option):
+            raise F2VError(f"--set {text!r} is not METRIC.OPTION=VALUE", "for example --set dnsmos.compat=all-segments")
+        if metric not in metrics:
+            raise F2VError(f"--set {text!r}: there is no metric '{metric}' in this run", suggest(metric, metrics))
+        parsed.setdefault(metric, {})[option] = value
+    return parsed
+
+
+def resolve_device(device: str) -> str:
+    """``auto`` becomes ``cuda`` where a GPU answers, else ``cpu``.
+
+    Raises:
+        F2VError: a GPU was asked for and none answers, or another word.
+    """
+    if device == "cpu":
+        return device
+    if device == "auto" and shutil.which("nvidia-smi") is None:
+        return "cpu"  # without importing torch
+    if device != "auto" and not re.fullmatch(r"cuda(:\d+)?", device):
+        raise F2VError(f"--device {device!r} is not a device", "use auto, cpu, cuda or cuda:N")
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda" if device == "auto" else device
+    if device == "auto":
+        return "cpu"
+    raise F2VError(f"--device {device}: torch sees no GPU", "use --device cpu, or check the driver with nvidia-smi")

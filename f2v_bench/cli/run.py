@@ -1,0 +1,91 @@
+"""``f2v-bench run``: a dataset through systems and metrics, into a run folder."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+EXAMPLES = """
+Examples:
+
+f2v-bench run
+
+f2v-bench run -m ground-truth -m resynthesis -m shuffled -d grid --data-root ~/data/grid
+
+f2v-bench run -d lrs3 --data-root ~/data/lrs3 -m ground-truth -m lipvoicer=precomputed:wavs/lipvoicer
+
+f2v-bench run -d demo --metrics wer,dnsmos --set dnsmos.compat=all-segments --limit 10
+"""
+
+Model = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--model",
+        "-m",
+        metavar="[LABEL=]NAME[:ARGUMENT]",
+        help="A system; may be given several times. Default: all that need nothing but the corpus.",
+    ),
+]
+DatasetName = Annotated[str, typer.Option("--dataset", "-d", help="The corpus; 'f2v-bench data list' shows all.")]
+DataRoot = Annotated[
+    Path | None, typer.Option("--data-root", help="Folder (or manifest CSV) of the corpus. Default: $F2V_DATA/NAME.")
+]
+Split = Annotated[str, typer.Option(help="Which part of the corpus.")]
+ListFile = Annotated[Path | None, typer.Option("--list", help="File of clip ids, one a line, instead of the split's.")]
+Metrics = Annotated[
+    list[str] | None, typer.Option("--metrics", help="Metrics, separated by commas. Default: all that can be computed.")
+]
+Settings = Annotated[
+    list[str] | None, typer.Option("--set", metavar="METRIC.OPTION=VALUE", help="An option of one metric.")
+]
+Limit = Annotated[int | None, typer.Option(help="Only the first N clips of the list.")]
+Seed = Annotated[int, typer.Option(help="Decides every random choice, together with the clip.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+Out = Annotated[Path | None, typer.Option("--out", "-o", help="Run folder. Default: runs/DATASET-SPLIT[-sSEED].")]
+AllColumns = Annotated[bool, typer.Option("--all-columns", help="Also the columns that accompany a headline number.")]
+Landmarks = Annotated[
+    Path | None, typer.Option(help="Folder of precomputed face landmarks (.npy), one file a clip, for the face crops.")
+]
+
+
+def run(
+    model: Model = None,
+    dataset: DatasetName = "demo",
+    data_root: DataRoot = None,
+    split: Split = "test",
+    list_file: ListFile = None,
+    metrics: Metrics = None,
+    settings: Settings = None,
+    limit: Limit = None,
+    seed: Seed = 0,
+    device: Device = "auto",
+    out: Out = None,
+    all_columns: AllColumns = False,
+    faces: Annotated[bool, typer.Option(help="Look for the talking face in every clip first.")] = True,
+    landmarks: Landmarks = None,
+) -> int:
+    """Run systems on a corpus, score them, and show a table and a picture. The same command resumes a killed run."""
+    from f2v_bench.cli.options import ModelSpec, open_dataset
+    from f2v_bench.cli.session import default_models, look_for_face, perform
+
+    specs = [ModelSpec.parse(text) for text in model or []]
+    notes: list[str] = []
+    if not specs:
+        specs, notes = default_models()
+    return perform(
+        dataset=open_dataset(dataset, data_root, split, list_file),
+        specs=specs,
+        metric_names=metrics or [],
+        settings=settings or [],
+        limit=limit,
+        seed=seed,
+        device=device,
+        out=out,
+        all_columns=all_columns,
+        find_face=look_for_face(landmarks) if faces else None,
+        notes=notes,
+        command=["f2v-bench", *sys.argv[1:]],
+    )

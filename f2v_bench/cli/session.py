@@ -1,0 +1,127 @@
+"""What ``run`` and ``score`` share: open everything, execute the plan, show what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from f2v_bench.cli.console import ProgressBars, console, error_console
+from f2v_bench.cli.options import ModelSpec, limited, open_metrics, open_systems, resolve_device
+from f2v_bench.registry import SYSTEMS
+
+if TYPE_CHECKING:
+    from f2v_bench.clip import Clip
+    from f2v_bench.datasets.contract import Dataset
+    from f2v_bench.runs.plan import RunSummary
+
+EXIT_SOME_FAILED = 3
+SHOWN_FAILURES = 3  # examples of each kind of failure
+
+
+def default_models() -> tuple[list[ModelSpec], list[str]]:
+    """What ``run`` without ``--model`` takes, and what it says about that."""
+    names = ["ground-truth", "resynthesis"]
+    if "ours" in SYSTEMS.names():
+        return [ModelSpec.parse(name) for name in [*names, "ours"]], []
+    note = "the reference model 'ours' is not part of this version: real speech and its resynthesis are shown"
+    return [ModelSpec.parse(name) for name in names], [note]
+
+
+def look_for_face(landmarks: Path | None) -> Callable[[Clip], float]:
+    """A function that crops a clip's face (into the cache) and returns the share of frames it was seen in."""
+
+    def look(clip: Clip) -> float:
+        from f2v_bench.face.crops import face_crops
+
+        return float(face_crops(clip.video, landmarks=landmarks).seen.mean())
+
+    return look
+
+
+def perform(
+    *,
+    dataset: Dataset,
+    specs: Sequence[ModelSpec],
+    metric_names: Sequence[str],
+    settings: Sequence[str],
+    limit: int | None,
+    seed: int,
+    device: str,
+    out: Path | None,
+    all_columns: bool,
+    find_face: Callable[[Clip], float] | None,
+    notes: Sequence[str],
+    command: Sequence[str],
+) -> int:
+    """Execute and show; returns the exit code."""
+    from f2v_bench.runs.executor import execute
+    from f2v_bench.runs.folder import RunFolder
+    from f2v_bench.runs.plan import RunPlan
+
+    device = resolve_device(device)
+    everything = dataset.clips()
+    part = dataset.options.list_file.stem if dataset.options.list_file else dataset.split
+    path = out or Path("runs") / f"{dataset.name}-{part}{f'-s{seed}' if seed else ''}"
+    metrics, unavailable = open_metrics(metric_names, dataset.grammar, device, settings)
+    plan = RunPlan(
+        dataset=dataset,
+        clips=limited(everything, limit),
+        systems=open_systems(specs, everything, device, path),
+        metrics=metrics,
+        unavailable=unavailable,
+        seed=seed,
+        device=device,
+        command=command,
+        find_face=find_face,
+        notes=notes,
+    )
+    messages = error_console()
+    for note in notes:
+        messages.print(f"[yellow]note:[/] {note}", highlight=False)
+    for gone in unavailable:
+        messages.print(f"[yellow]unavailable:[/] {gone}", highlight=False)
+    with ProgressBars() as bars:
+        summary = execute(plan, RunFolder(path), bars)
+    show_failures(summary)
+    show(path, all_columns=all_columns)
+    return EXIT_SOME_FAILED if summary.failures else 0
+
+
+def show_failures(summary: RunSummary) -> None:
+    """Each kind of failure with its count and a few examples."""
+    messages = error_console()
+    for kind, where in sorted(summary.failures.items()):
+        messages.print(f"[yellow]{kind}[/]: {len(where)}", highlight=False)
+        for name, detail in sorted(where.items())[:SHOWN_FAILURES]:
+            messages.print(f"  {name}: {detail}", markup=False, highlight=False)
+        if len(where) > SHOWN_FAILURES:
+            messages.print("  ... all of them are in scores.parquet, audio.parquet and clips.parquet", highlight=False)
+
+
+def show(path: Path, *, all_columns: bool, clip: str | None = None) -> None:
+    """Print the table, write tables and picture, and say where they are."""
+    from f2v_bench.errors import F2VError
+    from f2v_bench.reporting.results import read_results
+    from f2v_bench.reporting.spectrogram import pick_clip, write_spectrograms
+    from f2v_bench.reporting.table import terminal_table, write_tables
+    from f2v_bench.runs.folder import RunFolder
+
+    folder = RunFolder(path)
+    results = read_results(folder, all_columns=all_columns)
+    written = write_tables(results, path)
+    trouble = None
+    try:
+        written += write_spectrograms(folder, pick_clip(folder, clip))
+    except F2VError as error:  # a run without any audio still has a table
+        if clip is not None:
+            raise
+        trouble = error
+    out = console()
+    out.print(terminal_table(results))
+    for note in results.notes:
+        out.print(f"  {note}", markup=False, highlight=False, style="dim", soft_wrap=True)
+    if trouble:
+        error_console().print(f"[yellow]no picture:[/] {trouble}", highlight=False)
+    for file in written:
+        out.print(f"{file}", markup=False, highlight=False, soft_wrap=True)

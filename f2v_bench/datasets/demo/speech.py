@@ -1,0 +1,232 @@
+"""Speech with phoneme timing by espeak-ng: a voice is a continuous function of numbers, not a choice from a list.
+
+espeak-ng reads a voice as a base language and a *variant* file with pitch, formants, roughness and breath. We write that
+file for every voice, beside a copy of the English data (about 1 MB), and hand both to a fresh process.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from f2v_bench.clip import Waveform
+from f2v_bench.errors import F2VError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+SAMPLE_RATE = 22_050  # of espeak-ng
+_DATA = ("phondata", "phonindex", "phontab", "intonations", "en_dict", "lang/gmw/en-US")
+_LANGUAGE = "en-us"  # the offline recogniser's acoustic model is American
+_VARIANT = "identity"
+_TIMEOUT_S = 60
+# Letters are given as phonemes: as text, "a" is an article, and "z" depends on the country.
+_LETTERS = dict(
+    zip(
+        "abcdefghijklmnopqrstuvxyz",
+        "eI bi: si: di: i: Ef dZi: eItS aI dZeI keI El Em En oU pi: kju: A@ Es ti: ju: vi: Eks waI zi:".split(),
+        strict=True,
+    )
+)
+
+
+# A word's last sonorant is one unit with its vowel, and espeak-ng reports it after the next word's mark.
+_CODAS = dict.fromkeys("bin green in one seven nine again soon n".split(), "n") | {"l": "l"}
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """How one person sounds.
+
+    Attributes:
+        pitch_hz: mean F0 of a neutral sentence.
+        formants: scale of all formant frequencies; 1 is a long male vocal tract, 1.17 a short female one.
+        brightness: dB-like balance of high against low formants, -1 to 1.
+        roughness: irregularity of the glottal pulses, 0 to 1.
+        breath: aspiration noise, 0 to 1; the recogniser needs some.
+        rate_wpm: words a minute.
+    """
+
+    pitch_hz: float
+    formants: float
+    brightness: float
+    roughness: float
+    breath: float
+    rate_wpm: float
+
+    def variant(self) -> str:
+        """The voice as espeak-ng's variant file."""
+        lines = ["language variant", f"name {_VARIANT}"]
+        # espeak-ng's neutral contour runs between two pitches; its mean lies 40 % of the way up
+        low, high = self.pitch_hz * 0.87, self.pitch_hz * 1.20
+        lines += [f"pitch {low:.0f} {high:.0f}", "flutter 2", f"roughness {round(4 * self.roughness)}"]
+        for number in range(9):
+            height = 100 + self.brightness * (4 * number - 10)
+            lines.append(f"formant {number} {100 * self.formants:.0f} {height:.0f} 100")
+        lines.append("consonants 110 110")
+        lines.append("breath 0 " + " ".join(f"{4 + 2 * self.breath:.0f}" for _ in range(7)))
+        return "\n".join(lines) + "\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """How one sentence is said, relative to the voice.
+
+    Attributes:
+        pitch: semitones above the voice's own.
+        liveliness: scale of the pitch movement, 1 is neutral.
+        tempo: scale of the rate.
+        effort: 0 (soft) to 1 (loud).
+        emphasis: index of the stressed word, or None.
+    """
+
+    pitch: float
+    liveliness: float
+    tempo: float
+    effort: float
+    emphasis: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Phone:
+    """One phoneme: espeak-ng's mnemonic without stress marks, its interval in seconds, its word (-1 in pauses)."""
+
+    name: str
+    start_s: float
+    end_s: float
+    word: int
+
+
+@dataclass(frozen=True, slots=True)
+class Speech:
+    """A spoken sentence, its phonemes in order and without gaps."""
+
+    waveform: Waveform
+    phones: tuple[Phone, ...]
+
+
+def ssml(sentence: str, delivery: Delivery) -> str:
+    """The sentence with a mark before every word, letters as phonemes, and the stressed word raised."""
+    out = []
+    for place, word in enumerate(sentence.split()):
+        said = f"[['{_LETTERS[word]}]] " if word in _LETTERS else word
+        if place == delivery.emphasis:
+            said = f'<prosody pitch="+18%" rate="88%" volume="+30%">{said}</prosody>'
+        out.append(f'<mark name="{place}"/>{said}')
+    return "<speak>" + " ".join(out) + "</speak>"
+
+
+class Speaker:
+    """Speaks sentences; holds a copy of the English data of espeak-ng in a temporary folder until closed.
+
+    Raises:
+        F2VError: the package ``espeakng-loader`` is not installed.
+    """
+
+    def __init__(self) -> None:
+        try:
+            import espeakng_loader
+        except ImportError as error:
+            raise F2VError(
+                "the demo corpus is spoken by espeak-ng, and the package 'espeakng-loader' is not installed",
+                "uv sync --extra demo (GPL-3; the packaged clips need no generator)",
+            ) from error
+        self._library = espeakng_loader.get_library_path()
+        self._folder = tempfile.TemporaryDirectory(prefix="f2v-espeak-")
+        source = Path(espeakng_loader.get_data_path())
+        self._data = Path(self._folder.name) / "espeak-ng-data"
+        for name in _DATA:
+            (self._data / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source / name, self._data / name)
+        (self._data / "voices" / "!v").mkdir(parents=True)
+
+    def __enter__(self) -> Speaker:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._folder.cleanup()
+
+    def say(self, sentence: str, voice: Voice, delivery: Delivery, seed: int = 0) -> Speech:
+        """Speak a GRID sentence; equal arguments give equal samples.
+
+        Returns:
+            Speech at 22,050 Hz, trimmed to its first and last phoneme.
+
+        Raises:
+            F2VError: espeak-ng fails; the message is the library's.
+        """
+        (self._data / "voices" / "!v" / _VARIANT).write_text(voice.variant(), encoding="ascii")
+        request = {
+            "library": self._library,
+            "data": str(self._data.parent),
+            "voice": f"{_LANGUAGE}+{_VARIANT}",
+            "text": ssml(sentence, delivery),
+            "rate": round(voice.rate_wpm * delivery.tempo),
+            "volume": round(45 + 55 * delivery.effort),
+            "pitch": _pitch_parameter(delivery.pitch),
+            "range": round(min(99, 50 * delivery.liveliness)),
+            "seed": seed,
+        }
+        done = subprocess.run(
+            [sys.executable, "-S", str(Path(__file__).with_name("espeak_process.py"))],
+            input=json.dumps(request).encode(),
+            capture_output=True,
+            timeout=_TIMEOUT_S,
+            check=False,
+        )
+        if done.returncode:
+            raise F2VError(
+                f"espeak-ng cannot say '{sentence}': {done.stderr.decode(errors='replace').strip()[-300:]}",
+                "reinstall the package espeakng-loader",
+            )
+        head, _, samples = done.stdout.partition(b"\n")
+        return _speech(json.loads(head), np.frombuffer(samples, "<i2"), sentence.split())
+
+
+def _pitch_parameter(semitones: float) -> int:
+    """espeak-ng's pitch 0 to 99: its table runs from 0.55 to 1.81 times the voice's own, nearly a straight line in log."""
+    return round(np.clip(50 + semitones * 100 / 20.5, 0, 99))
+
+
+def _speech(timing: dict[str, Any], samples: NDArray[np.int16], words: list[str]) -> Speech:
+    rate = timing["sample_rate"]
+    events = [(at, name.strip("',%=|")) for at, name in timing["phonemes"]]
+    marks = np.array([at for at, _ in timing["marks"]])
+    last = max(at for at, name in events if not name.startswith("_"))
+    end = next((at for at, name in events if at > last), len(samples))
+    ends = [at for at, _ in events[1:]] + [end]
+    start = events[0][0]
+    phones = []
+    for (at, name), until in zip(events, ends, strict=True):
+        if at >= end or until <= at or not name:
+            continue
+        word = -1 if name.startswith("_") else int(np.searchsorted(marks, at, side="right")) - 1
+        phones.append(Phone(name, (at - start) / rate, (min(until, end) - start) / rate, word))
+    speech = samples[start:end].astype(np.float32) / 32768
+    fade = np.linspace(0, 1, rate // 200, dtype=np.float32)  # 5 ms, so that no cut clicks
+    speech[: len(fade)] *= fade
+    speech[-len(fade) :] *= fade[::-1]
+    return Speech(Waveform(speech, rate), tuple(_with_codas(phones, words)))
+
+
+def _with_codas(phones: list[Phone], words: list[str]) -> list[Phone]:
+    """Give every word its last sonorant, out of the end of its vowel."""
+    phones = list(phones)
+    for place, word in enumerate(words[:-1]):
+        own = [index for index, phone in enumerate(phones) if phone.word == place]
+        after = own[-1] + 1
+        coda = _CODAS.get(word)
+        if coda and phones[own[-1]].name != coda and phones[after].name == coda:
+            vowel = phones[own[-1]]
+            turn = vowel.start_s + 0.6 * (vowel.end_s - vowel.start_s)
+            phones[own[-1]] = replace(vowel, end_s=turn)
+            phones[after] = replace(phones[after], start_s=turn, word=place)
+    return phones

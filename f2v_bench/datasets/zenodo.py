@@ -1,0 +1,236 @@
+"""Fetch GRID, the one corpus here that is open, from Zenodo: resumable, verified, unpacked into place."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import stat
+import urllib.parse
+import urllib.request
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http import HTTPStatus
+from http.client import HTTPException, HTTPResponse
+from pathlib import Path, PurePosixPath
+from typing import Any
+from urllib.error import HTTPError, URLError
+
+from f2v_bench.errors import F2VError
+
+GRID_RECORD = "https://zenodo.org/api/records/3625687"
+_BLOCK = 1 << 20
+_TIMEOUT_S = 60
+_TRIES = 5
+#: called with a file's name, the bytes at hand and the bytes in all (None where the server does not say)
+Progress = Callable[[str, int, int | None], None]
+
+
+@dataclass(frozen=True, slots=True)
+class RecordFile:
+    """One file of a Zenodo record, ``checksum`` being ``md5:<hex>`` where the record states it."""
+
+    name: str
+    url: str
+    size: int | None
+    checksum: str | None
+
+
+def pull_grid(speaker: str, root: Path, *, base_url: str = GRID_RECORD, progress: Progress | None = None) -> Path:
+    """Fetch the videos of one speaker, and the word alignments, into the published layout.
+
+    What is there already is not fetched again; a transfer that was cut goes on where it stopped.
+
+    Args:
+        speaker: ``s1`` to ``s34``, but for ``s21``.
+        root: the folder that becomes the root of GRID, holding ``s1/*.mpg`` and ``alignments/s1/*.align``.
+        base_url: the record, as Zenodo's API describes it.
+        progress: hears how far each file is.
+
+    Returns:
+        The folder of the speaker's videos.
+
+    Raises:
+        F2VError: no such speaker, no network, a file that is not what the record states, or a folder or disk that
+            cannot take it.
+    """
+    number = int(speaker[1:]) if re.fullmatch(r"s[1-9]\d?", speaker) else 0
+    if not 1 <= number <= 34 or number == 21:
+        raise F2VError(
+            f"GRID has no videos of a speaker '{speaker}'", "speakers are s1 to s34; of s21 there is no video"
+        )
+    names = (speaker, "alignments")
+    wanted = [name for name in names if not (_marker(root, name).is_file() and (root / name).is_dir())]
+    files = read_record(base_url) if wanted else {}
+    for name in wanted:
+        archive = f"{name}.zip"
+        if archive not in files:
+            raise F2VError(f"the record {base_url} has no file '{archive}'", f"it has {', '.join(sorted(files))}")
+        with _writing(root):
+            path = _fetch(files[archive], _marker(root, name).parent, progress)
+            unpack(path, root, name)
+            _marker(root, name).write_text(f"{files[archive].checksum}\n", encoding="utf-8")
+            path.unlink()
+    return root / speaker
+
+
+def _marker(root: Path, name: str) -> Path:
+    return root / ".f2v-pull" / f"{name}.done"
+
+
+@contextmanager
+def _writing(root: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise F2VError(
+            f"'{root}' cannot take the corpus: {error}", "choose a folder you can write, with room"
+        ) from error
+
+
+def read_record(url: str) -> dict[str, RecordFile]:
+    """The files of a Zenodo record, by name.
+
+    Raises:
+        F2VError: it cannot be reached, or does not describe files as Zenodo's API does.
+    """
+    try:
+        with _open(url) as response:
+            body = response.read()
+    except (OSError, HTTPException) as error:
+        raise F2VError(f"{url} cannot be read: {error}", "check the network and run the command again") from error
+    try:
+        files = [
+            RecordFile(item["key"], item["links"]["self"], item.get("size"), item.get("checksum"))
+            for item in json.loads(body)["files"]
+        ]
+    except (ValueError, KeyError, TypeError) as error:
+        raise F2VError(
+            f"{url} is no record of Zenodo's API: {error!r}", f"the address of GRID's is {GRID_RECORD}"
+        ) from (error)
+    return {file.name: file for file in files}
+
+
+def _open(url: str, start: int = 0) -> HTTPResponse:
+    """A request for what follows byte ``start``."""
+    if urllib.parse.urlsplit(url).scheme not in ("http", "https"):
+        raise F2VError(f"'{url}' is no web address", "an address begins with https://")
+    headers = {"User-Agent": "f2v-bench", **({"Range": f"bytes={start}-"} if start else {})}
+    response: HTTPResponse = urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=_TIMEOUT_S)
+    return response
+
+
+def _fetch(file: RecordFile, folder: Path, progress: Progress | None) -> Path:
+    """The file in ``folder``, of the size and checksum that its record states."""
+    import pooch
+
+    pooch.get_logger().setLevel("ERROR")
+    folder.mkdir(parents=True, exist_ok=True)
+    download = ResumedDownload(file, folder / f"{file.name}.part", progress)
+    try:
+        path = pooch.retrieve(file.url, file.checksum, fname=file.name, path=folder, downloader=download)
+    except ValueError as error:  # pooch's word for a wrong hash; it has deleted the file
+        raise F2VError(f"{file.url} is not what its record states: {error}", "run the command again") from error
+    return Path(path)
+
+
+@dataclass(frozen=True, slots=True)
+class ResumedDownload:
+    """A downloader for pooch that keeps what has come in a ``.part`` file and asks for the rest of it.
+
+    Attributes:
+        file: what to fetch.
+        part: where to keep it until it is whole.
+        progress: hears how far it is.
+    """
+
+    file: RecordFile
+    part: Path
+    progress: Progress | None = None
+
+    def __call__(self, url: str, output_file: str, pooch: Any, check_only: bool = False) -> None:
+        """Fetch ``url`` into ``output_file``; the signature is pooch's.
+
+        Raises:
+            F2VError: the address refuses, or the transfer was cut too often.
+        """
+        cut: Exception | None = None
+        for _ in range(_TRIES):
+            try:
+                if self._transfer(url):
+                    self.part.replace(output_file)
+                    return
+            except HTTPError as error:
+                raise F2VError(f"{url} answers {error.code} {error.reason}", "run the command again later") from error
+            except (TimeoutError, ConnectionError, URLError, HTTPException) as error:
+                cut = error
+        raise F2VError(
+            f"the transfer of {url} was cut {_TRIES} times, with {self._at_hand()} of {self.file.size} bytes at hand"
+            + (f": {cut}" if cut else ""),
+            "run the command again: it goes on from there",
+        ) from cut
+
+    def _at_hand(self) -> int:
+        return self.part.stat().st_size if self.part.is_file() else 0
+
+    def _transfer(self, url: str) -> bool:
+        """One request; whether the file is whole after it."""
+        start, whole = self._at_hand(), self.file.size
+        if whole is not None and start >= whole:
+            if start == whole:
+                return True
+            self.part.unlink()
+            start = 0
+        with _open(url, start) as response:
+            if response.status != HTTPStatus.PARTIAL_CONTENT:
+                start = 0  # a server that cannot resume sends all of it again
+            length = response.headers.get("Content-Length")
+            whole = whole or (start + int(length) if length else None)
+            with self.part.open("ab" if start else "wb") as file:
+                while block := response.read(_BLOCK):
+                    file.write(block)
+                    start += len(block)
+                    if self.progress:
+                        self.progress(self.file.name, start, whole)
+        return whole is None or start == whole
+
+
+def unpack(archive: Path, root: Path, name: str) -> None:
+    """Unpack a ZIP into ``root/name``, whole files only; a first folder ``name`` inside the archive is that folder.
+
+    Raises:
+        F2VError: no ZIP, an entry that would land outside the folder or is a link, or no room for what it holds.
+    """
+    staging = archive.with_suffix(".unpack")
+    shutil.rmtree(staging, ignore_errors=True)
+    try:
+        with zipfile.ZipFile(archive) as file:
+            entries = [
+                info for info in file.infolist() if not info.is_dir() and not info.filename.startswith("__MACOSX/")
+            ]
+            _check_entries(archive, entries, root)
+            for info in entries:
+                file.extract(info, staging)
+    except (zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
+        raise F2VError(f"'{archive}' cannot be unpacked: {error}", "delete it and run the command again") from error
+    for info in entries:
+        parts = PurePosixPath(info.filename).parts
+        target = root.joinpath(name, *(parts[1:] if parts[0] == name else parts))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        staging.joinpath(*parts).replace(target)
+    shutil.rmtree(staging)
+
+
+def _check_entries(archive: Path, entries: list[zipfile.ZipInfo], root: Path) -> None:
+    for info in entries:
+        path = PurePosixPath(info.filename)
+        if path.is_absolute() or ".." in path.parts or "\\" in info.filename or stat.S_ISLNK(info.external_attr >> 16):
+            raise F2VError(
+                f"'{archive}' holds '{info.filename}', which would land outside its folder or is a link",
+                "do not use this archive: it is not the one that was published",
+            )
+    needed, free = sum(info.file_size for info in entries), shutil.disk_usage(root).free
+    if needed > free:
+        raise F2VError(f"'{archive}' needs {needed >> 20} MB at '{root}', where {free >> 20} are free", "make room")

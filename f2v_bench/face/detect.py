@@ -1,0 +1,292 @@
+"""Who is in the picture: face boxes and the points a detector knows, frame by frame.
+
+The embedded default runs OpenCV's bundled Haar cascades (Viola and Jones 2001; Lienhart and Maydt 2002), which need no
+download. MediaPipe's Face Landmarker takes over where its package and its asset are both present.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from f2v_bench.assets import file_sha256, find_asset, require_asset
+from f2v_bench.clip import FPS
+from f2v_bench.errors import F2VError, suggest
+from f2v_bench.face.geometry import EYES_IN_BOX, five_points
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_LONGEST_SIDE = 192  # px the cascade searches in; a face counts from about a tenth of that on
+_SMALLEST_FACE = 20  # px at that scale: the cascade's own window
+_EYE_STRIP = 42  # px the half of a face is scaled to before eyes are looked for
+# Where eyes are searched in the frontal cascade's box, in box sides, and how far from their usual place.
+_EYE_STRIPS = ((0.10, 0.52), (0.48, 0.90))
+_EYE_ROWS = (0.18, 0.58)
+_EYE_TOLERANCE = 0.12
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """One face in one frame.
+
+    Attributes:
+        box: float32 ``(4,)``, x0 y0 x1 y1 in pixels.
+        confidence: in (0, 1]; larger is surer, comparable within one detector only.
+        points: float32 ``(5, 2)``, the five points of ``geometry`` in pixels, NaN where the detector knows none.
+    """
+
+    box: NDArray[np.float32]
+    confidence: float
+    points: NDArray[np.float32]
+
+
+class FaceDetector(ABC):
+    """Frames in, faces out. One detector serves one clip: it may follow faces from frame to frame."""
+
+    name: ClassVar[str]
+    #: how many frames apart it is asked while the faces stay where they are
+    every: ClassVar[int]
+    #: whether it finds every one of the five points by itself
+    complete: ClassVar[bool]
+
+    @classmethod
+    @abstractmethod
+    def signature(cls) -> str:
+        """Everything that decides its boxes: model, version, options; known without loading it."""
+
+    @abstractmethod
+    def detect(self, frame: NDArray[np.uint8]) -> list[Detection]:
+        """The faces of one frame, uint8 RGB ``(H, W, 3)``, surest first."""
+
+    def close(self) -> None:  # noqa: B027 - most detectors hold nothing
+        """Give back what the detector holds."""
+
+
+class CascadeDetector(FaceDetector):
+    """OpenCV's frontal cascades (``alt2``, then ``default``, then the profiles), and its eye cascade for the eyes."""
+
+    name = "cascade"
+    every = 6
+    complete = False
+
+    def __init__(self) -> None:
+        import cv2
+
+        self._cv2: Any = cv2  # its stubs leave out cv2.data
+        self._frontal = self._load("haarcascade_frontalface_alt2")
+        self._eye = self._load("haarcascade_eye")
+        self._fallbacks: list[tuple[Any, bool]] | None = None
+
+    @classmethod
+    def signature(cls) -> str:
+        import cv2
+
+        return f"cascade:alt2+default+profile+eye|opencv:{cv2.__version__}|side:{_LONGEST_SIDE}|every:{cls.every}"
+
+    def detect(self, frame: NDArray[np.uint8]) -> list[Detection]:
+        cv2 = self._cv2
+        grey: Any = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
+        scale = min(1.0, _LONGEST_SIDE / max(grey.shape))
+        small = cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else grey
+        found = self._search(self._frontal, small, neighbours=3)
+        for cascade, mirrored in [] if found else self._other_views():
+            picture = small[:, ::-1].copy() if mirrored else small
+            # These fire on texture more easily than alt2: more windows must agree.
+            found = self._search(cascade, picture, neighbours=6)
+            if mirrored:
+                found = [((small.shape[1] - x - side, y, side), n) for (x, y, side), n in found]
+            if found:
+                break
+        return [self._face(grey, np.array(square) / scale, n) for square, n in sorted(found, key=lambda face: -face[1])]
+
+    def _face(self, grey: NDArray[np.uint8], square: NDArray[np.float64], agreeing: int) -> Detection:
+        x, y, side = square
+        points = np.full((5, 2), np.nan, np.float32)
+        for index in range(2):
+            eye = self._find_eye(grey, (x, y, side), index)
+            if eye is not None:
+                points[index] = eye
+        box = np.array([x, y, x + side, y + side], np.float32)
+        return Detection(box, agreeing / (agreeing + 5), points)
+
+    def _find_eye(
+        self, grey: NDArray[np.uint8], square: tuple[float, float, float], index: int
+    ) -> tuple[float, float] | None:
+        x, y, side = square
+        left, right = (max(0, round(x + u * side)) for u in _EYE_STRIPS[index])
+        top, bottom = (max(0, round(y + v * side)) for v in _EYE_ROWS)
+        strip = grey[top:bottom, left:right]
+        if min(strip.shape) < 8:
+            return None
+        zoom = _EYE_STRIP / strip.shape[1]
+        strip = self._cv2.resize(strip, None, fx=zoom, fy=zoom, interpolation=self._cv2.INTER_LINEAR)
+        found = self._search(self._eye, strip, neighbours=2, smallest=18)
+        expected = np.array([x, y]) + side * EYES_IN_BOX[index]
+        near = []
+        for (ex, ey, size), agreeing in found:
+            centre = np.array([left, top]) + (np.array([ex, ey]) + size / 2) / zoom
+            if np.hypot(*(centre - expected)) < _EYE_TOLERANCE * side:
+                near.append((agreeing, float(centre[0]), float(centre[1])))
+        return max(near)[1:] if near else None
+
+    def _load(self, name: str) -> Any:
+        cascade = self._cv2.CascadeClassifier(f"{self._cv2.data.haarcascades}{name}.xml")
+        if cascade.empty():
+            raise F2VError(
+                f"this OpenCV ({self._cv2.__version__}) has no {name}.xml",
+                "install 'opencv-python-headless<5': version 5 dropped the cascades",
+            )
+        return cascade
+
+    def _other_views(self) -> list[tuple[Any, bool]]:
+        if self._fallbacks is None:
+            profile = self._load("haarcascade_profileface")
+            self._fallbacks = [
+                (self._load("haarcascade_frontalface_default"), False),
+                (profile, False),
+                (profile, True),
+            ]
+        return self._fallbacks
+
+    @staticmethod
+    def _search(
+        cascade: Any, grey: NDArray[np.uint8], neighbours: int, smallest: int = _SMALLEST_FACE
+    ) -> list[tuple[tuple[int, int, int], int]]:
+        """Squares (x, y, side), each with how many overlapping windows agree on it."""
+        squares, agreeing = cascade.detectMultiScale2(grey, 1.15, neighbours, minSize=(smallest, smallest))
+        return [((int(x), int(y), int(w)), int(n)) for (x, y, w, _), n in zip(squares, np.ravel(agreeing), strict=True)]
+
+
+class MediaPipeDetector(FaceDetector):
+    """MediaPipe's Face Landmarker in video mode: 478 points a face, each frame.
+
+    Raises:
+        F2VError: the package or the asset ``face-landmarker`` is missing.
+    """
+
+    name = "mediapipe"
+    every = 1
+    complete = True
+
+    def __init__(self) -> None:
+        model = require_asset("face-landmarker")
+        try:
+            import mediapipe
+        except ImportError as error:
+            raise _mediapipe_missing() from error
+        self._mediapipe = mediapipe
+        vision = mediapipe.tasks.vision
+        self._landmarker = vision.FaceLandmarker.create_from_options(
+            vision.FaceLandmarkerOptions(
+                base_options=mediapipe.tasks.BaseOptions(model_asset_path=str(model)),
+                running_mode=vision.RunningMode.VIDEO,
+                num_faces=4,
+            )
+        )
+        self._asked = 0
+
+    @classmethod
+    def signature(cls) -> str:
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            number = version("mediapipe")
+        except PackageNotFoundError as error:
+            raise _mediapipe_missing() from error
+        return f"mediapipe:{number}|model:{file_sha256(require_asset('face-landmarker'))}|mode:video"
+
+    def detect(self, frame: NDArray[np.uint8]) -> list[Detection]:
+        mp = self._mediapipe
+        image = mp.Image(image_format=mp.ImageFormat.SRGB, data=np.ascontiguousarray(frame))
+        result = self._landmarker.detect_for_video(image, self._asked * 1000 // FPS)
+        self._asked += 1
+        height, width = frame.shape[:2]
+        faces = [np.array([(mark.x, mark.y) for mark in face], np.float32) for face in result.face_landmarks]
+        return [landmark_detection(face * np.array([width, height], np.float32)) for face in faces]
+
+    def close(self) -> None:
+        self._landmarker.close()
+
+
+def landmark_detection(landmarks: NDArray[np.float32]) -> Detection:
+    """A detection from one face's landmarks in pixels, ``(68 | 468 | 478, 2)``: their extent and five points."""
+    box = np.concatenate([landmarks.min(axis=0), landmarks.max(axis=0)]).astype(np.float32)
+    return Detection(box, 1.0, five_points(landmarks[None])[0])
+
+
+_DETECTORS: dict[str, type[FaceDetector]] = {d.name: d for d in (CascadeDetector, MediaPipeDetector)}
+
+
+def get_detector(name: str = "auto") -> type[FaceDetector]:
+    """A kind of detector by name; ``auto`` is MediaPipe where package and asset are present, else the cascade.
+
+    Raises:
+        F2VError: unknown name.
+    """
+    if name == "auto":
+        name = "mediapipe" if mediapipe_ready() else "cascade"
+    if name not in _DETECTORS:
+        raise F2VError(f"there is no face detector called '{name}'", suggest(name, ("auto", *_DETECTORS)))
+    return _DETECTORS[name]
+
+
+def mediapipe_ready() -> bool:
+    """Whether MediaPipe's package and its face model are both present."""
+    from importlib.util import find_spec
+
+    return find_spec("mediapipe") is not None and find_asset("face-landmarker") is not None
+
+
+def _mediapipe_missing() -> F2VError:
+    return F2VError(
+        "the package 'mediapipe' is not installed", "uv pip install mediapipe, or use the detector 'cascade'"
+    )
+
+
+def scan(detector: FaceDetector, frames: Iterable[NDArray[np.uint8]]) -> list[list[Detection] | None]:
+    """The faces of a video, asking the detector only as often as the faces' motion needs.
+
+    Every ``detector.every``-th frame is searched; where two searched frames disagree on who is where, all frames
+    between are searched too, so that the moment a face comes or goes is exact.
+
+    Returns:
+        For each frame the faces, or None where it was not searched because its neighbours agree.
+    """
+    found: list[list[Detection] | None] = []
+    waiting: list[NDArray[np.uint8]] = []
+    last: list[Detection] = []
+
+    def settle() -> None:
+        nonlocal last
+        now = detector.detect(waiting[-1])
+        agree = _same_faces(last, now)
+        found.extend(None if agree else detector.detect(skipped) for skipped in waiting[:-1])
+        found.append(now)
+        waiting.clear()
+        last = now
+
+    for frame in frames:
+        waiting.append(frame)
+        if not found or len(waiting) == detector.every:
+            settle()
+    if waiting:
+        settle()
+    return found
+
+
+def _same_faces(before: list[Detection], now: list[Detection]) -> bool:
+    return len(before) == len(now) and all(any(overlap(a.box, b.box) > 0.5 for b in now) for a in before)
+
+
+def overlap(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
+    """Intersection over union of two boxes, in [0, 1]."""
+    sides = np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2])
+    if (sides <= 0).any():
+        return 0.0
+    shared = float(np.prod(sides))
+    return shared / (float(np.prod(a[2:] - a[:2])) + float(np.prod(b[2:] - b[:2])) - shared)

@@ -1,0 +1,124 @@
+"""pocketsphinx with a corpus's own grammar: the offline recogniser for closed-grammar corpora such as GRID.
+
+The English model ships with the package. The grammar forces every hypothesis into the corpus's sentences, so its word
+error rates hold under its own signature only and are never set beside Whisper's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from f2v_bench.errors import F2VError
+from f2v_bench.metrics.asr.contract import Hypothesis, Recogniser
+from f2v_bench.metrics.text import normalise_basic
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+FULL_SCALE = 32_767
+MIN_SAMPLES = 800  # 50 ms: below, the front end has no frame, and no word is that short
+_ACOUSTIC_MODEL = "en-us/en-us"
+_DICTIONARY = "en-us/cmudict-en-us.dict"
+
+
+class Pocketsphinx(Recogniser):
+    """pocketsphinx 5, US English, one JSGF grammar.
+
+    Args:
+        grammar: JSGF text, words in lower case.
+
+    Raises:
+        F2VError: the grammar cannot be parsed, or has words that the dictionary lacks.
+    """
+
+    name = "pocketsphinx"
+
+    def __init__(self, grammar: str) -> None:
+        self._grammar = grammar
+
+    @cached_property
+    def _decoder(self) -> Any:
+        import pocketsphinx
+
+        pocketsphinx.set_loglevel("FATAL")  # it writes to the terminal what is an ordinary result: no sentence fits
+        decoder = pocketsphinx.Decoder(lm=None)
+        try:
+            decoder.add_jsgf_string("grammar", self._grammar)
+        except (ValueError, RuntimeError) as error:
+            unknown = sorted(word for word in grammar_words(self._grammar) if decoder.lookup_word(word) is None)
+            if unknown:
+                raise F2VError(
+                    f"pocketsphinx's English dictionary lacks words of the grammar: {', '.join(unknown)}",
+                    "write the grammar in words of the CMU dictionary, lower case; or use Whisper: asr=whisper-large-v3",
+                ) from error
+            raise F2VError(
+                f"pocketsphinx cannot read the corpus's grammar: {error}",
+                f"it must be JSGF V1.0 with one public rule; it begins: {self._grammar[:60].strip()!r}",
+            ) from error
+        decoder.activate_search("grammar")
+        return decoder
+
+    @property
+    def signature(self) -> str:
+        return "|".join(
+            (
+                f"asr:pocketsphinx-{version('pocketsphinx')}",
+                f"model:en-us-{_model_sha256()[:12]}",
+                f"grammar:{hashlib.sha256(self._grammar.encode()).hexdigest()[:12]}",
+                "state:fresh-per-clip",
+                "pcm:int16-truncated",
+                "normaliser:basic-1",
+            )
+        )
+
+    def normalise(self, text: str) -> str:
+        return normalise_basic(text)
+
+    def transcribe(self, batch: Sequence[NDArray[np.float32]]) -> list[Hypothesis]:
+        return [Hypothesis(self._hear(samples)) for samples in batch]
+
+    def _hear(self, samples: NDArray[np.float32]) -> str:
+        if len(samples) < MIN_SAMPLES:
+            return ""
+        pcm = (np.clip(samples, -1, 1) * FULL_SCALE).astype("<i2").tobytes()
+        decoder = self._decoder
+        # The model's noise tracker and cepstral mean carry over between utterances: without a fresh front end a clip's
+        # text would depend on the clips before it.
+        decoder.reinit_feat()
+        decoder.start_utt()
+        decoder.process_raw(pcm, no_search=False, full_utt=True)
+        decoder.end_utt()
+        found = decoder.hyp()
+        return str(found.hypstr) if found else ""
+
+
+def grammar_words(grammar: str) -> set[str]:
+    """The words that a JSGF grammar can say.
+
+    >>> sorted(grammar_words("#JSGF V1.0; grammar g; public <s> = (bin {tag} | /2/ lay) [<x>]; <x> = now; // no"))
+    ['bin', 'lay', 'now']
+    """
+    text = re.sub(r"/\*.*?\*/|//[^\n]*", " ", grammar, flags=re.DOTALL)
+    text = re.sub(r"\{[^}]*\}|/[\d.eE+-]+/|<[^>]*>", " ", text)
+    rules = [statement.split("=", 1)[1] for statement in text.split(";") if "=" in statement]
+    return {word for rule in rules for word in re.split(r"[\s|()\[\]*+=]+", rule) if word}
+
+
+def _model_sha256() -> str:
+    """One hash of the acoustic model's files and the dictionary."""
+    import pocketsphinx
+
+    root = Path(pocketsphinx.get_model_path())
+    digest = hashlib.sha256()
+    for path in (*sorted((root / _ACOUSTIC_MODEL).iterdir()), root / _DICTIONARY):
+        if path.is_file():
+            digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()

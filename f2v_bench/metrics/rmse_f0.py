@@ -1,0 +1,242 @@
+"""RMSE of the fundamental frequency and its companions, protocol ``f0/v1``.
+
+Output and reference share the clock of the video, so frames are compared in place, without DTW. Contours are taken
+of each waveform in full and then cut to the shorter; the definitions of gross pitch error, voicing decision error and
+F0 frame error are those of Chu and Alwan, "Reducing F0 frame error of F0 tracking algorithms under noisy conditions
+with an unvoiced/voiced classification frontend" (ICASSP 2009).
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from f2v_bench.clip import Waveform
+from f2v_bench.errors import ClipFailure, FailureKind
+from f2v_bench.metrics import common
+from f2v_bench.metrics.contract import Aggregate, Column, Metric, MetricOptions, Need, Sample, Scores
+from f2v_bench.signal.f0 import f0_contour, f0_protocol
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+GROSS_ERROR = 0.2  # of the reference's F0
+CONTOURS_KEPT = 4096  # about 1 KB each: the references of a test list, once for all systems
+
+
+@dataclass(frozen=True, slots=True)
+class PitchErrors:
+    """How two F0 contours differ where both are voiced.
+
+    Attributes:
+        rmse_hz: root mean square difference.
+        rmse_cents: the same of ``1200 * log2(f0 / reference)``.
+        median_hz: median absolute difference, which octave errors do not move.
+        gross: frames further than 20 % from the reference.
+        frames: co-voiced frames, at least one.
+    """
+
+    rmse_hz: float
+    rmse_cents: float
+    median_hz: float
+    gross: int
+    frames: int
+
+
+@dataclass(frozen=True, slots=True)
+class F0Errors:
+    """How one F0 contour differs from another.
+
+    Attributes:
+        pitch: over co-voiced frames, None where there is none.
+        voicing: frames where one is voiced and the other is not.
+        frames: frames compared, at least one.
+    """
+
+    pitch: PitchErrors | None
+    voicing: int
+    frames: int
+
+
+def f0_errors(f0: NDArray[np.float32], reference: NDArray[np.float32]) -> F0Errors:
+    """Compare two F0 contours on one frame grid.
+
+    Args:
+        f0: of the audio in Hz, ``(frames,)``, 0 where unvoiced.
+        reference: of the real speech, likewise; the longer of the two is cut.
+
+    Raises:
+        ValueError: a contour without frames.
+    """
+    frames = min(len(f0), len(reference))
+    if not frames:
+        raise ValueError("two F0 contours need at least one frame each")
+    ours, real = f0[:frames].astype(np.float64), reference[:frames].astype(np.float64)
+    both = (ours > 0) & (real > 0)
+    voicing = int(np.count_nonzero((ours > 0) != (real > 0)))
+    return F0Errors(_pitch_errors(ours[both], real[both]) if both.any() else None, voicing, frames)
+
+
+def _pitch_errors(ours: NDArray[np.float64], real: NDArray[np.float64]) -> PitchErrors:
+    difference = ours - real
+    cents = 1200 * np.log2(ours / real)
+    return PitchErrors(
+        rmse_hz=float(np.sqrt(np.mean(difference**2))),
+        rmse_cents=float(np.sqrt(np.mean(cents**2))),
+        median_hz=float(np.median(np.abs(difference))),
+        gross=int(np.count_nonzero(np.abs(difference) > GROSS_ERROR * real)),
+        frames=len(real),
+    )
+
+
+_PITCH_COLUMNS = ("rmse_f0", "rmse_f0_pooled", "f0_cents", "gpe")
+
+
+class RMSEF0(Metric):
+    """RMSE-F0 in Hz over co-voiced frames, and what must be printed beside it."""
+
+    name = "rmse_f0"
+    needs = frozenset({Need.REFERENCE})
+    sample_rate = common.SAMPLE_RATE
+    columns = (
+        Column(
+            "rmse_f0",
+            "RMSE-F0",
+            "Hz",
+            higher_is_better=False,
+            lower=0,
+            upper=435,
+            definition="RMSE of F0 over frames voiced in both, per clip; mean over clips.",
+        ),
+        Column(
+            "rmse_f0_pooled",
+            "RMSE-F0 pooled",
+            "Hz",
+            higher_is_better=False,
+            lower=0,
+            upper=435,
+            aggregate=Aggregate.RMS,
+            headline=False,
+            definition="RMSE of F0 over the co-voiced frames of all clips together.",
+        ),
+        Column(
+            "f0_cents",
+            "RMSE-F0",
+            "cents",
+            higher_is_better=False,
+            lower=0,
+            upper=3533,
+            digits=1,
+            headline=False,
+            definition="RMSE of 1200 log2(F0 / reference F0) over co-voiced frames, per clip; mean over clips.",
+        ),
+        Column(
+            "gpe",
+            "GPE",
+            "%",
+            higher_is_better=False,
+            lower=0,
+            upper=1,
+            scale=100,
+            digits=1,
+            headline=False,
+            definition="Gross pitch error: co-voiced frames more than 20 % off the reference's F0.",
+        ),
+        Column(
+            "vde",
+            "VDE",
+            "%",
+            higher_is_better=False,
+            lower=0,
+            upper=1,
+            scale=100,
+            digits=1,
+            headline=False,
+            definition="Voicing decision error: frames voiced in one and unvoiced in the other.",
+        ),
+        Column(
+            "ffe",
+            "FFE",
+            "%",
+            higher_is_better=False,
+            lower=0,
+            upper=1,
+            scale=100,
+            digits=1,
+            headline=False,
+            definition="F0 frame error: frames with a voicing decision error or a gross pitch error.",
+        ),
+        Column(
+            "covoiced",
+            "Co-voiced",
+            "%",
+            higher_is_better=None,
+            lower=0,
+            upper=1,
+            scale=100,
+            digits=1,
+            headline=False,
+            definition="Share of all frames that are voiced in both, which RMSE-F0, cents and GPE are taken over.",
+        ),
+    )
+
+    def __init__(self, options: MetricOptions) -> None:
+        super().__init__(options)
+        common.choose(options, self.name, {})
+        self._contours: OrderedDict[str, NDArray[np.float32]] = OrderedDict()
+
+    @property
+    def signature(self) -> str:
+        return common.signature(
+            "rmse_f0:v1",
+            f0_protocol(),
+            "frames:co-voiced",
+            "dtw:no",
+            f"mismatch:{common.MAX_MISMATCH_S * 1000:g}ms-cut",
+            f"gross:{GROSS_ERROR:g}",
+            aggregate="clip-mean",
+        )
+
+    def score(self, batch: Sequence[Sample]) -> list[Scores | ClipFailure]:
+        return common.one_by_one(batch, self._score_one)
+
+    def _score_one(self, sample: Sample) -> Scores:
+        common.paired(sample)  # for its checks: the contours are of the whole waveforms
+        errors = f0_errors(self._contour(sample.audio), self._contour(common.reference_of(sample)))
+        pitch, frames = errors.pitch, errors.frames
+        detail = {"frames": frames, "covoiced_frames": pitch.frames if pitch else 0}
+        voicing = errors.voicing / frames
+        if pitch is None:
+            return Scores(
+                {"vde": voicing, "ffe": voicing, "covoiced": 0.0},
+                undefined=dict.fromkeys(_PITCH_COLUMNS, FailureKind.NO_VOICED_OVERLAP),
+                detail=detail,
+            )
+        values = {
+            "rmse_f0": pitch.rmse_hz,
+            "rmse_f0_pooled": pitch.rmse_hz,
+            "f0_cents": pitch.rmse_cents,
+            "gpe": pitch.gross / pitch.frames,
+            "vde": voicing,
+            "ffe": (errors.voicing + pitch.gross) / frames,
+            "covoiced": pitch.frames / frames,
+        }
+        return Scores(
+            values,
+            weights={"rmse_f0_pooled": float(pitch.frames)},
+            detail=detail | {"median_error_hz": pitch.median_hz},
+        )
+
+    def _contour(self, waveform: Waveform) -> NDArray[np.float32]:
+        """Equal audio is analysed once, whichever clip or system it comes from."""
+        known = self._contours.get(waveform.sha256)
+        if known is None:
+            known = f0_contour(waveform.samples, waveform.sample_rate)[0]
+            self._contours[waveform.sha256] = known
+            if len(self._contours) > CONTOURS_KEPT:
+                self._contours.popitem(last=False)
+        return known

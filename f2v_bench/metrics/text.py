@@ -1,0 +1,149 @@
+"""Transcripts as word and character errors see them: normalisers, edit counts, signs of a hallucination."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+
+_TAG = re.compile(r"\{[^}]*\}")  # LRS marks noise and laughter as {NS}, {LG}
+_NOT_WORD = re.compile(r"[^\w\s']|_")
+_SPACES = re.compile(r"\s+")
+
+# Whisper's own thresholds for a decode that went wrong
+MAX_COMPRESSION = 2.4
+MIN_LOGPROB = -1.0
+MAX_NO_SPEECH = 0.6
+MAX_REPEATS = 3
+LONGEST_REPEAT = 4  # words
+
+
+def without_tags(text: str) -> str:
+    """``text`` without the corpus's ``{...}`` marks, which are not spoken."""
+    return _TAG.sub(" ", text)
+
+
+def normalise_basic(text: str) -> str:
+    """Lower case, punctuation but the apostrophe to spaces, spaces collapsed: for closed-grammar corpora.
+
+    >>> normalise_basic(" Place WHITE, by D four --  now!")
+    'place white by d four now'
+    """
+    plain = _NOT_WORD.sub(" ", text.lower().replace("\u2019", "'"))
+    return _SPACES.sub(" ", plain).strip()
+
+
+@cache
+def normaliser_of_whisper() -> Callable[[str], str]:
+    """OpenAI's ``EnglishTextNormalizer``: numbers to digits, British to American spelling, fillers dropped.
+
+    Raises:
+        ImportError: openai-whisper is not installed.
+    """
+    from whisper.normalizers import EnglishTextNormalizer
+
+    normaliser: Callable[[str], str] = EnglishTextNormalizer()
+    return normaliser
+
+
+@dataclass(frozen=True, slots=True)
+class Edits:
+    """Edit counts of one hypothesis against its reference, in words or characters."""
+
+    substitutions: int
+    deletions: int
+    insertions: int
+    hits: int
+
+    @property
+    def errors(self) -> int:
+        return self.substitutions + self.deletions + self.insertions
+
+    @property
+    def reference_length(self) -> int:
+        return self.substitutions + self.deletions + self.hits
+
+    @property
+    def rate(self) -> float:
+        """Errors per unit of the reference; above 1 where much is inserted."""
+        return self.errors / self.reference_length
+
+
+def word_edits(reference: str, hypothesis: str) -> Edits:
+    """Word edits by ``jiwer`` between normalised texts.
+
+    Raises:
+        ValueError: an empty reference, for which no rate is defined.
+    """
+    import jiwer
+
+    _require_words(reference)
+    found = jiwer.process_words(reference, hypothesis)
+    return Edits(found.substitutions, found.deletions, found.insertions, found.hits)
+
+
+def character_edits(reference: str, hypothesis: str) -> Edits:
+    """Character edits by ``jiwer`` between normalised texts; the single spaces between words count.
+
+    Raises:
+        ValueError: an empty reference.
+    """
+    import jiwer
+
+    _require_words(reference)
+    found = jiwer.process_characters(reference, hypothesis)
+    return Edits(found.substitutions, found.deletions, found.insertions, found.hits)
+
+
+def _require_words(reference: str) -> None:
+    if not reference.strip():
+        raise ValueError("the reference has no words: an error rate is not defined")
+
+
+def repeats(text: str) -> int:
+    """How often in a row the text says the same one to four words, at most.
+
+    >>> repeats("thank you thank you thank you bye")
+    3
+    """
+    words = text.split()
+    most = 0
+    for size in range(1, LONGEST_REPEAT + 1):
+        for start in range(len(words) - size + 1):
+            phrase, count = words[start : start + size], 1
+            while words[start + count * size : start + (count + 1) * size] == phrase:
+                count += 1
+            most = max(most, count)
+    return most
+
+
+def hallucination_signs(
+    reference: str,
+    hypothesis: str,
+    *,
+    avg_logprob: float | None = None,
+    no_speech_prob: float | None = None,
+    compression_ratio: float | None = None,
+) -> list[str]:
+    """Why a hypothesis may be invented; nothing is deleted for it, tables count it and show WER with and without.
+
+    Args:
+        reference: normalised.
+        hypothesis: normalised.
+        avg_logprob: mean log-probability of the tokens, where the recogniser states it.
+        no_speech_prob: of the recogniser, likewise.
+        compression_ratio: of the hypothesis under zlib, likewise.
+
+    Returns:
+        Some of ``compression_ratio`` (> 2.4), ``avg_logprob`` (< -1), ``no_speech_prob`` (> 0.6), ``length``
+        (words > 2 x reference + 5) and ``repeats`` (one to four words, four times in a row or more).
+    """
+    signs = {
+        "compression_ratio": compression_ratio is not None and compression_ratio > MAX_COMPRESSION,
+        "avg_logprob": avg_logprob is not None and avg_logprob < MIN_LOGPROB,
+        "no_speech_prob": no_speech_prob is not None and no_speech_prob > MAX_NO_SPEECH,
+        "length": len(hypothesis.split()) > 2 * len(reference.split()) + 5,
+        "repeats": repeats(hypothesis) > MAX_REPEATS,
+    }
+    return [name for name, seen in signs.items() if seen]

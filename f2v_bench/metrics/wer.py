@@ -1,0 +1,166 @@
+"""Word and character error rates of what a recogniser hears against the transcript.
+
+Protocol ``wer/v1`` with Whisper; with pocketsphinx and the corpus's grammar where there are no Whisper weights, under
+a signature of its own. The table's number is the corpus rate: the edits of all clips over all reference words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from f2v_bench.assets import AssetMissing, find_asset, require_asset
+from f2v_bench.errors import ClipFailure, FailureKind
+from f2v_bench.metrics import common
+from f2v_bench.metrics.asr.contract import Hypothesis, Recogniser
+from f2v_bench.metrics.asr.pocketsphinx import Pocketsphinx
+from f2v_bench.metrics.asr.whisper import SIZES, Whisper, whisper_installed
+from f2v_bench.metrics.contract import Aggregate, Column, Metric, MetricOptions, MetricUnavailable, Need, Sample, Scores
+from f2v_bench.metrics.text import character_edits, hallucination_signs, without_tags, word_edits
+
+_NAME = "wer"
+_INF = float("inf")
+_GET_PACKAGE = "Install it: uv sync --extra whisper"
+
+
+def choose_recogniser(options: MetricOptions) -> Recogniser:
+    """The recogniser that the settings name, or the best one at hand.
+
+    Without a setting: the largest Whisper checkpoint on this machine; without one, pocketsphinx where the corpus has
+    a grammar.
+
+    Raises:
+        MetricUnavailable: no recogniser can be used here, or not the one that the settings name.
+        F2VError: an unknown setting or value.
+    """
+    settings = common.choose(options, _NAME, {"asr": ("", "pocketsphinx", *SIZES), "decode": ("greedy", "beam5")})
+    wanted, beam = settings["asr"], settings["decode"] == "beam5"
+    if wanted in SIZES:
+        return _whisper(wanted, options.device, beam=beam)
+    if not wanted and whisper_installed():
+        at_hand = next((size for size in SIZES if find_asset(size)), None)
+        if at_hand:
+            return _whisper(at_hand, options.device, beam=beam)
+    if options.grammar is not None:
+        return Pocketsphinx(options.grammar)
+    if wanted:
+        raise MetricUnavailable(
+            _NAME, "pocketsphinx needs a grammar, and this corpus has open speech", "Use Whisper: asr=whisper-large-v3"
+        )
+    if not whisper_installed():
+        raise MetricUnavailable(_NAME, "the package openai-whisper is not installed", _GET_PACKAGE)
+    raise MetricUnavailable(
+        _NAME,
+        "no Whisper weights are on this machine, and without a grammar of the corpus there is no other recogniser",
+        f"Get them: f2v-bench assets pull {SIZES[0]} (or a smaller one: {', '.join(SIZES[1:])})",
+    )
+
+
+def _whisper(name: str, device: str, *, beam: bool) -> Whisper:
+    if not whisper_installed():
+        raise MetricUnavailable(_NAME, "the package openai-whisper is not installed", _GET_PACKAGE)
+    try:
+        return Whisper(name, require_asset(name), device=device, beam=beam)
+    except AssetMissing as missing:
+        raise MetricUnavailable(_NAME, missing.what, missing.do) from missing
+
+
+class WER(Metric):
+    """Word error rate and character error rate.
+
+    Setting ``asr``: ``pocketsphinx`` or the name of a Whisper asset; the best at hand unless told. Setting
+    ``decode`` (Whisper): ``greedy`` (default) or ``beam5``.
+    """
+
+    name = _NAME
+    needs = frozenset({Need.TEXT})
+    sample_rate = common.SAMPLE_RATE
+    columns = (
+        Column(
+            "wer",
+            "WER",
+            "%",
+            higher_is_better=False,
+            lower=0,
+            upper=_INF,
+            aggregate=Aggregate.RATIO,
+            scale=100,
+            digits=1,
+            definition="Word errors of the recogniser over the words of the transcripts, all clips together.",
+        ),
+        Column(
+            "cer",
+            "CER",
+            "%",
+            higher_is_better=False,
+            lower=0,
+            upper=_INF,
+            aggregate=Aggregate.RATIO,
+            scale=100,
+            digits=1,
+            headline=False,
+            definition="Character errors over the characters of the transcripts, spaces counted, all clips together.",
+        ),
+    )
+
+    def __init__(self, options: MetricOptions) -> None:
+        super().__init__(options)
+        self.recogniser = choose_recogniser(options)
+
+    @property
+    def signature(self) -> str:
+        return common.signature(
+            "wer:v1", self.recogniser.signature, "cer:with-spaces", packages=("jiwer",), aggregate="corpus"
+        )
+
+    def score(self, batch: Sequence[Sample]) -> list[Scores | ClipFailure]:
+        prepared = [self._prepare(sample) for sample in batch]
+        fit = [at for at, reference in enumerate(prepared) if isinstance(reference, str)]
+        heard = dict(zip(fit, self.recogniser.transcribe([batch[at].audio.samples for at in fit]), strict=True))
+        return [
+            self._compare(reference, heard[at]) if isinstance(reference, str) else reference
+            for at, reference in enumerate(prepared)
+        ]
+
+    def _prepare(self, sample: Sample) -> str | ClipFailure:
+        """The normalised transcript, or why this clip does not reach the recogniser."""
+        reference = self.recogniser.normalise(without_tags(sample.text or ""))
+        if not reference:
+            return ClipFailure(FailureKind.TEXT_MISSING, f"clip '{sample.clip_id}' has no words: {sample.text!r}")
+        longest = self.recogniser.max_duration_s
+        if longest is not None and sample.audio.duration_s > longest:
+            return ClipFailure(
+                FailureKind.TOO_LONG,
+                f"{sample.audio.duration_s:.1f} s: {self.recogniser.name} hears at most {longest:g} s in one piece",
+            )
+        try:
+            common.require_sound(sample.audio.samples, "audio")
+        except ClipFailure as failure:  # a recogniser invents words in silence
+            return failure.with_traceback(None)
+        return reference
+
+    def _compare(self, reference: str, heard: Hypothesis) -> Scores:
+        hypothesis = self.recogniser.normalise(heard.text)
+        words, characters = word_edits(reference, hypothesis), character_edits(reference, hypothesis)
+        confidence = {
+            "avg_logprob": heard.avg_logprob,
+            "no_speech_prob": heard.no_speech_prob,
+            "compression_ratio": heard.compression_ratio,
+        }
+        signs = hallucination_signs(reference, hypothesis, **confidence)
+        detail: dict[str, str | float | int | bool] = {
+            "recogniser": self.recogniser.name,
+            "hypothesis": heard.text,
+            "hypothesis_normalised": hypothesis,
+            "reference_normalised": reference,
+            "substitutions": words.substitutions,
+            "deletions": words.deletions,
+            "insertions": words.insertions,
+            "hits": words.hits,
+            "hallucination": bool(signs),
+            "hallucination_signs": " ".join(signs),
+        }
+        return Scores(
+            {"wer": words.rate, "cer": characters.rate},
+            weights={"wer": float(words.reference_length), "cer": float(characters.reference_length)},
+            detail=detail | {name: value for name, value in confidence.items() if value is not None},
+        )

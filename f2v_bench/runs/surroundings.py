@@ -1,0 +1,76 @@
+"""What a run happened on: versions and hardware, written beside every result."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+_PACKAGES = (
+    "f2v-bench",
+    "av",
+    "espeakng-loader",
+    "jiwer",
+    "librosa",
+    "mediapipe",
+    "numpy",
+    "onnxruntime",
+    "openai-whisper",
+    "opencv-python-headless",
+    "pesq",
+    "pocketsphinx",
+    "pystoi",
+    "pyworld",
+    "scipy",
+    "soundfile",
+    "soxr",
+    "speechmos",
+    "torch",
+    "torchaudio",
+)
+
+
+def package_version(name: str) -> str | None:
+    """The installed version of a distribution, or None."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def versions() -> dict[str, str | None]:
+    """Python and every package that can move a number."""
+    return {"python": platform.python_version(), **{name: package_version(name) for name in _PACKAGES}}
+
+
+def hardware(device: str) -> dict[str, Any]:
+    """Processor, cores, memory, and the accelerator when one is used."""
+    found: dict[str, Any] = {
+        "processor": _processor(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "memory_gib": _memory_gib(),
+        "system": f"{platform.system()} {platform.release()}",
+        "device": device,
+    }
+    if device.startswith("cuda"):
+        import torch
+
+        found["accelerator"] = torch.cuda.get_device_name(device)
+    return found
+
+
+def _processor() -> str:
+    if sys.platform == "linux":
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _memory_gib() -> float | None:
+    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
+        return round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30, 1)
+    return None

@@ -1,0 +1,34 @@
+"""The real audio of each clip: the row that every table starts with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from f2v_bench.clip import Clip, Waveform
+from f2v_bench.errors import ClipFailure
+from f2v_bench.media import clip_audio
+from f2v_bench.systems.contract import SpeakerReference, System
+
+SAMPLE_RATE = 16_000
+
+
+class GroundTruth(System):
+    """The clip's own speech on the clock of its video, at the 16 kHz that every metric reads."""
+
+    name = "ground-truth"
+    summary = "real audio of the clip"
+    speaker_reference = SpeakerReference.SAME_CLIP
+    stages = ("decode",)
+    sample_rate = SAMPLE_RATE
+
+    def synthesize(self, batch: Sequence[Clip], seed: int) -> list[Waveform | ClipFailure]:
+        outcomes: list[Waveform | ClipFailure] = []
+        for clip in batch:
+            try:
+                outcomes.append(clip_audio(clip, SAMPLE_RATE))
+            except ClipFailure as failure:
+                outcomes.append(failure)
+        return outcomes
+
+    def fingerprint(self, clip: Clip, seed: int) -> str:
+        return self.name  # the seed changes nothing

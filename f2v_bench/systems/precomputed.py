@@ -1,0 +1,101 @@
+"""A folder of audio that somebody else made: published test outputs, or those of a system outside the suite."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from pathlib import Path, PurePosixPath
+
+from f2v_bench.assets import file_sha256
+from f2v_bench.clip import Clip, Waveform
+from f2v_bench.errors import ClipFailure, F2VError, FailureKind
+from f2v_bench.media import is_audio_name, read_audio
+from f2v_bench.systems.contract import SpeakerReference, System, SystemOptions
+
+
+class Precomputed(System):
+    """Audio files under one folder, however nested, matched to clips by their id."""
+
+    name = "precomputed"
+    summary = "audio files made elsewhere"
+    speaker_reference = SpeakerReference.NONE
+    stages = ("decode",)
+    sample_rate = None
+
+    def __init__(self, options: SystemOptions) -> None:
+        super().__init__(options)
+        self.folder = options.argument_folder(self.name)
+        self._file_of = match_files(self.folder, [clip.id for clip in options.clips])
+
+    @property
+    def provenance(self) -> str:
+        return f"audio files of {self.folder}; where their voice comes from is not known to the suite"
+
+    def file_of(self, clip: Clip) -> Path:
+        """The clip's file.
+
+        Raises:
+            ClipFailure: ``file_missing``.
+        """
+        if clip.id not in self._file_of:
+            raise ClipFailure(FailureKind.FILE_MISSING, f"no audio file for clip '{clip.id}' under '{self.folder}'")
+        return self._file_of[clip.id]
+
+    def synthesize(self, batch: Sequence[Clip], seed: int) -> list[Waveform | ClipFailure]:
+        outcomes: list[Waveform | ClipFailure] = []
+        for clip in batch:
+            try:
+                outcomes.append(read_audio(self.file_of(clip)))
+            except ClipFailure as failure:
+                outcomes.append(failure)
+        return outcomes
+
+    def fingerprint(self, clip: Clip, seed: int) -> str:
+        path = self._file_of.get(clip.id)
+        return f"{self.name}:{file_sha256(path) if path else 'missing'}"
+
+
+def match_files(folder: Path, ids: Iterable[str]) -> dict[str, Path]:
+    """Clip id to audio file.
+
+    A file belongs to a clip when its path below the folder, without suffix, ends in the clip's id; where no file's
+    does, when its name is the id with ``/`` replaced by ``_`` or ``-``; and where none is, when its name is the last
+    part of the id, as long as only one clip of the list has that last part. The first rule that applies to a clip
+    decides.
+
+    Raises:
+        F2VError: no audio under the folder, no file that belongs to a clip, or two files that belong to one.
+    """
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and is_audio_name(path))
+    if not files:
+        raise F2VError(f"there is no audio file under '{folder}'", "name the folder that holds the .wav or .flac files")
+    stems = {path: PurePosixPath(path.relative_to(folder).with_suffix("").as_posix()) for path in files}
+    by_tail: dict[str, list[Path]] = defaultdict(list)
+    for path, stem in stems.items():
+        for depth in range(len(stem.parts)):
+            by_tail["/".join(stem.parts[depth:])].append(path)
+    wanted = list(ids)
+    namesakes: dict[str, int] = defaultdict(int)
+    for clip_id in wanted:
+        namesakes[clip_id.rpartition("/")[2]] += 1
+
+    matched: dict[str, Path] = {}
+    for clip_id in wanted:
+        last = clip_id.rpartition("/")[2]
+        keys = [clip_id, clip_id.replace("/", "_"), clip_id.replace("/", "-")]
+        keys += [last] if namesakes[last] == 1 else []
+        found = next((by_tail[key] for key in keys if key in by_tail), [])
+        if len(found) > 1:
+            raise F2VError(
+                f"{len(found)} files under '{folder}' belong to clip '{clip_id}': '{found[0]}' and '{found[1]}'",
+                "name the folder of one system",
+            )
+        if found:
+            matched[clip_id] = found[0]
+    if not matched:
+        raise F2VError(
+            f"none of the {len(files)} audio files under '{folder}' (the first is '{stems[files[0]]}') has the name of "
+            f"one of the {len(wanted)} clips (the first is '{wanted[0] if wanted else ''}')",
+            "name the files after the clip ids, in folders or with '/' written as '_'",
+        )
+    return matched

@@ -1,0 +1,37 @@
+"""Analysis and synthesis of the real audio: the ceiling of every system that goes through the suite's mel."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from f2v_bench.clip import Clip, Waveform
+from f2v_bench.errors import ClipFailure
+from f2v_bench.media import clip_audio
+from f2v_bench.signal.griffin_lim import NAME as VOCODER
+from f2v_bench.signal.griffin_lim import griffin_lim
+from f2v_bench.signal.mel import SAMPLE_RATE, log_mel
+from f2v_bench.systems.contract import SpeakerReference, System, clip_generator
+
+
+class Resynthesis(System):
+    """The mel spectrogram of the real audio through the vocoder."""
+
+    name = "resynthesis"
+    summary = f"mel of the real audio through {VOCODER}"
+    speaker_reference = SpeakerReference.SAME_CLIP
+    stages = ("decode", "mel", "vocoder")
+    sample_rate = SAMPLE_RATE
+
+    def synthesize(self, batch: Sequence[Clip], seed: int) -> list[Waveform | ClipFailure]:
+        outcomes: list[Waveform | ClipFailure] = []
+        for clip in batch:
+            try:
+                mel = log_mel(clip_audio(clip, SAMPLE_RATE).samples, SAMPLE_RATE)
+            except ClipFailure as failure:
+                outcomes.append(failure)
+            else:
+                outcomes.append(Waveform(griffin_lim(mel, clip_generator(seed, clip.id)), SAMPLE_RATE))
+        return outcomes
+
+    def fingerprint(self, clip: Clip, seed: int) -> str:
+        return f"{self.name}:{VOCODER}:{seed}"

@@ -1,0 +1,62 @@
+"""The real audio of another clip: the floor, which shows what a metric sees of the content at all."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from f2v_bench.clip import Clip, Waveform
+from f2v_bench.errors import ClipFailure, FailureKind
+from f2v_bench.media import clip_audio, clip_duration_s, placed
+from f2v_bench.systems.contract import SpeakerReference, System, SystemOptions, clip_generator
+from f2v_bench.systems.ground_truth import SAMPLE_RATE
+
+
+class Shuffled(System):
+    """Real speech with the wrong words: of the same speaker where one has another sentence, else of the corpus.
+
+    The borrowed speech is cut, or filled up with silence, to the length of the clip's own video.
+    """
+
+    name = "shuffled"
+    summary = "real audio of another clip (floor)"
+    speaker_reference = SpeakerReference.OTHER_CLIP
+    stages = ("decode",)
+    sample_rate = SAMPLE_RATE
+
+    def __init__(self, options: SystemOptions) -> None:
+        super().__init__(options)
+        self._with_audio = [clip for clip in options.clips if clip.audio is not None]
+        self._of_speaker: dict[str, list[Clip]] = defaultdict(list)
+        for clip in self._with_audio:
+            self._of_speaker[clip.speaker].append(clip)
+
+    def donor(self, clip: Clip, seed: int) -> Clip:
+        """Whose audio the clip gets; depends on the seed, the clip and the split.
+
+        Raises:
+            ClipFailure: ``no_other_clip``: nobody in the split says anything else.
+        """
+        for pool in (self._of_speaker[clip.speaker], self._with_audio):
+            others = [o for o in pool if o.id != clip.id and (o.text is None or o.text != clip.text)]
+            if others:
+                return others[int(clip_generator(seed, clip.id).integers(len(others)))]
+        raise ClipFailure(FailureKind.NO_OTHER_CLIP, f"no other clip with audio beside '{clip.id}' in this split")
+
+    def synthesize(self, batch: Sequence[Clip], seed: int) -> list[Waveform | ClipFailure]:
+        outcomes: list[Waveform | ClipFailure] = []
+        for clip in batch:
+            try:
+                borrowed = clip_audio(self.donor(clip, seed), SAMPLE_RATE).samples
+                length = round(clip_duration_s(clip) * SAMPLE_RATE)
+            except ClipFailure as failure:
+                outcomes.append(failure)
+            else:
+                outcomes.append(Waveform(placed(borrowed, 0, length), SAMPLE_RATE))
+        return outcomes
+
+    def fingerprint(self, clip: Clip, seed: int) -> str:
+        try:
+            return f"{self.name}:{self.donor(clip, seed).id}"
+        except ClipFailure as failure:
+            return f"{self.name}:{failure.kind}"
