@@ -67,6 +67,7 @@ def perform(
     plan = RunPlan(
         dataset=dataset,
         clips=limited(everything, limit),
+        listed=len(everything),
         systems=open_systems(specs, everything, device, path),
         metrics=metrics,
         unavailable=unavailable,
@@ -74,10 +75,10 @@ def perform(
         device=device,
         command=command,
         find_face=find_face,
-        notes=notes,
+        notes=[*notes, *dataset.remarks],
     )
     messages = error_console()
-    for note in notes:
+    for note in plan.notes:
         messages.print(f"[yellow]note:[/] {note}", highlight=False)
     for gone in unavailable:
         messages.print(f"[yellow]unavailable:[/] {gone}", highlight=False)

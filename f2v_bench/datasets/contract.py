@@ -67,6 +67,11 @@ class Dataset(ABC):
         """
 
     @property
+    def remarks(self) -> tuple[str, ...]:
+        """What a reader of the numbers must know of the list: files ignored, transcripts missing; after ``clips``."""
+        return ()
+
+    @property
     def grammar(self) -> str | None:
         """The JSGF grammar of the corpus's sentences, or None where speech is open."""
         return None

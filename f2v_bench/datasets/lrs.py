@@ -97,8 +97,8 @@ class LRS(ListedDataset):
 
     def _find(self, name: str) -> Clip | None:
         """The clip of ``talk/utterance`` or ``.../part/talk/utterance``, if its video is there."""
-        *head, talk, utterance = ["", *name.split("/")]
-        part = head[-1] or self._default_part()
+        part, talk, utterance = ["", "", *name.split("/")][-3:]
+        part = part or self._default_part()
         if part not in self.parts or not {talk, utterance}.isdisjoint({"", ".", ".."}):
             return None
         there = (self.tree.video / part / talk / f"{utterance}.mp4").is_file()
@@ -111,6 +111,11 @@ class LRS(ListedDataset):
         for video in folder.glob("*/*.mp4"):
             if not video.name.startswith("."):
                 yield self._clip(part, video.parent.name, video.stem)
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        told = super().remarks
+        return told if self.complete else (*told, f"'{self.list_id}' is no list that papers share, or not all of one")
 
     def _list_name(self) -> str:
         splits = "+".join(sorted({clip.split for clip in self.clips()}))

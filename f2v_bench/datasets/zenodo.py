@@ -6,26 +6,17 @@ import json
 import re
 import shutil
 import stat
-import urllib.parse
-import urllib.request
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from http import HTTPStatus
-from http.client import HTTPException, HTTPResponse
+from http.client import HTTPException
 from pathlib import Path, PurePosixPath
-from typing import Any
-from urllib.error import HTTPError, URLError
 
+from f2v_bench.download import Progress, fetch, open_url
 from f2v_bench.errors import F2VError
 
 GRID_RECORD = "https://zenodo.org/api/records/3625687"
-_BLOCK = 1 << 20
-_TIMEOUT_S = 60
-_TRIES = 5
-#: called with a file's name, the bytes at hand and the bytes in all (None where the server does not say)
-Progress = Callable[[str, int, int | None], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +60,9 @@ def pull_grid(speaker: str, root: Path, *, base_url: str = GRID_RECORD, progress
         if archive not in files:
             raise F2VError(f"the record {base_url} has no file '{archive}'", f"it has {', '.join(sorted(files))}")
         with _writing(root):
-            path = _fetch(files[archive], _marker(root, name).parent, progress)
+            file = files[archive]
+            home = _marker(root, name).parent
+            path = fetch(file.url, home, file.name, checksum=file.checksum, size=file.size, progress=progress)
             unpack(path, root, name)
             _marker(root, name).write_text(f"{files[archive].checksum}\n", encoding="utf-8")
             path.unlink()
@@ -97,7 +90,7 @@ def read_record(url: str) -> dict[str, RecordFile]:
         F2VError: it cannot be reached, or does not describe files as Zenodo's API does.
     """
     try:
-        with _open(url) as response:
+        with open_url(url) as response:
             body = response.read()
     except (OSError, HTTPException) as error:
         raise F2VError(f"{url} cannot be read: {error}", "check the network and run the command again") from error
@@ -111,90 +104,6 @@ def read_record(url: str) -> dict[str, RecordFile]:
             f"{url} is no record of Zenodo's API: {error!r}", f"the address of GRID's is {GRID_RECORD}"
         ) from (error)
     return {file.name: file for file in files}
-
-
-def _open(url: str, start: int = 0) -> HTTPResponse:
-    """A request for what follows byte ``start``."""
-    if urllib.parse.urlsplit(url).scheme not in ("http", "https"):
-        raise F2VError(f"'{url}' is no web address", "an address begins with https://")
-    headers = {"User-Agent": "f2v-bench", **({"Range": f"bytes={start}-"} if start else {})}
-    response: HTTPResponse = urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=_TIMEOUT_S)
-    return response
-
-
-def _fetch(file: RecordFile, folder: Path, progress: Progress | None) -> Path:
-    """The file in ``folder``, of the size and checksum that its record states."""
-    import pooch
-
-    pooch.get_logger().setLevel("ERROR")
-    folder.mkdir(parents=True, exist_ok=True)
-    download = ResumedDownload(file, folder / f"{file.name}.part", progress)
-    try:
-        path = pooch.retrieve(file.url, file.checksum, fname=file.name, path=folder, downloader=download)
-    except ValueError as error:  # pooch's word for a wrong hash; it has deleted the file
-        raise F2VError(f"{file.url} is not what its record states: {error}", "run the command again") from error
-    return Path(path)
-
-
-@dataclass(frozen=True, slots=True)
-class ResumedDownload:
-    """A downloader for pooch that keeps what has come in a ``.part`` file and asks for the rest of it.
-
-    Attributes:
-        file: what to fetch.
-        part: where to keep it until it is whole.
-        progress: hears how far it is.
-    """
-
-    file: RecordFile
-    part: Path
-    progress: Progress | None = None
-
-    def __call__(self, url: str, output_file: str, pooch: Any, check_only: bool = False) -> None:
-        """Fetch ``url`` into ``output_file``; the signature is pooch's.
-
-        Raises:
-            F2VError: the address refuses, or the transfer was cut too often.
-        """
-        cut: Exception | None = None
-        for _ in range(_TRIES):
-            try:
-                if self._transfer(url):
-                    self.part.replace(output_file)
-                    return
-            except HTTPError as error:
-                raise F2VError(f"{url} answers {error.code} {error.reason}", "run the command again later") from error
-            except (TimeoutError, ConnectionError, URLError, HTTPException) as error:
-                cut = error
-        raise F2VError(
-            f"the transfer of {url} was cut {_TRIES} times, with {self._at_hand()} of {self.file.size} bytes at hand"
-            + (f": {cut}" if cut else ""),
-            "run the command again: it goes on from there",
-        ) from cut
-
-    def _at_hand(self) -> int:
-        return self.part.stat().st_size if self.part.is_file() else 0
-
-    def _transfer(self, url: str) -> bool:
-        """One request; whether the file is whole after it."""
-        start, whole = self._at_hand(), self.file.size
-        if whole is not None and start >= whole:
-            if start == whole:
-                return True
-            self.part.unlink()
-            start = 0
-        with _open(url, start) as response:
-            if response.status != HTTPStatus.PARTIAL_CONTENT:
-                start = 0  # a server that cannot resume sends all of it again
-            length = response.headers.get("Content-Length")
-            whole = whole or (start + int(length) if length else None)
-            with self.part.open("ab" if start else "wb") as file:
-                while block := response.read(_BLOCK):
-                    file.write(block)
-                    start += len(block)
-                    if self.progress:
-                        self.progress(self.file.name, start, whole)
-        return whole is None or start == whole
 
 
 def unpack(archive: Path, root: Path, name: str) -> None:

@@ -6,6 +6,8 @@ import hashlib
 import os
 import zipfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -64,19 +66,13 @@ class CropCache:
         arrays = {name: getattr(crops, name) for name in _ARRAYS} | {"detector": np.array(crops.detector)}
         # modulo 256, so that the sum gives back every pixel exactly
         arrays |= {name: np.diff(arrays[name], axis=0, prepend=arrays[name][:1] * 0) for name in _PICTURES}
-        entry = self._entry(key)
-        part = entry.with_name(f".{key}.{uuid4().hex}.part")
-        try:
-            entry.parent.mkdir(parents=True, exist_ok=True)
-            with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:  # as np.load reads it
-                for name, array in arrays.items():
-                    with archive.open(f"{name}.npy", "w") as file:
-                        np.lib.format.write_array(file, array, allow_pickle=False)
-            part.replace(entry)
-        except OSError as error:
-            raise self._unwritable(error) from error
-        finally:
-            part.unlink(missing_ok=True)
+        with (
+            self._replacing(self._entry(key)) as part,
+            zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,  # as np.load reads it
+        ):
+            for name, array in arrays.items():
+                with archive.open(f"{name}.npy", "w") as file:
+                    np.lib.format.write_array(file, array, allow_pickle=False)
 
     def _entry(self, key: str) -> Path:
         return self.folder / key[:2] / f"{key}.npz"
@@ -92,17 +88,23 @@ class CropCache:
             if before == stamp and len(known) == 64:
                 return known
         content = file_sha256(video)
-        part = note.with_name(f".{uuid4().hex}.part")
-        try:
-            note.parent.mkdir(parents=True, exist_ok=True)
+        with self._replacing(note) as part:
             part.write_text(f"{stamp} {content}")
-            part.replace(note)
-        except OSError as error:
-            raise self._unwritable(error) from error
         return content
 
-    def _unwritable(self, error: OSError) -> F2VError:
-        return F2VError(
-            f"the crop cache '{self.folder}' cannot be written: {error.strerror}",
-            "free some space, or set F2V_CACHE to a folder that can be written",
-        )
+    @contextmanager
+    def _replacing(self, path: Path) -> Iterator[Path]:
+        """A temporary file beside ``path`` that takes its place at the end, whole or not at all."""
+        part = path.with_name(f".{uuid4().hex}.part")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield part
+            part.replace(path)
+        except OSError as error:
+            raise F2VError(
+                f"the crop cache '{self.folder}' cannot be written: {error.strerror}",
+                "free some space, or set F2V_CACHE to a folder that can be written",
+            ) from error
+        finally:
+            if part.exists():
+                part.unlink()

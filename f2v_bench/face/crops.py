@@ -39,7 +39,7 @@ _MOUTH_SIGMA = 8.0  # frames; the patch follows the mouth's place, not the openi
 _MAX_SHRINK = 0.6  # scale below which a frame is averaged down before it is warped
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FaceCrops:
     """The talking face of one clip on the 25 fps clock.
 

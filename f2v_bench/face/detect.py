@@ -30,7 +30,7 @@ _EYE_ROWS = (0.18, 0.58)
 _EYE_TOLERANCE = 0.12
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Detection:
     """One face in one frame.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zipfile
+import zlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -114,6 +116,6 @@ def _array_of(path: Path) -> NDArray[np.float32]:
                     "landmarks" if "landmarks" in loaded.files or len(loaded.files) != 1 else loaded.files[0]
                 ]
         return five_points(np.asarray(loaded, np.float64))
-    except (OSError, EOFError, ValueError, TypeError, KeyError, F2VError) as error:
+    except (OSError, EOFError, ValueError, TypeError, KeyError, zipfile.BadZipFile, zlib.error, F2VError) as error:
         why = error.what if isinstance(error, F2VError) else error
         raise ClipFailure(FailureKind.UNREADABLE_VIDEO, f"the landmarks '{path}' cannot be read: {why}") from error

@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 _SAMPLE_RATE = 16_000
 _WIDTH = 16.0  # inches
 _DPI = 110
-_LEFT, _RIGHT = 0.85, 0.95  # inches of margin for labels and colour bar
+_LEFT, _RIGHT = 1.0, 0.95  # inches of margin for labels and colour bar
 _GAP = 0.08  # inches between pictures
 _BOX, _POINTS, _PITCH, _ENERGY = "#00d5b0", "#ffb000", "#d1495b", "#8d99ae"
 _FAINT = "#5c6470"
-_PITCH_RANGE = (60, 400)  # Hz
+_PITCH_FLOOR, _PITCH_TOP = 60.0, 260.0  # Hz; a higher voice raises the top
 
 
 def inspect_sheet(
@@ -171,7 +171,7 @@ def _draw_sound(clip: Clip, above: Any, below: Any, duration_s: float, moments: 
         _draw_note(above, "no spectrogram", failure.detail)
         _draw_note(below, "no F0 and energy", failure.detail)
         return
-    _draw_mel(above, log_mel(samples, _SAMPLE_RATE), duration_s)
+    _draw_mel(above, log_mel(samples, _SAMPLE_RATE))
     f0, times = f0_contour(samples, _SAMPLE_RATE)
     _draw_prosody(below, f0, times, energy_contour(samples, _SAMPLE_RATE))
     for axes in (above, below):
@@ -182,7 +182,7 @@ def _draw_sound(clip: Clip, above: Any, below: Any, duration_s: float, moments: 
     below.set_xlabel("time (s), frame 0 of the video at 0", fontsize=11)
 
 
-def _draw_mel(axes: Any, mel: NDArray[np.float32], duration_s: float) -> None:
+def _draw_mel(axes: Any, mel: NDArray[np.float32]) -> None:
     top = float(mel.max())
     image = axes.imshow(
         mel.T,
@@ -213,8 +213,7 @@ def _draw_prosody(axes: Any, f0: NDArray[np.float32], times: NDArray[np.float32]
     axes.patch.set_visible(False)
     voiced = np.where(f0 > 0, f0, np.nan)
     axes.plot(times, voiced, color=_PITCH, linewidth=2.2, solid_capstyle="round")
-    low, high = _PITCH_RANGE
-    axes.set_ylim(low, max(high, float(f0.max()) * 1.05))
+    axes.set_ylim(_PITCH_FLOOR, max(_PITCH_TOP, float(f0.max()) * 1.05))
     axes.set_ylabel("F0 (Hz)", color=_PITCH, fontsize=11)
     axes.tick_params(axis="y", colors=_PITCH)
     if not (f0 > 0).any():

@@ -20,7 +20,7 @@ _MIN_OVERLAP = 0.25  # of two boxes in a row that are one face
 _SIGMA = 3.0  # frames; a head's box changes no faster
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class FaceTrack:
     """One face through a clip.
 
@@ -35,7 +35,7 @@ class FaceTrack:
     seen: NDArray[np.bool_]
 
 
-@dataclass
+@dataclass(eq=False)
 class _Link:
     frames: list[int] = field(default_factory=list)
     faces: list[Detection] = field(default_factory=list)

@@ -65,7 +65,8 @@ class Results:
     @property
     def title(self) -> str:
         data = self.manifest["dataset"]
-        return f"{data['list_id']}: {data['clips']} clips, seed {self.manifest['seed']}"
+        count = f"first {data['clips']} of {data['listed']}" if data["clips"] < data["listed"] else f"{data['clips']}"
+        return f"{data['list_id']}: {count} clips, seed {self.manifest['seed']}"
 
     @property
     def notes(self) -> list[str]:

@@ -76,7 +76,7 @@ def spectrogram_grid(folder: RunFolder, clip: str) -> Figure:
     axes[-1].set_xlabel("time (s)", fontsize=8)
     figure.suptitle(f"{clip}: “{text}”" if isinstance(text, str) else clip, fontsize=9)
     if image is not None:
-        bar = figure.colorbar(image, ax=list(axes), pad=0.075, fraction=0.025)
+        bar = figure.colorbar(image, ax=list(axes), pad=0.02, fraction=0.03)
         bar.set_label("mel magnitude (dB)", fontsize=8)
         bar.ax.tick_params(labelsize=7)
     return figure

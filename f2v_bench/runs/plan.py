@@ -31,6 +31,7 @@ class RunPlan:
     Attributes:
         dataset: the opened corpus.
         clips: the clips to run, after ``--limit``.
+        listed: how many the list has.
         systems: label and system, in the order of the table's rows.
         metrics: in the order of the table's columns.
         unavailable: metrics that were asked for and cannot be computed here.
@@ -43,6 +44,7 @@ class RunPlan:
 
     dataset: Dataset
     clips: Sequence[Clip]
+    listed: int
     systems: Sequence[tuple[str, System]]
     metrics: Sequence[Metric]
     unavailable: Sequence[MetricUnavailable]
@@ -81,6 +83,7 @@ def manifest_of(plan: RunPlan) -> dict[str, Any]:
             "split": dataset.split,
             "list_id": dataset.list_id,
             "clips": len(plan.clips),
+            "listed": plan.listed,
             "sha256": list_sha256(clip.id for clip in plan.clips),
             "licence": dataset.licence,
         },

@@ -64,8 +64,6 @@ def stroke(
 
 def mask(shape: tuple[int, int], points: NDArray[np.floating], blur: float = 0.0) -> NDArray[np.float32]:
     """A polygon as a mask 0 to 1, blurred by a Gaussian of ``blur`` pixels."""
-    import cv2
-
     out = np.zeros(shape, np.uint8)
     fill(out, points, 255)
     return soften(out.astype(np.float32) / 255, blur)

@@ -126,7 +126,9 @@ def express(audio: Waveform, voice_hz: float, frames: int, rng: np.random.Genera
         "lid": (1 + 0.16 * (loudness - 0.5) + 0.025 * semitones) * (1 - _blinks(rng, frames)),
         "cheek": np.clip(slow + 0.05 * smooth_noise(rng, frames, 0.6), 0, 1),
         "yaw": np.clip(0.45 * smooth_noise(rng, frames, 0.9) + rng.normal(0, 0.35), -1, 1),
-        "pitch": np.clip(-_smooth(semitones, 2.5) / 9 + 0.3 * (slow - 0.4) + 0.18 * smooth_noise(rng, frames, 0.8), -1, 1),
+        "pitch": np.clip(
+            -_smooth(semitones, 2.5) / 9 + 0.3 * (slow - 0.4) + 0.18 * smooth_noise(rng, frames, 0.8), -1, 1
+        ),
         "roll": 0.035 * smooth_noise(rng, frames, 1.0) + 0.004 * _smooth(semitones, 4.0),
         "bob": -0.007 * _smooth(semitones, 2.5) + 0.02 * (slow - 0.4) + 0.012 * smooth_noise(rng, frames, 0.9),
         "gaze_x": _gaze(rng, frames),

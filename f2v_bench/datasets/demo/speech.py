@@ -32,14 +32,40 @@ _TIMEOUT_S = 60
 _LETTERS = dict(
     zip(
         "abcdefghijklmnopqrstuvxyz",
-        "eI bi: si: di: i: Ef dZi: eItS aI dZeI keI El Em En oU pi: kju: A@ Es ti: ju: vi: Eks waI zi:".split(),
+        [
+            "eI",
+            "bi:",
+            "si:",
+            "di:",
+            "i:",
+            "Ef",
+            "dZi:",
+            "eItS",
+            "aI",
+            "dZeI",
+            "keI",
+            "El",
+            "Em",
+            "En",
+            "oU",
+            "pi:",
+            "kju:",
+            "A@",
+            "Es",
+            "ti:",
+            "ju:",
+            "vi:",
+            "Eks",
+            "waI",
+            "zi:",
+        ],
         strict=True,
     )
 )
 
 
 # A word's last sonorant is one unit with its vowel, and espeak-ng reports it after the next word's mark.
-_CODAS = dict.fromkeys("bin green in one seven nine again soon n".split(), "n") | {"l": "l"}
+_CODAS = dict.fromkeys(["bin", "green", "in", "one", "seven", "nine", "again", "soon", "n"], "n") | {"l": "l"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FULL_SCALE = 32_767
-MIN_SAMPLES = 800  # 50 ms: below, the front end has no frame, and no word is that short
 _ACOUSTIC_MODEL = "en-us/en-us"
 _DICTIONARY = "en-us/cmudict-en-us.dict"
 
@@ -48,8 +47,8 @@ class Pocketsphinx(Recogniser):
     def _decoder(self) -> Any:
         import pocketsphinx
 
-        pocketsphinx.set_loglevel("FATAL")  # it writes to the terminal what is an ordinary result: no sentence fits
-        decoder = pocketsphinx.Decoder(lm=None)
+        # Below FATAL it writes to the terminal what is an ordinary result: no sentence of the grammar fits.
+        decoder = pocketsphinx.Decoder(lm=None, loglevel="FATAL")
         try:
             decoder.add_jsgf_string("grammar", self._grammar)
         except (ValueError, RuntimeError) as error:
@@ -57,7 +56,7 @@ class Pocketsphinx(Recogniser):
             if unknown:
                 raise F2VError(
                     f"pocketsphinx's English dictionary lacks words of the grammar: {', '.join(unknown)}",
-                    "write the grammar in words of the CMU dictionary, lower case; or use Whisper: asr=whisper-large-v3",
+                    "write it in words of the CMU dictionary (lower case), or use Whisper: asr=whisper-large-v3",
                 ) from error
             raise F2VError(
                 f"pocketsphinx cannot read the corpus's grammar: {error}",
@@ -86,8 +85,6 @@ class Pocketsphinx(Recogniser):
         return [Hypothesis(self._hear(samples)) for samples in batch]
 
     def _hear(self, samples: NDArray[np.float32]) -> str:
-        if len(samples) < MIN_SAMPLES:
-            return ""
         pcm = (np.clip(samples, -1, 1) * FULL_SCALE).astype("<i2").tobytes()
         decoder = self._decoder
         # The model's noise tracker and cepstral mean carry over between utterances: without a fresh front end a clip's

@@ -1,0 +1,27 @@
+from __future__ import annotations
+
+import pickle
+
+import pytest
+
+from f2v_bench.errors import ClipFailure, F2VError, FailureKind, suggest
+
+
+def test_an_error_says_what_and_what_to_do() -> None:
+    assert str(F2VError("no root", "name one")) == "no root\n  -> name one"
+    assert str(F2VError("no root")) == "no root"
+
+
+def test_clip_failures_travel_between_processes() -> None:
+    failure = pickle.loads(pickle.dumps(ClipFailure(FailureKind.SILENT, "all zero")))
+    assert (failure.kind, failure.detail) == (FailureKind.SILENT, "all zero")
+
+
+@pytest.mark.parametrize(("kind", "again"), [(FailureKind.FILE_MISSING, True), (FailureKind.SILENT, False)])
+def test_only_what_surroundings_cause_is_tried_again(kind: FailureKind, again: bool) -> None:
+    assert kind.retryable is again
+
+
+def test_suggest_puts_the_nearest_name_first() -> None:
+    assert suggest("dnsmoss", ["wer", "dnsmos"]) == "did you mean 'dnsmos'? Known: dnsmos, wer."
+    assert suggest("x", []) == "Known: none."

@@ -1,0 +1,180 @@
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from f2v_bench import media
+from f2v_bench.clip import Clip, Waveform
+from f2v_bench.errors import ClipFailure, FailureKind
+from tests.clips import RATE, babble, number_of, numbered_frames, tone, write_clip, write_timed_video
+
+
+def kind_of(call: object, *args: object) -> FailureKind:
+    with pytest.raises(ClipFailure) as caught:
+        call(*args)  # type: ignore[operator]
+    return caught.value.kind
+
+
+@pytest.mark.parametrize(
+    ("times", "shown"),
+    [
+        ([n / 25 for n in range(5)], [0, 1, 2, 3, 4]),
+        ([n / 50 for n in range(10)], [0, 2, 4, 6, 8]),
+        # ticks at 0, 40, 80, ... ms show the last frame that began up to half a tick later
+        ([n / 30 for n in range(6)], [0, 1, 2, 4, 5]),
+        ([n / 12.5 for n in range(3)], [0, 0, 1, 1, 2, 2]),
+        # variable rate: the second frame is held for 200 ms
+        ([0.0, 0.04, 0.24, 0.28], [0, 1, 1, 1, 1, 1, 2, 3]),
+        # the clock starts with the first frame, wherever the file starts counting
+        ([1.0, 1.04, 1.08], [0, 1, 2]),
+    ],
+)
+def test_any_frame_rate_becomes_25_fps_by_time(tmp_path: Path, times: list[float], shown: list[int]) -> None:
+    path = tmp_path / "v.mkv"
+    write_timed_video(path, times)
+    assert [number_of(frame) for frame in media.iter_frames(path)] == shown
+    assert media.video_info(path).frames == len(shown)
+
+
+def test_read_video_gives_rgb_frames(tmp_path: Path) -> None:
+    red = np.zeros((64, 80, 3), np.uint8)
+    red[..., 0] = 200
+    media.write_video(tmp_path / "red.mp4", [red] * 3)
+    frames = media.read_video(tmp_path / "red.mp4")
+    assert frames.shape == (3, 64, 80, 3)
+    assert frames.dtype == np.uint8
+    assert np.abs(frames.astype(int) - red).max() < 12
+
+
+@pytest.mark.parametrize("start", [0.0, 0.2, -0.2])
+def test_clip_audio_lies_on_the_clock_of_its_video(tmp_path: Path, start: float) -> None:
+    path = tmp_path / "v.mkv"
+    sound = babble(1.0)
+    write_timed_video(path, [0.5 + n / 25 for n in range(25)], sound, 0.5 + start)
+    clip = Clip("a/b", "a", path, path, None, "test")
+    samples = media.clip_audio(clip, RATE).samples
+    expected = media.placed(sound, round(start * RATE), RATE)
+    assert len(samples) == RATE
+    np.testing.assert_allclose(samples, expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("seconds", [0.4, 1.0, 2.5])
+def test_clip_audio_is_as_long_as_its_video(tmp_path: Path, seconds: float) -> None:
+    path = tmp_path / "v.mkv"
+    write_timed_video(path, [n / 25 for n in range(25)], tone(seconds))
+    samples = media.clip_audio(Clip("a/b", "a", path, path, None, "test"), RATE).samples
+    assert len(samples) == RATE
+    assert np.abs(samples[round(seconds * RATE) :]).max(initial=0) == 0
+    assert np.abs(samples[: round(min(seconds, 1) * RATE)]).max() > 0.25
+
+
+def test_mp4_keeps_sound_and_picture_together(tmp_path: Path) -> None:
+    sound = np.zeros(RATE, np.float32)
+    sound[RATE // 2 : RATE // 2 + 400] = 0.5
+    clip = write_clip(tmp_path / "s" / "click.mp4", samples=sound)
+    heard = np.abs(media.clip_audio(clip, RATE).samples)
+    assert abs(int(np.argmax(heard > 0.2)) - RATE // 2) < 32  # 2 ms: the encoder's priming samples are accounted for
+
+
+def test_write_video_is_deterministic(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    frames = [rng.integers(0, 255, (64, 80, 3), np.uint8) for _ in range(10)]
+    for name in ("a.mp4", "b.mp4"):
+        media.write_video(tmp_path / name, frames, Waveform(babble(0.4), RATE))
+    assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
+
+
+@pytest.mark.parametrize("subtype", ["PCM_U8", "PCM_16", "PCM_24", "FLOAT", "DOUBLE"])
+@pytest.mark.parametrize("channels", [1, 2, 6])
+def test_any_wav_becomes_mono_float(tmp_path: Path, subtype: str, channels: int) -> None:
+    path = tmp_path / "a.wav"
+    sound = tone(0.5, rate=22_050)
+    soundfile.write(path, np.stack([sound] * channels, 1), 22_050, subtype=subtype)
+    whole = media.read_audio(path)
+    assert whole.sample_rate == 22_050
+    np.testing.assert_allclose(whole.samples, sound, atol=0.01 if subtype == "PCM_U8" else 1e-4)
+    assert media.read_audio(path, RATE).sample_rate == RATE
+
+
+def test_mono_is_the_mean_of_the_channels(tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    soundfile.write(path, np.stack([tone(0.2), np.zeros(3200, np.float32)], 1), RATE, subtype="FLOAT")
+    np.testing.assert_allclose(media.read_audio(path).samples, tone(0.2) / 2, atol=1e-6)
+
+
+def test_resample_keeps_a_tone() -> None:
+    out = media.resample(tone(1.0, rate=44_100), 44_100, RATE)
+    np.testing.assert_allclose(out[500:-500], tone(1.0)[500 : len(out) - 500], atol=2e-3)
+
+
+def test_failure_kinds_of_video(tmp_path: Path) -> None:
+    empty = tmp_path / "empty.mp4"
+    empty.touch()
+    good = tmp_path / "s" / "good.mp4"
+    write_clip(good)
+    cut = tmp_path / "cut.mp4"
+    cut.write_bytes(good.read_bytes()[: good.stat().st_size // 3])
+    noise = tmp_path / "noise.mp4"
+    noise.write_bytes(np.random.default_rng(0).bytes(5000))
+    wav = tmp_path / "speech.wav"
+    soundfile.write(wav, tone(0.5), RATE)
+    assert kind_of(media.video_info, tmp_path / "none.mp4") is FailureKind.FILE_MISSING
+    assert kind_of(media.video_info, empty) is FailureKind.UNREADABLE_VIDEO
+    assert kind_of(media.read_video, cut) is FailureKind.UNREADABLE_VIDEO
+    assert kind_of(media.read_video, noise) is FailureKind.UNREADABLE_VIDEO
+    assert kind_of(media.read_video, wav) is FailureKind.NO_VIDEO
+
+
+def test_failure_kinds_of_audio(tmp_path: Path) -> None:
+    mute = tmp_path / "mute.mp4"
+    media.write_video(mute, numbered_frames(5))
+    soundfile.write(tmp_path / "zero.wav", np.zeros(0, np.float32), RATE)
+    bad = tone(0.1)
+    bad[3] = np.nan
+    soundfile.write(tmp_path / "nan.wav", bad, RATE, subtype="FLOAT")
+    (tmp_path / "junk.wav").write_bytes(b"RIFF but no")
+    assert kind_of(media.read_audio, mute) is FailureKind.NO_AUDIO
+    assert kind_of(media.read_audio, tmp_path / "zero.wav") is FailureKind.EMPTY_AUDIO
+    assert kind_of(media.read_audio, tmp_path / "nan.wav") is FailureKind.NOT_FINITE
+    assert kind_of(media.read_audio, tmp_path / "junk.wav") is FailureKind.UNREADABLE_AUDIO
+    assert kind_of(media.read_audio, tmp_path / "absent.wav") is FailureKind.FILE_MISSING
+
+
+def test_write_audio_counts_what_it_clips(tmp_path: Path) -> None:
+    samples = np.array([0.0, 1.5, -2.0, 0.25], np.float32)
+    assert media.write_audio(tmp_path / "a" / "x.flac", Waveform(samples, RATE)) == 2
+    np.testing.assert_allclose(media.read_audio(tmp_path / "a" / "x.flac").samples, [0, 1, -1, 0.25], atol=1e-6)
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["x.flac"]
+
+
+def test_copy_silent_keeps_every_frame_and_no_sound(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "s" / "a.mp4")
+    media.copy_silent(clip.video, tmp_path / "out" / "a.mp4")
+    info = media.video_info(tmp_path / "out" / "a.mp4")
+    assert (info.frames, info.has_audio) == (25, False)
+    np.testing.assert_array_equal(media.read_video(tmp_path / "out" / "a.mp4"), media.read_video(clip.video))
+
+
+def test_names_of_every_kind(tmp_path: Path) -> None:
+    source = write_clip(tmp_path / "s" / "a.mp4").video
+    odd = tmp_path / "it's a \"näme\" 你好 %d.mp4"
+    shutil.copy(source, odd)
+    assert media.video_info(odd).frames == 25
+
+
+def test_grid_as_published(shared: Path) -> None:
+    path = shared / "data/grid/original/s1/bbaf2n.mpg"
+    info = media.video_info(path)
+    assert (info.frames, info.width, info.height, info.has_audio) == (75, 360, 288, True)
+    assert media.read_video(path).shape == (75, 288, 360, 3)
+    clip = Clip("s1/bbaf2n", "s1", path, path, None, "test")
+    assert len(media.clip_audio(clip, RATE).samples) == 48_000
+
+
+def test_grid_clip_of_74_frames(shared: Path) -> None:
+    path = shared / "data/grid/s1/lrae3s.mkv"
+    assert media.video_info(path).frames == 74 == len(media.read_video(path))
