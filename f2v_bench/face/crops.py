@@ -33,7 +33,7 @@ from f2v_bench.media import iter_frames
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_SETTINGS = "crops:1"  # counts up whenever pixels of the crops change
+_SETTINGS = "crops:2"  # counts up whenever pixels of the crops change
 _KEPT_BYTES = 400_000_000  # of decoded frames held in memory; longer videos are decoded once more per pass
 _MOUTH_SIGMA = 8.0  # frames; the patch follows the mouth's place, not the opening of the lips
 _MAX_SHRINK = 0.6  # scale below which a frame is averaged down before it is warped

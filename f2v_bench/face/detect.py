@@ -93,6 +93,7 @@ class CascadeDetector(FaceDetector):
         grey: Any = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
         scale = min(1.0, _LONGEST_SIDE / max(grey.shape))
         small = cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else grey
+        small = self._stretched(small)
         found = self._search(self._frontal, small, neighbours=3)
         for cascade, mirrored in [] if found else self._other_views():
             picture = small[:, ::-1].copy() if mirrored else small
@@ -124,7 +125,7 @@ class CascadeDetector(FaceDetector):
         if min(strip.shape) < 8:
             return None
         zoom = _EYE_STRIP / strip.shape[1]
-        strip = self._cv2.resize(strip, None, fx=zoom, fy=zoom, interpolation=self._cv2.INTER_LINEAR)
+        strip = self._cv2.resize(self._stretched(strip), None, fx=zoom, fy=zoom, interpolation=self._cv2.INTER_LINEAR)
         found = self._search(self._eye, strip, neighbours=2, smallest=18)
         expected = np.array([x, y]) + side * EYES_IN_BOX[index]
         near = []
@@ -152,6 +153,11 @@ class CascadeDetector(FaceDetector):
                 (profile, True),
             ]
         return self._fallbacks
+
+    def _stretched(self, grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """The picture with all of its range used: the cascades pass over windows that are too flat."""
+        stretched: NDArray[np.uint8] = self._cv2.normalize(grey, None, 0, 255, self._cv2.NORM_MINMAX)
+        return stretched
 
     @staticmethod
     def _search(

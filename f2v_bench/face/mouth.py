@@ -18,7 +18,7 @@ _REACH = 18.0  # mean-face px the mouth may lie off its usual place
 _FRAMES = 1500  # a minute of talking is enough
 _KERNEL = 11.0  # mean-face px: the mean shift sees lips, and neither chin nor nose
 _DROP = 2.5  # mean-face px by which motion lies below the middle of the mouth: the jaw moves the lower lip
-_STILL = 1.0  # grey levels a frame; motion below it is noise
+_STILL = 0.2  # grey levels a frame above the skin around; less is noise
 
 
 def mouth_offset(frames: Iterable[NDArray[np.uint8]], points: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -46,7 +46,8 @@ def mouth_offset(frames: Iterable[NDArray[np.uint8]], points: NDArray[np.float32
         if before is not None:
             motion += cv2.absdiff(patch, before)
         before = patch
-    motion = np.maximum(motion / max(1, len(to_mean) - 1) - _STILL, 0)
+    motion /= max(1, len(to_mean) - 1)
+    motion = np.maximum(motion - np.median(motion) - _STILL, 0)  # noise moves everywhere, lips only here
     return _mean_shift(motion)
 
 

@@ -25,7 +25,8 @@ _LEFT, _RIGHT = 1.0, 0.95  # inches of margin for labels and colour bar
 _GAP = 0.08  # inches between pictures
 _BOX, _POINTS, _PITCH, _ENERGY = "#00d5b0", "#ffb000", "#d1495b", "#8d99ae"
 _FAINT = "#5c6470"
-_PITCH_FLOOR, _PITCH_TOP = 60.0, 260.0  # Hz; a higher voice raises the top
+_PITCH_RANGE = (60, 520)  # Hz
+_PITCH_TICKS = (75, 100, 150, 200, 300, 450)
 
 
 def inspect_sheet(
@@ -213,7 +214,10 @@ def _draw_prosody(axes: Any, f0: NDArray[np.float32], times: NDArray[np.float32]
     axes.patch.set_visible(False)
     voiced = np.where(f0 > 0, f0, np.nan)
     axes.plot(times, voiced, color=_PITCH, linewidth=2.2, solid_capstyle="round")
-    axes.set_ylim(_PITCH_FLOOR, max(_PITCH_TOP, float(f0.max()) * 1.05))
+    axes.set_yscale("log")
+    axes.set_ylim(*_PITCH_RANGE)
+    axes.set_yticks(_PITCH_TICKS, [str(tick) for tick in _PITCH_TICKS])
+    axes.minorticks_off()
     axes.set_ylabel("F0 (Hz)", color=_PITCH, fontsize=11)
     axes.tick_params(axis="y", colors=_PITCH)
     if not (f0 > 0).any():

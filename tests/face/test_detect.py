@@ -102,6 +102,13 @@ def test_the_cascade_answers_in_pixels_of_the_frame(scale: float) -> None:
     assert np.abs(face.points[:2] / scale - (centres[0] + 70 * EYES)).max() < 4
 
 
+@pytest.mark.parametrize("gain", [0.3, 0.12])
+def test_the_cascade_finds_faces_in_the_dark(gain: float) -> None:
+    frames, centres = talking(1, noise=1.0)
+    (face,) = CascadeDetector().detect((frames[0] * gain).astype(np.uint8))
+    assert np.abs(face.points[:2] - (centres[0] + 70 * EYES)).max() < 3
+
+
 def test_the_cascade_sees_no_face_on_walls_and_noise() -> None:
     detector = CascadeDetector()
     noise = np.random.default_rng(0).integers(0, 256, (160, 192, 3), dtype=np.uint8)

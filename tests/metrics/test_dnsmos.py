@@ -29,9 +29,7 @@ def networks() -> Networks:
 
 @pytest.fixture(scope="module")
 def personalised() -> Networks:
-    return load_networks(
-        require_asset("dnsmos-p835-personalised"), require_asset("dnsmos-p808"), personalised=True
-    )
+    return load_networks(require_asset("dnsmos-p835-personalised"), require_asset("dnsmos-p808"), personalised=True)
 
 
 def theirs(samples: np.ndarray, model: str = "dnsmos") -> dict[str, float]:
@@ -131,9 +129,7 @@ def test_segments_of_the_script() -> None:
         while total < SEGMENT:
             total += total
         hops = int(np.floor(total / 16_000) - 9.01) + 1
-        kept = [
-            16_000 * i for i in range(hops) if min(int((i + 9.01) * 16_000), total) - int(i * 16_000) >= SEGMENT
-        ]
+        kept = [16_000 * i for i in range(hops) if min(int((i + 9.01) * 16_000), total) - int(i * 16_000) >= SEGMENT]
         assert segment_starts(length) == kept
 
 
@@ -228,5 +224,5 @@ def test_signatures_tell_the_modes_apart() -> None:
 
 def test_without_its_files_it_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(assets, "_homes", lambda _: iter(()))
-    with pytest.raises(MetricUnavailable, match="dnsmos-p835.*uv pip install speechmos"):
+    with pytest.raises(MetricUnavailable, match=r"dnsmos-p835.*uv pip install speechmos"):
         DNSMOS(MetricOptions())

@@ -150,49 +150,27 @@ def ssml(sentence: str, delivery: Delivery) -> str:
     return "<speak>" + " ".join(out) + "</speak>"
 
 
-class Speaker:
-    """Speaks sentences; holds a copy of the English data of espeak-ng in a temporary folder until closed.
+def say(sentence: str, voice: Voice, delivery: Delivery, seed: int = 0) -> Speech:
+    """Speak a GRID sentence; equal arguments give equal samples.
+
+    Returns:
+        Speech at 22,050 Hz, cut at its first and last phoneme.
 
     Raises:
-        F2VError: the package ``espeakng-loader`` is not installed.
+        F2VError: the package ``espeakng-loader`` is not installed, or espeak-ng fails.
     """
-
-    def __init__(self) -> None:
-        try:
-            import espeakng_loader
-        except ImportError as error:
-            raise F2VError(
-                "the demo corpus is spoken by espeak-ng, and the package 'espeakng-loader' is not installed",
-                "uv sync --extra demo (GPL-3; the packaged clips need no generator)",
-            ) from error
-        self._library = espeakng_loader.get_library_path()
-        self._folder = tempfile.TemporaryDirectory(prefix="f2v-espeak-")
-        source = Path(espeakng_loader.get_data_path())
-        self._data = Path(self._folder.name) / "espeak-ng-data"
+    loader = _loader()
+    with tempfile.TemporaryDirectory(prefix="f2v-espeak-") as folder:
+        data = Path(folder) / "espeak-ng-data"
         for name in _DATA:
-            (self._data / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(source / name, self._data / name)
-        (self._data / "voices" / "!v").mkdir(parents=True)
-
-    def __enter__(self) -> Speaker:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._folder.cleanup()
-
-    def say(self, sentence: str, voice: Voice, delivery: Delivery, seed: int = 0) -> Speech:
-        """Speak a GRID sentence; equal arguments give equal samples.
-
-        Returns:
-            Speech at 22,050 Hz, trimmed to its first and last phoneme.
-
-        Raises:
-            F2VError: espeak-ng fails; the message is the library's.
-        """
-        (self._data / "voices" / "!v" / _VARIANT).write_text(voice.variant(), encoding="ascii")
+            (data / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(Path(loader.get_data_path()) / name, data / name)
+        variants = data / "voices" / "!v"
+        variants.mkdir(parents=True)
+        (variants / _VARIANT).write_text(voice.variant(), encoding="ascii")
         request = {
-            "library": self._library,
-            "data": str(self._data.parent),
+            "library": loader.get_library_path(),
+            "data": folder,
             "voice": f"{_LANGUAGE}+{_VARIANT}",
             "text": ssml(sentence, delivery),
             "rate": round(voice.rate_wpm * delivery.tempo),
@@ -202,19 +180,30 @@ class Speaker:
             "seed": seed,
         }
         done = subprocess.run(
-            [sys.executable, "-S", str(Path(__file__).with_name("espeak_process.py"))],
+            [sys.executable, "-I", "-S", str(Path(__file__).with_name("espeak_process.py"))],
             input=json.dumps(request).encode(),
             capture_output=True,
             timeout=_TIMEOUT_S,
             check=False,
         )
-        if done.returncode:
-            raise F2VError(
-                f"espeak-ng cannot say '{sentence}': {done.stderr.decode(errors='replace').strip()[-300:]}",
-                "reinstall the package espeakng-loader",
-            )
-        head, _, samples = done.stdout.partition(b"\n")
-        return _speech(json.loads(head), np.frombuffer(samples, "<i2"), sentence.split())
+    if done.returncode:
+        raise F2VError(
+            f"espeak-ng cannot say '{sentence}': {done.stderr.decode(errors='replace').strip()[-300:]}",
+            "reinstall the package espeakng-loader",
+        )
+    head, _, samples = done.stdout.partition(b"\n")
+    return _speech(json.loads(head), np.frombuffer(samples, "<i2"), sentence.split())
+
+
+def _loader() -> Any:
+    try:
+        import espeakng_loader
+    except ImportError as error:
+        raise F2VError(
+            "the demo corpus is spoken by espeak-ng, and the package 'espeakng-loader' is not installed",
+            "uv sync --extra demo (GPL-3; the packaged clips need no generator)",
+        ) from error
+    return espeakng_loader
 
 
 def _pitch_parameter(semitones: float) -> int:

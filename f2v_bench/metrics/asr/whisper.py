@@ -12,6 +12,7 @@ from functools import cached_property
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
 
 from f2v_bench.assets import file_sha256
@@ -85,9 +86,11 @@ class Whisper(Recogniser):
             checkpoint = torch.load(self._weights, map_location="cpu", weights_only=True)
             network = Network(ModelDimensions(**checkpoint["dims"]))
             network.load_state_dict(checkpoint["model_state_dict"])
-        except (OSError, EOFError, RuntimeError, KeyError, TypeError, ValueError) as error:
+        except (OSError, EOFError, RuntimeError, LookupError, TypeError, ValueError, UnpicklingError) as error:
+            # torch's text to an UnpicklingError advises to run what the file holds
+            why = "more than plain weights" if isinstance(error, UnpicklingError) else str(error).partition("\n")[0]
             raise F2VError(
-                f"'{self._weights}' is no Whisper checkpoint: {type(error).__name__}: {error}",
+                f"'{self._weights}' is no Whisper checkpoint: {type(error).__name__}: {why}",
                 f"fetch it again: f2v-bench assets pull {self.name}",
             ) from error
         return network.to(self._device).eval()

@@ -1,0 +1,299 @@
+"""The demo corpus: which person says what in which clip, and the files of it.
+
+A clip is decided by ``(seed, index)`` alone: a corpus of 100 clips is the beginning of one of 10,000, whoever renders it.
+
+    <root>/corpus.json                    generator, seed, licence
+    <root>/manifest.csv                   one row a clip, with transcript, voice and delivery
+    <root>/<split>/<person>/<code>.mp4    video and sound
+    <root>/<split>/<person>/<code>.json   the same parameters, and the time of every phoneme in the video
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import multiprocessing
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
+from functools import cache, partial
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from f2v_bench.clip import FPS, Waveform
+from f2v_bench.datasets.demo.expression import express
+from f2v_bench.datasets.demo.identity import Identity, identity
+from f2v_bench.datasets.demo.scene import film
+from f2v_bench.datasets.demo.speech import Delivery, Phone, say
+from f2v_bench.datasets.demo.visemes import articulate
+from f2v_bench.datasets.grid_sentences import PLACES, code
+from f2v_bench.errors import F2VError
+from f2v_bench.media import placed, resample, write_video
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+#: raise when equal seeds give other clips
+GENERATOR_VERSION = 1
+SAMPLE_RATE = 16_000  # of the sound track
+LICENCE = (
+    "Rendered by f2v-bench (MIT); the speech is output of espeak-ng, whose GPL-3 covers the program, not its output. "
+    "No real person is shown or heard."
+)
+#: people of each split: nobody is in two
+PEOPLE = {"train": range(80), "val": range(80, 88), "test": range(88, 100)}
+# Of every 25 clips, three are for test and two for val; the first three clips of a corpus are one of each.
+_PERIOD = 25
+_PLACES_OF = {"test": (1, 9, 17), "val": (2, 14)}
+_CRF = 20
+_AUDIO_BIT_RATE = 64_000
+_PRESET = "fast"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a clip will be, before anything is rendered.
+
+    Attributes:
+        seed, index: what decides everything else.
+        split: ``train``, ``val`` or ``test``.
+        person: who speaks.
+        sentence: six words of GRID.
+        delivery: how it is said.
+        lead_s, trail_s: silence before and after.
+    """
+
+    seed: int
+    index: int
+    split: str
+    person: Identity
+    sentence: str
+    delivery: Delivery
+    lead_s: float
+    trail_s: float
+
+    @property
+    def code(self) -> str:
+        return code(self.sentence)
+
+    @property
+    def clip_id(self) -> str:
+        return f"{self.person.name}/{self.code}"
+
+    @property
+    def path(self) -> str:
+        """The video's path under the root."""
+        return f"{self.split}/{self.clip_id}.mp4"
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """A clip: frames uint8 RGB ``(192, 192, 3)``, rendered as they are read, its sound, and its phonemes in video time."""
+
+    frames: Iterator[NDArray[np.uint8]]
+    count: int
+    audio: Waveform
+    phones: tuple[Phone, ...]
+
+
+@cache
+def _sentences(seed: int) -> tuple[str, ...]:
+    """All 64,000 sentences of GRID in this seed's order: no two clips share one."""
+    every = [" ".join(words) for words in product(*(words for _, words in PLACES))]
+    return tuple(every[at] for at in np.random.default_rng([seed, 2]).permutation(len(every)))
+
+
+def plan(seed: int, index: int) -> Plan:
+    """What clip ``index`` of the corpus with this seed will be."""
+    round_, place = divmod(index, _PERIOD)
+    split = next((name for name, places in _PLACES_OF.items() if place in places), "train")
+    others = sorted(set(range(_PERIOD)) - {at for places in _PLACES_OF.values() for at in places})
+    places = _PLACES_OF.get(split, tuple(others))
+    people = PEOPLE[split]
+    rank = round_ * len(places) + places.index(place)
+    rng = np.random.default_rng([seed, 3, index])
+    delivery = Delivery(
+        pitch=round(float(np.clip(rng.normal(0, 1.8), -4, 4)), 3),
+        liveliness=round(float(rng.uniform(0.5, 1.8)), 3),
+        tempo=round(float(rng.uniform(0.9, 1.12)), 3),
+        effort=round(float(rng.uniform(0.1, 1)), 3),
+        emphasis=int(rng.integers(len(PLACES))) if rng.uniform() < 0.6 else None,
+    )
+    sentences = _sentences(seed)
+    lead_s, trail_s = rng.uniform(0.2, 0.45, 2).round(3).tolist()
+    person = identity(seed, people[rank % len(people)])
+    return Plan(seed, index, split, person, sentences[index % len(sentences)], delivery, lead_s, trail_s)
+
+
+def render(clip: Plan) -> Rendered:
+    """Speak and film a clip; equal plans give equal frames and samples.
+
+    Raises:
+        F2VError: espeak-ng is missing or fails.
+    """
+    voice = clip.person.voice
+    speech = say(clip.sentence, voice, clip.delivery, seed=clip.index)
+    own = resample(speech.waveform.samples, speech.waveform.sample_rate, SAMPLE_RATE)
+    count = int(np.ceil((clip.lead_s + len(own) / SAMPLE_RATE + clip.trail_s) * FPS))
+    samples = placed(own, round(clip.lead_s * SAMPLE_RATE), round(count * SAMPLE_RATE / FPS))
+    audio = Waveform(np.clip(samples, -0.99, 0.99), SAMPLE_RATE)
+    rng = np.random.default_rng([clip.seed, 4, clip.index])
+    expression = express(audio, voice.pitch_hz, count, rng)
+    articulation = articulate(speech.phones, clip.lead_s, count)
+    phones = tuple(
+        Phone(phone.name, phone.start_s + clip.lead_s, phone.end_s + clip.lead_s, phone.word) for phone in speech.phones
+    )
+    return Rendered(film(clip.person.face, articulation, expression, rng), count, audio, phones)
+
+
+def generate(
+    root: Path,
+    clips: int,
+    *,
+    seed: int = 0,
+    workers: int = 1,
+    split: str | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Path:
+    """Render the first ``clips`` clips of a corpus into a folder; complete clips that are there already are kept.
+
+    Args:
+        root: the folder, new or of the same seed and generator version.
+        clips: 1 to 64,000.
+        seed: of the corpus: other people, other sentences.
+        workers: processes.
+        split: render only the clips of this split among the first ``clips``.
+        progress: called with (done, total) at the start and after every clip, kept ones included.
+
+    Returns:
+        The manifest's path.
+
+    Raises:
+        F2VError: a count or split that cannot be, a folder of another corpus or that cannot be written, espeak-ng
+            missing.
+    """
+    most = len(_sentences(seed))
+    if not 1 <= clips <= most:
+        raise F2VError(f"a demo corpus cannot have {clips} clips", f"ask for 1 to {most}: no two clips share a sentence")
+    if split is not None and split not in PEOPLE:
+        raise F2VError(f"the demo corpus has no split '{split}'", f"use {', '.join(PEOPLE)}")
+    plans = [one for index in range(clips) if split in (None, (one := plan(seed, index)).split)]
+    if not plans:
+        raise F2VError(f"the first {clips} clips hold none of split '{split}'", f"ask for {_PERIOD} clips or more")
+    try:
+        _claim(root, seed)
+        missing = [clip.index for clip in plans if not _complete(root, clip)]
+        done = len(plans) - len(missing)
+        for done in _counted(_rendered(root, seed, missing, workers), done, len(plans), progress):
+            pass
+        return _write_manifest(root, plans)
+    except OSError as error:
+        raise F2VError(f"the demo corpus cannot be written to '{root}': {error}", "give a writable folder") from error
+
+
+def _counted(
+    steps: Iterable[None], done: int, total: int, progress: Callable[[int, int], None] | None
+) -> Iterator[int]:
+    report = progress or (lambda _done, _total: None)
+    report(done, total)
+    for _ in steps:
+        done += 1
+        report(done, total)
+        yield done
+
+
+def _claim(root: Path, seed: int) -> None:
+    """Write ``corpus.json``, or check that the folder is of the same corpus."""
+    root.mkdir(parents=True, exist_ok=True)
+    path = root / "corpus.json"
+    own = {"generator": "f2v-bench demo", "version": GENERATOR_VERSION, "seed": seed, "licence": LICENCE}
+    if path.exists():
+        there = json.loads(path.read_text(encoding="utf-8"))
+        if any(there.get(key) != own[key] for key in ("version", "seed")):
+            raise F2VError(
+                f"'{root}' holds a demo corpus of seed {there.get('seed')} and generator {there.get('version')}, "
+                f"not of seed {seed} and generator {GENERATOR_VERSION}",
+                "use another folder",
+            )
+    else:
+        _write_text(path, json.dumps(own, indent=2) + "\n")
+
+
+def _complete(root: Path, clip: Plan) -> bool:
+    # the video is renamed into place last
+    return (root / clip.path).is_file() and (root / clip.path).with_suffix(".json").is_file()
+
+
+def _rendered(root: Path, seed: int, indices: list[int], workers: int) -> Iterator[None]:
+    """Render clips, one ``None`` for each that is done."""
+    if workers <= 1 or len(indices) <= 1:
+        for index in indices:
+            write_clip(root, seed, index)
+            yield None
+        return
+    # spawned, not forked: the caller may have threads
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(min(workers, len(indices)), mp_context=context, initializer=_one_thread) as pool:
+        try:
+            for done in as_completed([pool.submit(partial(write_clip, root, seed, index)) for index in indices]):
+                yield done.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _one_thread() -> None:
+    import cv2
+
+    cv2.setNumThreads(1)
+
+
+def write_clip(root: Path, seed: int, index: int) -> None:
+    """Render one clip into its place under the root, whole or not at all."""
+    clip = plan(seed, index)
+    rendered = render(clip)
+    path = root / clip.path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    described = _row(clip, rendered.count) | {
+        "phones": [[phone.name, round(phone.start_s, 4), round(phone.end_s, 4), phone.word] for phone in rendered.phones]
+    }
+    _write_text(path.with_suffix(".json"), json.dumps(described) + "\n")
+    write_video(
+        path, rendered.frames, rendered.audio, crf=_CRF, audio_bit_rate=_AUDIO_BIT_RATE, preset=_PRESET
+    )
+
+
+def _row(clip: Plan, frames: int) -> dict[str, Any]:
+    voice = {name: round(value, 4) for name, value in asdict(clip.person.voice).items()}
+    return {
+        "clip_id": clip.clip_id,
+        "speaker": clip.person.name,
+        "path": clip.path,
+        "split": clip.split,
+        "transcript": clip.sentence,
+        "duration_s": frames / FPS,
+        "index": clip.index,
+        **{f"voice_{name}": value for name, value in voice.items()},
+        **{f"delivery_{name}": value for name, value in asdict(clip.delivery).items()},
+    }
+
+
+def _write_manifest(root: Path, plans: list[Plan]) -> Path:
+    rows = [json.loads((root / clip.path).with_suffix(".json").read_text(encoding="utf-8")) for clip in plans]
+    path = root / "manifest.csv"
+    part = path.with_name(".manifest.part.csv")
+    with part.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, [name for name in rows[0] if name != "phones"], extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(sorted(rows, key=lambda row: str(row["clip_id"])))
+    part.replace(path)
+    return path
+
+
+def _write_text(path: Path, text: str) -> None:
+    part = path.with_name(f".{path.name}.part")
+    part.write_text(text, encoding="utf-8")
+    part.replace(path)

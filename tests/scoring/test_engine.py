@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pytest
+
+from f2v_bench.clip import Waveform
+from f2v_bench.errors import ClipFailure, FailureKind
+from f2v_bench.metrics.contract import Column, Metric, MetricOptions, Need, Sample, Scores
+from f2v_bench.scoring.engine import Candidate, Scorer, WaveformCache
+from f2v_bench.scoring.rows import OK, ScoreRow
+from tests.clips import RATE, tone
+
+
+def column(name: str) -> Column:
+    return Column(name, name, "", True, 0, 1, "a test")
+
+
+class Toy(Metric):
+    """Peak of the audio and of the reference; breaks, fails or is undefined when the text says so."""
+
+    name = "toy"
+    columns = (column("peak"), column("other"))
+    needs = frozenset({Need.REFERENCE, Need.TEXT})
+    sample_rate = RATE
+    signature = "toy:1"
+
+    def score(self, batch: Sequence[Sample]) -> list[Scores | ClipFailure]:
+        return [self._one(sample) for sample in batch]
+
+    def _one(self, sample: Sample) -> Scores | ClipFailure:
+        assert sample.reference is not None
+        assert sample.audio.sample_rate == RATE
+        if sample.text == "break":
+            raise ZeroDivisionError("boom")
+        if sample.text == "fail":
+            return ClipFailure(FailureKind.SILENT, "nothing there")
+        values = {"peak": float(sample.audio.samples.max()), "other": float("nan")}
+        if sample.text == "undefined":
+            return Scores({"peak": 1.0}, undefined={"other": FailureKind.NO_VOICED_OVERLAP})
+        return Scores(values, {"peak": 3.0}, detail={"said": "hé"})
+
+
+def candidate(
+    text: str | None = "fine",
+    load: Callable[[], Waveform] | None = None,
+    reference: Callable[[], Waveform] | None = None,
+    clip: str = "a",
+) -> Candidate:
+    wave = Waveform(tone(0.2, rate=8000), 8000)
+    return Candidate("sys", clip, text, clip + "0" * 20, lambda: "ref" * 10, load or (lambda: wave), reference or (lambda: wave))
+
+
+def score(*batch: Candidate) -> tuple[list[ScoreRow], list[str]]:
+    errors: list[str] = []
+    rows = Scorer(lambda metric, clip, trace: errors.append(f"{metric} {clip} {trace}")).score(
+        Toy(MetricOptions()), "toy:1", batch
+    )
+    return rows, errors
+
+
+def test_rows_carry_value_weight_detail_and_signature() -> None:
+    (peak, other), errors = score(candidate())
+    assert peak.status == OK
+    assert peak.value == pytest.approx(0.3, abs=0.01)
+    assert peak.weight == 3.0
+    assert json.loads(peak.detail) == {"said": "hé"}
+    assert peak.signature == "toy:1"
+    assert (other.status, other.value) == ("not_finite", None)  # NaN is never a value
+    assert not errors
+
+
+def test_an_undefined_column_keeps_its_kind() -> None:
+    (peak, other), _ = score(candidate("undefined"))
+    assert peak.status == OK
+    assert other.status == "no_voiced_overlap"
+
+
+def test_a_failed_clip_fails_in_every_column() -> None:
+    rows, _ = score(candidate("fail"))
+    assert [row.status for row in rows] == ["silent", "silent"]
+    assert json.loads(rows[0].detail) == {"failure": "nothing there"}
+
+
+def test_a_broken_metric_fails_its_clip_alone_and_leaves_a_traceback() -> None:
+    rows, errors = score(candidate(clip="a"), candidate("break", clip="b"), candidate(clip="c"))
+    assert [row.status for row in rows[::2]] == [OK, "internal_error", OK]
+    assert len(errors) == 1
+    assert "toy b" in errors[0]
+    assert "ZeroDivisionError: boom" in errors[0]
+
+
+def test_missing_text_and_reference_are_named() -> None:
+    def no_audio() -> Waveform:
+        raise ClipFailure(FailureKind.NO_AUDIO, "mute")
+
+    rows, _ = score(candidate(None), candidate(reference=no_audio, clip="b"), candidate())
+    assert [row.status for row in rows[::2]] == ["text_missing", "no_audio", OK]
+
+
+def test_inputs_follow_audio_text_and_reference() -> None:
+    metric = Toy(MetricOptions())
+    assert candidate().inputs(metric) == candidate().inputs(metric)
+    assert candidate("x").inputs(metric) != candidate("y").inputs(metric)
+    assert candidate(clip="a").inputs(metric) != candidate(clip="b").inputs(metric)
+
+
+def test_a_waveform_is_loaded_once_while_memory_lasts() -> None:
+    loads: list[str] = []
+
+    def loader(name: str) -> Callable[[], Waveform]:
+        def load() -> Waveform:
+            loads.append(name)
+            return Waveform(np.zeros(1000, np.float32), RATE)
+
+        return load
+
+    cache = WaveformCache(max_bytes=9000)
+    for name in ("a", "b", "a", "b"):
+        cache.get(name, RATE, loader(name))
+    assert loads == ["a", "b"]
+    cache.get("c", RATE, loader("c"))
+    cache.get("b", RATE, loader("b"))
+    cache.get("a", RATE, loader("a"))
+    assert loads == ["a", "b", "c", "a"]
+    assert cache.get("c", 8000, loader("c")).sample_rate == 8000
