@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from f2v_bench.assets import file_sha256
-from f2v_bench.errors import ClipFailure, FailureKind
+from f2v_bench.errors import ClipFailure, F2VError, FailureKind
 from f2v_bench.face.cache import CropCache
 from f2v_bench.face.detect import FaceDetector, get_detector, scan
 from f2v_bench.face.geometry import (
@@ -33,6 +34,7 @@ from f2v_bench.media import iter_frames
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+_TAKES_LANDMARKS = ("auto", "precomputed")
 _SETTINGS = "crops:2"  # counts up whenever pixels of the crops change
 _KEPT_BYTES = 400_000_000  # of decoded frames held in memory; longer videos are decoded once more per pass
 _MOUTH_SIGMA = 8.0  # frames; the patch follows the mouth's place, not the opening of the lips
@@ -80,22 +82,31 @@ def face_crops(
 
     Raises:
         ClipFailure: as ``iter_frames``, ``talking_face`` and ``read_landmarks``.
-        F2VError: no such detector, what it needs is missing, or the cache cannot be written.
+        F2VError: no such detector, what it needs is missing, landmarks are given to one that reads none, or the cache
+            cannot be written.
     """
     if not video.is_file():
         raise ClipFailure(FailureKind.FILE_MISSING, f"'{video}' is not a file")
-    marks = find_landmarks(video, landmarks) if detector in ("auto", "precomputed") else None
-    if marks is None and detector == "precomputed":
+    if landmarks is not None and detector not in _TAKES_LANDMARKS:
+        raise F2VError(
+            f"landmarks are given as '{landmarks}', and the detector '{detector}' does not read any",
+            "choose the detector 'precomputed', or leave the landmarks out",
+        )
+    marks = find_landmarks(video, landmarks) if detector in _TAKES_LANDMARKS else None
+    cut: Callable[[_Frames], FaceCrops]
+    if marks is not None:
+        signature, cut = f"precomputed:{file_sha256(marks)}", partial(_from_landmarks, marks=marks)
+    elif detector == "precomputed":
         raise ClipFailure(FailureKind.FILE_MISSING, f"no landmarks '{video.stem}.landmarks.npy' beside '{video}'")
-    kind = get_detector(detector) if marks is None else None
-    signature = kind.signature() if kind else f"precomputed:{file_sha256(marks)}" if marks else ""
+    else:
+        kind = get_detector(detector)
+        signature, cut = kind.signature(), partial(_from_detector, kind=kind)
     store = CropCache(cache)
     key = store.key(video, f"{_SETTINGS}|{signature}")
     stored = store.load(key)
     if stored is not None:
         return FaceCrops(**stored)
-    frames = _Frames(video)
-    crops = _from_detector(frames, kind) if kind else _from_landmarks(frames, marks)
+    crops = cut(_Frames(video))
     store.save(key, crops)
     return crops
 
@@ -136,8 +147,7 @@ def _from_detector(frames: _Frames, kind: type[FaceDetector]) -> FaceCrops:
     return _cut(frames, track.boxes, points, track.seen, kind.name)
 
 
-def _from_landmarks(frames: _Frames, marks: Path | None) -> FaceCrops:
-    assert marks is not None
+def _from_landmarks(frames: _Frames, marks: Path) -> FaceCrops:
     count, size = 0, (0, 0)
     for frame in frames:
         count, size = count + 1, frame.shape[:2]

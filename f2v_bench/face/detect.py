@@ -237,7 +237,9 @@ def get_detector(name: str = "auto") -> type[FaceDetector]:
     if name == "auto":
         name = "mediapipe" if mediapipe_ready() else "cascade"
     if name not in _DETECTORS:
-        raise F2VError(f"there is no face detector called '{name}'", suggest(name, ("auto", *_DETECTORS)))
+        raise F2VError(
+            f"there is no face detector called '{name}'", suggest(name, ("auto", "precomputed", *_DETECTORS))
+        )
     return _DETECTORS[name]
 
 

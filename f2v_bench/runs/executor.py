@@ -163,6 +163,8 @@ def _call(plan: RunPlan, system: System, batch: Sequence[Clip], folder: RunFolde
         if len(outcomes) != len(batch):
             raise RuntimeError(f"{system.name} returned {len(outcomes)} outcomes for {len(batch)} clips")
         return outcomes
+    except F2VError:  # what ails every clip, with the remedy: it ends the run
+        raise
     except Exception as error:  # a stranger's system may raise anything, and must not end the run
         if len(batch) > 1:
             return [outcome for clip in batch for outcome in _call(plan, system, [clip], folder)]

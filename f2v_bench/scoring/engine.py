@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from f2v_bench.clip import Waveform
-from f2v_bench.errors import ClipFailure, FailureKind
+from f2v_bench.errors import ClipFailure, F2VError, FailureKind
 from f2v_bench.media import resample
 from f2v_bench.metrics.contract import Metric, Need, Sample, Scores
 from f2v_bench.scoring.rows import OK, ScoreRow
@@ -125,6 +125,8 @@ class Scorer:
             if len(outcomes) != len(samples):
                 raise RuntimeError(f"{metric.name} returned {len(outcomes)} outcomes for {len(samples)} samples")
             return outcomes
+        except F2VError:  # what ails every clip, with the remedy: it ends the run
+            raise
         except Exception as error:  # a stranger's metric may raise anything, and must not end the run
             if len(samples) > 1:  # find out whose fault it is
                 return [outcome for sample in samples for outcome in self._outcomes(metric, [sample])]

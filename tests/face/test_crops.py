@@ -143,6 +143,11 @@ def test_an_unknown_detector(films: Path, tmp_path: Path) -> None:
         face_crops(films / "talk.mp4", detector="dlib", cache=tmp_path)
 
 
+def test_landmarks_for_a_detector_that_reads_none(films: Path, tmp_path: Path) -> None:
+    with pytest.raises(F2VError, match="'cascade' does not read any"):
+        face_crops(films / "talk.mp4", detector="cascade", landmarks=tmp_path, cache=tmp_path)
+
+
 def test_one_frame_is_enough(tmp_path: Path) -> None:
     write_video(tmp_path / "one.mp4", talking(1)[0])
     assert face_crops(tmp_path / "one.mp4", cache=tmp_path).lips.shape == (1, 96, 96)

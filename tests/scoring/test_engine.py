@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from f2v_bench.clip import Waveform
-from f2v_bench.errors import ClipFailure, FailureKind
+from f2v_bench.errors import ClipFailure, F2VError, FailureKind
 from f2v_bench.metrics.contract import Column, Metric, MetricOptions, Need, Sample, Scores
 from f2v_bench.scoring.engine import Candidate, Scorer, WaveformCache
 from f2v_bench.scoring.rows import OK, ScoreRow
@@ -33,6 +33,8 @@ class Toy(Metric):
     def _one(self, sample: Sample) -> Scores | ClipFailure:
         assert sample.reference is not None
         assert sample.audio.sample_rate == RATE
+        if sample.text == "no weights":
+            raise F2VError("the checkpoint is broken", "pull it again")
         if sample.text == "break":
             raise ZeroDivisionError("boom")
         if sample.text == "fail":
@@ -90,6 +92,11 @@ def test_a_broken_metric_fails_its_clip_alone_and_leaves_a_traceback() -> None:
     assert len(errors) == 1
     assert "toy b" in errors[0]
     assert "ZeroDivisionError: boom" in errors[0]
+
+
+def test_what_ails_every_clip_ends_the_run() -> None:
+    with pytest.raises(F2VError, match="the checkpoint is broken"):
+        score(candidate(), candidate("no weights"))
 
 
 def test_missing_text_and_reference_are_named() -> None:

@@ -66,7 +66,7 @@ def mask(shape: tuple[int, int], points: NDArray[np.floating], blur: float = 0.0
     """A polygon as a mask 0 to 1, blurred by a Gaussian of ``blur`` pixels."""
     out = np.zeros(shape, np.uint8)
     fill(out, points, 255)
-    return soften(out.astype(np.float32) / 255, blur)
+    return soften(np.asarray(out, np.float32) / np.float32(255), blur)
 
 
 def line_mask(
@@ -75,20 +75,17 @@ def line_mask(
     """A line as a mask 0 to 1, blurred by a Gaussian of ``blur`` pixels."""
     out = np.zeros(shape, np.uint8)
     stroke(out, points, 255, width, closed=closed)
-    return soften(out.astype(np.float32) / 255, blur)
+    return soften(np.asarray(out, np.float32) / np.float32(255), blur)
 
 
-def soften(picture: NDArray[np.float32], blur: float) -> NDArray[np.float32]:
+def soften(picture: NDArray[np.floating], blur: float) -> NDArray[np.float32]:
     """A Gaussian blur of ``blur`` pixels; 0 leaves the picture."""
     import cv2
 
-    if blur <= 0:
-        return picture
-    out: NDArray[np.float32] = cv2.GaussianBlur(picture, (0, 0), blur)
-    return out
+    return np.asarray(cv2.GaussianBlur(picture, (0, 0), blur) if blur > 0 else picture, np.float32)
 
 
-def blend(picture: NDArray[np.float32], colour: Colour | NDArray[np.float32], amount: NDArray[np.float32]) -> None:
+def blend(picture: NDArray[np.float32], colour: Colour | NDArray[np.float32], amount: NDArray[np.floating]) -> None:
     """Mix a colour (or a picture) into a float RGB picture in place."""
     picture += (np.asarray(colour, np.float32) - picture) * amount[..., None]
 
@@ -97,6 +94,6 @@ def texture(shape: tuple[int, int], rng: np.random.Generator, fine: tuple[float,
     """Noise of zero mean and unit variance, blurred by ``fine`` pixels across and down."""
     import cv2
 
-    noise = rng.standard_normal(shape, np.float32)
-    noise = cv2.GaussianBlur(noise, (0, 0), sigmaX=max(0.1, fine[0]), sigmaY=max(0.1, fine[1]))
+    white = rng.standard_normal(shape, np.float32)
+    noise = cv2.GaussianBlur(white, (0, 0), sigmaX=max(0.1, fine[0]), sigmaY=max(0.1, fine[1]))
     return np.asarray((noise - noise.mean()) / (noise.std() + 1e-6), np.float32)

@@ -1,6 +1,6 @@
 """The demo corpus: which person says what in which clip, and the files of it.
 
-A clip is decided by ``(seed, index)`` alone: a corpus of 100 clips is the beginning of one of 10,000, whoever renders it.
+A clip is decided by ``(seed, index)`` alone: a corpus of 100 clips is the beginning of one of 10,000.
 
     <root>/corpus.json                    generator, seed, licence
     <root>/manifest.csv                   one row a clip, with transcript, voice and delivery
@@ -13,7 +13,7 @@ from __future__ import annotations
 import csv
 import json
 import multiprocessing
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from functools import cache, partial
@@ -50,7 +50,7 @@ _PERIOD = 25
 _PLACES_OF = {"test": (1, 9, 17), "val": (2, 14)}
 _CRF = 20
 _AUDIO_BIT_RATE = 64_000
-_PRESET = "fast"
+_PRESET = "veryfast"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,14 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """A clip: frames uint8 RGB ``(192, 192, 3)``, rendered as they are read, its sound, and its phonemes in video time."""
+    """A clip.
+
+    Attributes:
+        frames: uint8 RGB ``(192, 192, 3)``, rendered as they are read.
+        count: how many there are.
+        audio: 16 kHz, as long as the frames.
+        phones: phonemes in the video's time.
+    """
 
     frames: Iterator[NDArray[np.uint8]]
     count: int
@@ -169,7 +176,7 @@ def generate(
         progress: called with (done, total) at the start and after every clip, kept ones included.
 
     Returns:
-        The manifest's path.
+        The root: what ``--data-root`` takes.
 
     Raises:
         F2VError: a count or split that cannot be, a folder of another corpus or that cannot be written, espeak-ng
@@ -177,7 +184,9 @@ def generate(
     """
     most = len(_sentences(seed))
     if not 1 <= clips <= most:
-        raise F2VError(f"a demo corpus cannot have {clips} clips", f"ask for 1 to {most}: no two clips share a sentence")
+        raise F2VError(
+            f"a demo corpus cannot have {clips} clips", f"ask for 1 to {most}: no two clips share a sentence"
+        )
     if split is not None and split not in PEOPLE:
         raise F2VError(f"the demo corpus has no split '{split}'", f"use {', '.join(PEOPLE)}")
     plans = [one for index in range(clips) if split in (None, (one := plan(seed, index)).split)]
@@ -186,23 +195,15 @@ def generate(
     try:
         _claim(root, seed)
         missing = [clip.index for clip in plans if not _complete(root, clip)]
-        done = len(plans) - len(missing)
-        for done in _counted(_rendered(root, seed, missing, workers), done, len(plans), progress):
-            pass
-        return _write_manifest(root, plans)
+        kept = len(plans) - len(missing)
+        report = progress or (lambda _done, _total: None)
+        report(kept, len(plans))
+        for done, _ in enumerate(_rendered(root, seed, missing, workers), kept + 1):
+            report(done, len(plans))
+        _write_manifest(root, plans)
     except OSError as error:
         raise F2VError(f"the demo corpus cannot be written to '{root}': {error}", "give a writable folder") from error
-
-
-def _counted(
-    steps: Iterable[None], done: int, total: int, progress: Callable[[int, int], None] | None
-) -> Iterator[int]:
-    report = progress or (lambda _done, _total: None)
-    report(done, total)
-    for _ in steps:
-        done += 1
-        report(done, total)
-        yield done
+    return root
 
 
 def _claim(root: Path, seed: int) -> None:
@@ -258,12 +259,12 @@ def write_clip(root: Path, seed: int, index: int) -> None:
     path = root / clip.path
     path.parent.mkdir(parents=True, exist_ok=True)
     described = _row(clip, rendered.count) | {
-        "phones": [[phone.name, round(phone.start_s, 4), round(phone.end_s, 4), phone.word] for phone in rendered.phones]
+        "phones": [
+            [phone.name, round(phone.start_s, 4), round(phone.end_s, 4), phone.word] for phone in rendered.phones
+        ]
     }
     _write_text(path.with_suffix(".json"), json.dumps(described) + "\n")
-    write_video(
-        path, rendered.frames, rendered.audio, crf=_CRF, audio_bit_rate=_AUDIO_BIT_RATE, preset=_PRESET
-    )
+    write_video(path, rendered.frames, rendered.audio, crf=_CRF, audio_bit_rate=_AUDIO_BIT_RATE, preset=_PRESET)
 
 
 def _row(clip: Plan, frames: int) -> dict[str, Any]:
@@ -281,7 +282,7 @@ def _row(clip: Plan, frames: int) -> dict[str, Any]:
     }
 
 
-def _write_manifest(root: Path, plans: list[Plan]) -> Path:
+def _write_manifest(root: Path, plans: list[Plan]) -> None:
     rows = [json.loads((root / clip.path).with_suffix(".json").read_text(encoding="utf-8")) for clip in plans]
     path = root / "manifest.csv"
     part = path.with_name(".manifest.part.csv")
@@ -290,7 +291,6 @@ def _write_manifest(root: Path, plans: list[Plan]) -> Path:
         writer.writeheader()
         writer.writerows(sorted(rows, key=lambda row: str(row["clip_id"])))
     part.replace(path)
-    return path
 
 
 def _write_text(path: Path, text: str) -> None:

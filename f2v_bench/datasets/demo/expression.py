@@ -67,7 +67,7 @@ def _smooth(track: NDArray[np.float64], frames: float) -> NDArray[np.float64]:
     reach = int(4 * frames) + 1
     kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / frames) ** 2)
     padded = np.pad(track, reach, mode="edge")
-    return np.convolve(padded, kernel / kernel.sum(), mode="valid")
+    return np.asarray(np.convolve(padded, kernel / kernel.sum(), mode="valid"))
 
 
 def _semitones(audio: Waveform, voice_hz: float, frames: int) -> NDArray[np.float64]:
@@ -81,14 +81,14 @@ def _semitones(audio: Waveform, voice_hz: float, frames: int) -> NDArray[np.floa
     when = np.concatenate([[when[0] - 0.25], when, [when[-1] + 0.35]])
     pitch = np.concatenate([[0.0], pitch, [0.0]])
     fine = np.interp((np.arange(frames * 4) + 0.5) / FPS / 4, when, pitch, left=0.0, right=0.0)
-    return _smooth(fine, 4.0).reshape(frames, 4).mean(axis=1)
+    return np.asarray(_smooth(fine, 4.0).reshape(frames, 4).mean(axis=1))
 
 
 def _loudness(audio: Waveform, frames: int) -> NDArray[np.float64]:
     energy = energy_contour(audio.samples, audio.sample_rate).astype(np.float64)
     at = (np.arange(frames * 4) + 0.5) / FPS / 4 * _MEL_RATE - 0.5
     fine = np.interp(at, np.arange(len(energy)), np.clip((energy - _QUIET) / (_LOUD - _QUIET), 0, 1.2))
-    return _smooth(fine, 3.0).reshape(frames, 4).mean(axis=1)
+    return np.asarray(_smooth(fine, 3.0).reshape(frames, 4).mean(axis=1))
 
 
 def _blinks(rng: np.random.Generator, frames: int) -> NDArray[np.float64]:

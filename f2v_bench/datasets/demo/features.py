@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from f2v_bench.datasets.demo.canvas import curve, fill, stroke
+from f2v_bench.datasets.demo.geometry import pixels
 from f2v_bench.datasets.demo.identity import Colour, Face, mix
-from f2v_bench.datasets.demo.portrait import pixels
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -110,7 +110,7 @@ def draw_glasses(head: NDArray[np.uint8], face: Face) -> None:
         ]
     )
     for side in (-1.0, 1.0):
-        stroke(head, pixels(ring + [side * face.eye_x, 0.02]), colour, 3, closed=True)
+        stroke(head, pixels(ring + np.array([side * face.eye_x, 0.02])), colour, 3, closed=True)
         temple = np.array([[side * (face.eye_x + width), -0.03], [side * face.cheek * 1.02, -0.06]])
         stroke(head, pixels(temple), colour, 3)
     inner = face.eye_x - width

@@ -159,6 +159,11 @@ def mix(first: Colour, second: Colour, share: float) -> Colour:
     return red, green, blue
 
 
+def shadowed(skin: Colour) -> Colour:
+    """The colour of skin in its own shadow: darker and redder."""
+    return skin[0] * 0.52, skin[1] * 0.38, skin[2] * 0.36
+
+
 def _between(palette: Sequence[Colour], rng: np.random.Generator) -> Colour:
     at = float(rng.uniform(0, len(palette) - 1))
     lower = int(at)

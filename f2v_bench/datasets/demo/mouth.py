@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from f2v_bench.datasets.demo.canvas import curve, fill, stroke
+from f2v_bench.datasets.demo.geometry import CENTRE, SIZE, UNIT, pixels
 from f2v_bench.datasets.demo.identity import Colour, Face, mix
-from f2v_bench.datasets.demo.portrait import CENTRE, SIZE, UNIT, pixels
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -109,7 +109,7 @@ def _lips(
     own = patch.copy()
     upper = np.vstack([mouth.outer_upper, mouth.inner_lower[::-1]])
     lower = np.vstack([mouth.inner_upper, mouth.outer_lower[::-1]])
-    shadow = mouth.outer_lower + [0.0, 0.03]
+    shadow = mouth.outer_lower + np.array([0.0, 0.03])
     stroke(own, pixels(shadow[6:-6]) - corner, _bytes(mix(face.skin, (0.2, 0.06, 0.05), 0.42)), 3)
     fill(own, pixels(lower) - corner, _bytes(mix(face.lips, (0.95, 0.6, 0.58), 0.12)))
     fill(own, pixels(upper) - corner, _bytes(mix(face.lips, _DARK, 0.2)))
@@ -159,7 +159,7 @@ def _teeth(
 ) -> None:
     arch = (1 - 0.45 * (_ALONG * 1.05) ** 4).clip(0)
     edge = gum + np.column_stack([np.zeros(len(_ALONG)), height * arch])
-    root = gum - [0.0, np.sign(height) * 0.03]
+    root = gum - np.array([0.0, np.sign(height) * 0.03])
     fill(cave, pixels(np.vstack([root[3:-3], edge[3:-3][::-1]])) - corner, _bytes(mix(_DARK, _TEETH, 0.72 * light)))
     fill(cave, pixels(np.vstack([root[7:-7], edge[7:-7][::-1]])) - corner, _bytes(mix(_DARK, _TEETH, light)))
     for x in (-0.2, -0.1, 0.0, 0.1, 0.2):

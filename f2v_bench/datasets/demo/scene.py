@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from f2v_bench.datasets.demo import features, mouth
 from f2v_bench.datasets.demo.canvas import soften, texture
 from f2v_bench.datasets.demo.expression import Expression, smooth_noise
-from f2v_bench.datasets.demo.portrait import CENTRE, SIZE, UNIT, Light, Portrait, paint
+from f2v_bench.datasets.demo.geometry import CENTRE, SIZE, UNIT
+from f2v_bench.datasets.demo.portrait import Light, Portrait, paint
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -143,8 +144,8 @@ def _inverse(angle: float, zoom: float, shift: tuple[float, float], centre: tupl
     return np.column_stack([turn, offset]).astype(np.float32)
 
 
-def _over(under: NDArray[np.float32], layer: NDArray[np.uint8]) -> NDArray[np.float32]:
-    return under * (1 - layer[..., 3:] * np.float32(1 / 255)) + layer[..., :3]
+def _over(under: NDArray[Any], layer: NDArray[Any]) -> NDArray[np.float32]:
+    return np.asarray(under * (1 - layer[..., 3:] * np.float32(1 / 255)) + layer[..., :3], np.float32)
 
 
 def film(

@@ -2,8 +2,8 @@
 
 Blending: every phoneme pulls each articulator towards its target with a dominance that fades away from its centre, and
 the articulator follows the weighted mean (A. Löfqvist 1990; M. Cohen and D. Massaro, "Modeling coarticulation in
-synthetic visual speech", 1993). A /t/ hardly cares about the lips, so in "two" they are round already. Closures (p b m),
-lip against teeth (f v) and tongue between teeth (th) are reached, not averaged away: what a real mouth does.
+synthetic visual speech", 1993). A /t/ hardly cares about the lips, so in "two" they are round already. Closures
+(p b m), lip against teeth (f v) and tongue between teeth (th) are reached, not averaged away: what a real mouth does.
 """
 
 from __future__ import annotations
@@ -135,7 +135,7 @@ def articulate(phones: Sequence[Phone], offset_s: float, frames: int) -> dict[st
         KeyError: a phoneme without a target.
     """
     per_frame = round(1 / FPS / _STEP_S)
-    times = (np.arange(frames * per_frame) + 0.5) * _STEP_S - offset_s
+    times = np.asarray((np.arange(frames * per_frame) + 0.5) * _STEP_S - offset_s, np.float64)
     tracks = _blend(phones, times) | _reach(phones, times)
     out = {}
     for name, track in tracks.items():

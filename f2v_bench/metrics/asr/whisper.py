@@ -51,7 +51,7 @@ class Whisper(Recogniser):
         weights: its file, in the layout that OpenAI publishes (``dims`` and ``model_state_dict``).
         device: ``cpu`` (float32), or ``cuda`` (float16).
         beam: beam search with five beams instead of greedy decoding.
-        clips_at_once: clips decoded together.
+        clips_at_once: clips decoded together; with beams always one, openai-whisper can do no more.
     """
 
     max_duration_s = 30.0
@@ -69,7 +69,7 @@ class Whisper(Recogniser):
         self._weights = weights
         self._device = device
         self._beam = beam
-        self._clips_at_once = clips_at_once
+        self._clips_at_once = 1 if beam else clips_at_once
 
     @property
     def _half(self) -> bool:

@@ -105,7 +105,7 @@ def test_signature_names_weights_decoder_and_precision(checkpoint: Path, tmp_pat
         assert part in greedy.split("|")
 
 
-@pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"\x80\x04K\x01."])
+@pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"\x80\x02K\x01."])
 def test_a_broken_checkpoint_is_an_error(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "tiny.en.pt"
     path.write_bytes(content)
