@@ -47,7 +47,6 @@ def main() -> NoReturn:
     try:
         code = app(standalone_mode=False)
     except (KeyboardInterrupt, typer.Abort):
-        error_console().print("[yellow]interrupted[/]; what was computed is kept, the same command goes on from there")
         code = EXIT_INTERRUPTED
     except (F2VError, ClipFailure) as error:
         error_console().print("[bold red]error:[/]", end=" ")
@@ -59,6 +58,8 @@ def main() -> NoReturn:
             raise
         show()
         code = EXIT_USAGE
+    if code == EXIT_INTERRUPTED:  # typer turns Ctrl-C inside a command into this code
+        error_console().print("[yellow]interrupted[/]; what was computed is kept, the same command goes on from there")
     sys.exit(code if isinstance(code, int) else EXIT_OK)
 
 

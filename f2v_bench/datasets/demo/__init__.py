@@ -16,7 +16,7 @@ PACKAGED = Path(__file__).parent / "clips"
 #: how the packaged clips were made: ``generate(PACKAGED, **PACKAGED_BY)``
 PACKAGED_BY = {"clips": 200, "seed": 0, "split": "test"}
 #: ``list_sha256`` of the packaged clips' ids
-PACKAGED_SHA256 = ""
+PACKAGED_SHA256 = "4568460cb75e75ad677824a555770e8b26e84e0da39dba27caaecef639d02ff1"
 
 
 class Demo(ListedDataset):

@@ -1,0 +1,199 @@
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+
+from f2v_bench.media import write_video
+from tests.clips import RATE, babble, numbered_frames, tone, write_clip
+from tests.cli.conftest import Said
+
+Command = Callable[..., Said]
+QUICK = ("--no-faces", "--metrics", "stoi")
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("videos")
+    for index in range(3):
+        clip = write_clip(root / "ann" / f"{index}.mp4", 1.0, babble(1.0, index))
+        clip.video.with_suffix(".txt").write_text(f"hello number {index}")
+    return root
+
+
+def test_a_folder_of_videos_ends_in_a_table_and_pictures(f2v: Command, videos: Path, tmp_path: Path) -> None:
+    said = f2v("run", "-d", "folder", "--data-root", videos, *QUICK, "-m", "ground-truth", "-m", "shuffled")
+    assert said.code == 0
+    assert "STOI" in said.out
+    assert "3/3" in said.out
+    run = tmp_path / "runs" / "folder-test"
+    for name in ("table.md", "table.csv", "table.tex", "spectrograms.png", "spectrograms.pdf"):
+        assert (run / name).stat().st_size > 100
+        assert str(Path("runs/folder-test") / name) in said.out
+    scores = pd.read_parquet(run / "scores.parquet")
+    real = scores[(scores["system"] == "ground-truth") & (scores["column"] == "stoi")]
+    assert np.allclose(real["value"], 1, atol=1e-6)
+
+
+def test_the_same_command_again_computes_nothing(f2v: Command, videos: Path) -> None:
+    words = ("run", "-d", "folder", "--data-root", videos, *QUICK, "-m", "ground-truth")
+    assert "3 clips\n" in f2v(*words).err
+    again = f2v(*words)
+    assert again.code == 0
+    assert "ground-truth: synthesis: 3 clips, 3 done already" in again.err
+    assert "stoi: 3 clips, 3 done already" in again.err
+
+
+def test_score_puts_real_speech_beside_a_folder_of_wavs(f2v: Command, videos: Path, tmp_path: Path) -> None:
+    wavs = tmp_path / "my wavs"
+    wavs.mkdir()
+    for index in range(2):
+        soundfile.write(wavs / f"{index}.wav", babble(1.0, index), RATE)
+    said = f2v("score", wavs, "-d", "folder", "--data-root", videos, "--metrics", "stoi")
+    assert said.code == 3
+    assert "file_missing: 1" in said.err.replace("\n", " ")
+    assert "ground-truth" in said.out
+    assert "my_wavs" in said.out
+    assert "2/3" in said.out
+
+
+def test_score_against_a_folder_of_wavs(f2v: Command, tmp_path: Path) -> None:
+    for name in ("real", "made"):
+        (tmp_path / name).mkdir()
+        for index in range(3):
+            soundfile.write(tmp_path / name / f"{index}.wav", babble(1.0, index), RATE)
+    said = f2v("score", "made", "-d", "folder", "--data-root", "real", "--metrics", "stoi,pesq")
+    assert said.code == 0
+    assert said.out.count("1.000") >= 2
+
+
+def test_an_lrs3_tree_runs(f2v: Command, tmp_path: Path) -> None:
+    root = tmp_path / "lrs3"
+    for talk in ("00aBcD", "9uOMectkCCs"):
+        for utterance in ("00001", "00002"):
+            clip = write_clip(root / "test" / talk / f"{utterance}.mp4", 1.0, babble(1.0, int(utterance)))
+            clip.video.with_suffix(".txt").write_text("Text:  AND SO IT BEGINS\nConf:  5\n")
+    said = f2v("run", "-d", "lrs3", "--data-root", root, *QUICK, "-m", "ground-truth")
+    assert said.code == 0
+    assert "4/4" in said.out
+    manifest = json.loads((tmp_path / "runs/lrs3-test/run.json").read_text())
+    assert manifest["dataset"]["list_id"] != "lrs3/test"  # four clips are not the official list
+    clips = pd.read_parquet(tmp_path / "runs/lrs3-test/clips.parquet")
+    assert set(clips["text"]) == {"AND SO IT BEGINS"}
+    assert set(clips["speaker"]) == {"00aBcD", "9uOMectkCCs"}
+
+
+@pytest.mark.parametrize("corpus", ["lrs3", "lrs2", "grid", "folder"])
+def test_a_corpus_without_root_says_what_to_do(f2v: Command, corpus: str) -> None:
+    said = f2v("run", "-d", corpus)
+    assert said.code == 2
+    assert f"'{corpus}' has no root" in said.err
+    assert "--data-root" in said.err
+    assert "F2V_DATA" in said.err
+
+
+def test_bad_clips_get_a_kind_and_the_rest_goes_on(f2v: Command, videos: Path, tmp_path: Path) -> None:
+    root = tmp_path / "it's a \"bad\" földer"
+    shutil.copytree(videos / "ann", root)
+    (root / "empty.mp4").touch()
+    (root / "cut.mp4").write_bytes((root / "0.mp4").read_bytes()[:900])
+    soundfile.write(root / "sound.wav", tone(0.5), RATE)
+    (root / "sound.wav").rename(root / "sound.mp4")
+    write_video(root / "mute.mp4", numbered_frames(25))
+    write_clip(root / "silent.mp4", 1.0, np.zeros(RATE, np.float32))
+    write_clip(root / "näme with 'quotes\" 你好.mp4", 1.0)
+    said = f2v("run", "-d", "folder", "--data-root", root, "--metrics", "stoi,pesq", "-m", "ground-truth")
+    assert said.code == 3
+    for kind in ("unreadable_video", "no_video", "no_audio", "silent", "no_face"):
+        assert kind in said.err
+    assert "4/9" in said.out
+    audio = pd.read_parquet(tmp_path / "runs/folder-test/audio.parquet").set_index("clip")["status"]
+    found = {name.rpartition("/")[2]: status for name, status in audio.items()}
+    assert found["empty"] == found["cut"] == "unreadable_video"
+    assert found["sound"] == "no_video"
+    assert found["mute"] == "no_audio"
+    assert found["näme with 'quotes\" 你好"] == "ok"
+
+
+def test_transcripts_that_are_missing_are_named(f2v: Command, videos: Path, tmp_path: Path) -> None:
+    root = tmp_path / "some"
+    shutil.copytree(videos, root)
+    (root / "ann" / "1.txt").unlink()
+    manifest = root / "clips.csv"
+    manifest.write_text("clip_id,path,transcript\na,ann/0.mp4,bin blue at f two now\nb,ann/1.mp4,\n")
+    said = f2v("run", "-d", "folder", "--data-root", manifest, "--no-faces", "--metrics", "stoi", "-m", "ground-truth")
+    assert said.code == 0
+    assert "1 of 2 clips have no transcript" in said.err
+
+
+@pytest.mark.parametrize(
+    ("rows", "what"),
+    [
+        ("a,../outside.mp4\n", "outside"),
+        ("a,0.mp4\na,0.mp4\n", "more than once"),
+    ],
+)
+def test_manifests_that_cannot_be(f2v: Command, tmp_path: Path, rows: str, what: str) -> None:
+    write_clip(tmp_path / "root" / "0.mp4", 0.4)
+    write_clip(tmp_path / "outside.mp4", 0.4)
+    (tmp_path / "root" / "clips.csv").write_text("clip_id,path\n" + rows)
+    said = f2v("run", "-d", "folder", "--data-root", tmp_path / "root" / "clips.csv", *QUICK)
+    assert said.code == 2
+    assert what in said.err
+
+
+@pytest.mark.parametrize(
+    ("words", "what"),
+    [
+        (["--model", "oursss"], "there is no system called 'oursss'"),
+        (["--model", "bad label=ground-truth"], "is not [LABEL=]NAME[:ARGUMENT]"),
+        (["-m", "ground-truth", "-m", "ground-truth"], "two systems are called 'ground-truth'"),
+        (["--metrics", "dnsmoss"], "did you mean 'dnsmos'"),
+        (["--limit", "0"], "--limit must be at least 1"),
+        (["--set", "dnsmos"], "is not METRIC.OPTION=VALUE"),
+        (["--set", "dnsmos.compatt=x"], "compat"),
+        (["--device", "tpu"], "is not a device"),
+        (["--split", "tset"], "tset"),
+        (["--frobnicate"], "frobnicate"),
+        (["--dataset", "lsr3"], "did you mean"),
+    ],
+)
+def test_bad_usage_is_one_message(f2v: Command, videos: Path, words: list[str], what: str) -> None:
+    root = videos / "clips.csv"
+    root.write_text("clip_id,path,split\na,ann/0.mp4,test\n")
+    said = f2v("run", "-d", "folder", "--data-root", root, "--no-faces", *words)
+    root.unlink()
+    assert said.code == 2
+    assert what in said.err.replace("\n", " ").replace("  ", " ")
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="needs POSIX permissions")
+def test_an_output_folder_that_cannot_be_written(f2v: Command, videos: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    said = f2v("run", "-d", "folder", "--data-root", videos, *QUICK, "-o", "file/below")
+    assert said.code == 2
+    assert "cannot be written" in said.err
+
+
+def test_ctrl_c_keeps_what_was_computed(f2v: Command, videos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from f2v_bench.metrics.stoi import STOI
+
+    def stop(self: STOI, batch: object) -> None:
+        raise KeyboardInterrupt
+
+    words = ("run", "-d", "folder", "--data-root", videos, *QUICK, "-m", "ground-truth")
+    with monkeypatch.context() as patch:
+        patch.setattr(STOI, "score", stop)
+        said = f2v(*words)
+    assert said.code == 130
+    assert "interrupted" in said.err
+    again = f2v(*words)
+    assert again.code == 0
+    assert "synthesis: 3 clips, 3 done already" in again.err

@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import csv
+import json
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from f2v_bench.datasets.contract import DatasetOptions
+from f2v_bench.datasets.demo import Demo, corpus
+from f2v_bench.datasets.demo.corpus import PEOPLE, generate, plan, render
+from f2v_bench.errors import F2VError
+from f2v_bench.media import read_audio, read_video, video_info
+
+
+@pytest.fixture(scope="module")
+def three(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    pytest.importorskip("espeakng_loader", reason="uv sync --extra demo")
+    return generate(tmp_path_factory.mktemp("demo"), 3)
+
+
+def test_plans_share_no_sentence_and_no_person_between_splits() -> None:
+    plans = [plan(0, index) for index in range(1000)]
+    assert len({clip.sentence for clip in plans}) == 1000
+    shares = Counter(clip.split for clip in plans)
+    assert shares == {"train": 800, "val": 80, "test": 120}
+    people = {split: {clip.person.name for clip in plans if clip.split == split} for split in PEOPLE}
+    assert [len(people[split]) for split in ("train", "val", "test")] == [80, 8, 12]
+    assert not people["train"] & people["test"]
+    assert not people["val"] & (people["test"] | people["train"])
+
+
+def test_the_first_three_clips_are_one_of_each_split() -> None:
+    assert {plan(7, index).split for index in range(3)} == {"train", "val", "test"}
+
+
+def test_another_seed_is_another_corpus() -> None:
+    first, second = plan(0, 4), plan(1, 4)
+    assert first.sentence != second.sentence
+    assert first.person.traits != second.person.traits
+
+
+def test_files_and_manifest(three: Path) -> None:
+    with (three / "manifest.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 3
+    assert not list(three.rglob("*.part*"))
+    assert json.loads((three / "corpus.json").read_text())["seed"] == 0
+    for row in rows:
+        clip = plan(0, int(row["index"]))
+        assert (row["clip_id"], row["transcript"], row["split"]) == (clip.clip_id, clip.sentence, clip.split)
+        video = three / row["path"]
+        info = video_info(video)
+        assert (info.width, info.height, info.source_fps, info.has_audio) == (192, 192, 25, True)
+        assert info.duration_s == pytest.approx(float(row["duration_s"]))
+        timing = json.loads(video.with_suffix(".json").read_text())["phones"]
+        assert {word for *_, word in timing} >= set(range(6))
+        assert 0.1 < timing[0][1] < timing[-1][2] < info.duration_s - 0.1
+
+
+def test_rendering_is_equal_to_the_bit_and_the_file_is_near(three: Path) -> None:
+    clip = plan(0, 1)
+    first, second = render(clip), render(clip)
+    frames = np.stack(list(first.frames))
+    assert np.array_equal(frames, np.stack(list(second.frames)))
+    assert first.audio.sha256 == second.audio.sha256
+    assert len(frames) == first.count
+    decoded = read_video(three / clip.path)
+    assert psnr(decoded, frames) > 32
+    sound = read_audio(three / clip.path).samples[: len(first.audio.samples)]
+    assert np.corrcoef(sound, first.audio.samples[: len(sound)])[0, 1] > 0.95
+
+
+def test_complete_clips_are_kept_and_lost_ones_made_again(three: Path) -> None:
+    paths = [three / plan(0, index).path for index in range(3)]
+    before = [path.stat().st_mtime_ns for path in paths]
+    paths[1].unlink()
+    steps: list[tuple[int, int]] = []
+    generate(three, 3, progress=lambda done, total: steps.append((done, total)))
+    assert steps == [(2, 3), (3, 3)]
+    after = [path.stat().st_mtime_ns for path in paths]
+    assert (after[0], after[2]) == (before[0], before[2])
+    assert after[1] > before[1]
+
+
+def test_a_stop_in_the_middle_leaves_whole_clips_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("espeakng_loader", reason="uv sync --extra demo")
+    film = corpus.film
+
+    def torn(*args: object) -> object:
+        yield from list(film(*args))[:5]  # type: ignore[arg-type]
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(corpus, "film", torn)
+    with pytest.raises(KeyboardInterrupt):
+        generate(tmp_path, 1)
+    assert [path for path in tmp_path.rglob("*.mp4") if not path.name.startswith(".")] == []
+    with pytest.raises(F2VError, match="make-demo"):
+        Demo(DatasetOptions(root=tmp_path))
+    monkeypatch.undo()
+    generate(tmp_path, 1)
+    assert [path.name for path in tmp_path.rglob("*.mp4")] == [f"{plan(0, 0).code}.mp4"]
+
+
+@pytest.mark.slow
+def test_workers_render_what_one_process_renders(three: Path, tmp_path: Path) -> None:
+    generate(tmp_path, 2, workers=2)
+    for index in range(2):
+        path = plan(0, index).path
+        timing = Path(path).with_suffix(".json")
+        assert (tmp_path / timing).read_bytes() == (three / timing).read_bytes()
+        assert psnr(read_video(tmp_path / path), read_video(three / path)) > 40
+
+
+def test_a_folder_of_another_seed_is_refused(three: Path) -> None:
+    with pytest.raises(F2VError, match="seed 0"):
+        generate(three, 3, seed=1)
+
+
+@pytest.mark.parametrize(
+    ("clips", "split", "match"), [(0, None, "0 clips"), (70_000, None, "64000"), (3, "dev", "dev")]
+)
+def test_what_cannot_be_is_refused(tmp_path: Path, clips: int, split: str | None, match: str) -> None:
+    with pytest.raises(F2VError, match=match):
+        generate(tmp_path / "new", clips, split=split)
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_root_that_is_a_file_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_text("")
+    with pytest.raises(F2VError, match="writable folder"):
+        generate(path, 1)
+
+
+def psnr(first: np.ndarray, second: np.ndarray) -> float:
+    error = np.mean((first.astype(np.float64) - second.astype(np.float64)) ** 2)
+    return float(10 * np.log10(255**2 / max(error, 1e-12)))
