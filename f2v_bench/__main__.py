@@ -2,4 +2,5 @@
 
 from f2v_bench.cli.main import main
 
-main()
+if __name__ == "__main__":
+    main()

@@ -114,6 +114,40 @@ ASSETS: dict[str, Asset] = {
             enables="landmarks by MediaPipe instead of the cascade's boxes (needs the extra 'mediapipe')",
             url="https://storage.googleapis.com/mediapipe-models/face_landmarker/face_landmarker/float16/1/face_landmarker.task",
         ),
+        Asset(
+            name="utmos22-strong",
+            filename="utmos22_strong_step7459_v1.pt",
+            sha256=None,
+            licence="MIT (Saruwatari & Koyama laboratory, through tarepan/SpeechMOS)",
+            enables="utmos",
+            url="https://github.com/tarepan/SpeechMOS/releases/download/v1.0.0/utmos22_strong_step7459_v1.pt",
+            other_homes=("~/.cache/torch/hub/checkpoints/utmos22_strong_step7459_v1.pt",),
+        ),
+        Asset(
+            name="ge2e",
+            filename="ge2e.pt",
+            sha256="39373b86598fa3da9fcddee6142382efe09777e8d37dc9c0561f41f0070f134e",
+            licence="Apache-2.0 (github.com/resemble-ai/Resemblyzer)",
+            enables="secs",
+            how_to_get="uv pip install --no-deps resemblyzer (its weight file alone is read)",
+            package=("resemblyzer", "pretrained.pt"),
+        ),
+        Asset(
+            name="wavlm-sv",
+            filename="wavlm_large_finetune.pth",
+            sha256=None,
+            licence="CC BY-SA 3.0 (Microsoft UniSpeech)",
+            enables="secs with encoder=wavlm-sv, as in seed-tts-eval",
+            how_to_get="follow the link of seed-tts-eval's README to wavlm_large_finetune.pth (1.3 GB)",
+        ),
+        Asset(
+            name="syncnet-v2",
+            filename="syncnet_v2.model",
+            sha256=None,
+            licence="MIT (joonson/syncnet_python, Visual Geometry Group Oxford)",
+            enables="lse",
+            url="https://www.robots.ox.ac.uk/~vgg/software/lipsync/data/syncnet_v2.model",
+        ),
     )
 }
 

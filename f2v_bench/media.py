@@ -335,7 +335,9 @@ def write_video(
             sound.bit_rate = audio_bit_rate
         for picture in frames:
             if stream is None:
-                stream = container.add_stream("libx264", rate=FPS, options={"crf": str(crf), "preset": preset})
+                # x264's macroblock tree makes the bytes depend on the state of memory, even with one thread
+                options = {"crf": str(crf), "preset": preset, "x264-params": "mbtree=0"}
+                stream = container.add_stream("libx264", rate=FPS, options=options)
                 stream.height, stream.width = picture.shape[:2]
                 stream.pix_fmt = "yuv420p"
                 stream.codec_context.thread_count = 1

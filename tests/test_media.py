@@ -161,7 +161,7 @@ def test_copy_silent_keeps_every_frame_and_no_sound(tmp_path: Path) -> None:
 
 def test_names_of_every_kind(tmp_path: Path) -> None:
     source = write_clip(tmp_path / "s" / "a.mp4").video
-    odd = tmp_path / "it's a \"näme\" 你好 %d.mp4"
+    odd = tmp_path / 'it\'s a "näme" 你好 %d.mp4'
     shutil.copy(source, odd)
     assert media.video_info(odd).frames == 25
 

@@ -33,7 +33,7 @@ class ProgressBars:
     def __init__(self) -> None:
         self._console = error_console()
         self._progress: Progress | None = None
-        self._task: TaskID | None = None
+        self._tasks: dict[str, TaskID] = {}
 
     def __enter__(self) -> ProgressBars:
         from rich.progress import (
@@ -67,13 +67,14 @@ class ProgressBars:
 
     def stage(self, name: str, total: int, done: int) -> None:
         if self._progress:
-            self._task = self._progress.add_task(name, total=total, completed=done, rate="")
+            self._tasks[name] = self._progress.add_task(name, total=total, completed=done, rate="")
         else:
             kept = f", {done} done already" if done else ""
             self._console.print(f"{name}: {total} clips{kept}", highlight=False)
 
-    def advance(self, clips: int) -> None:
-        if self._progress and self._task is not None:
-            self._progress.advance(self._task, clips)
-            speed = self._progress.tasks[self._task].speed
-            self._progress.update(self._task, rate=f"{speed:.1f} clips/s" if speed else "")
+    def advance(self, name: str, clips: int) -> None:
+        if self._progress:
+            task = self._tasks[name]
+            self._progress.advance(task, clips)
+            speed = next(one.speed for one in self._progress.tasks if one.id == task)
+            self._progress.update(task, rate=f"{speed:.1f} clips/s" if speed else "")

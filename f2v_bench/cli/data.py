@@ -97,7 +97,7 @@ def make_demo(
 
         def progress(now: int, _total: int) -> None:
             nonlocal done
-            bars.advance(now - done)
+            bars.advance("clips", now - done)
             done = now
 
         root = generate(out, clips, seed=seed, workers=workers, progress=progress)

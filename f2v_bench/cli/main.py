@@ -7,7 +7,7 @@ from typing import NoReturn
 
 import typer
 
-from f2v_bench.cli import assets, data, doctor, report, run, score
+from f2v_bench.cli import assets, compare, data, doctor, report, run, score
 from f2v_bench.cli.console import error_console
 from f2v_bench.errors import ClipFailure, F2VError
 
@@ -28,6 +28,7 @@ app = typer.Typer(
 app.command("run", epilog=run.EXAMPLES)(run.run)
 app.command("score", epilog=score.EXAMPLES)(score.score)
 app.command("report", epilog=report.EXAMPLES)(report.report)
+app.command("compare", epilog=compare.EXAMPLES)(compare.compare)
 app.add_typer(data.app, name="data")
 app.add_typer(assets.app, name="assets")
 app.command("doctor")(doctor.doctor)

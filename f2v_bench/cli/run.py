@@ -45,6 +45,8 @@ Limit = Annotated[int | None, typer.Option(help="Only the first N clips of the l
 Seed = Annotated[int, typer.Option(help="Decides every random choice, together with the clip.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 Out = Annotated[Path | None, typer.Option("--out", "-o", help="Run folder. Default: runs/DATASET-SPLIT[-sSEED].")]
+Workers = Annotated[int | None, typer.Option(min=1, help="Processes that score. Default: one a core.")]
+Cached = Annotated[bool, typer.Option("--cache/--no-cache", help="Take scores of unchanged audio from earlier runs.")]
 AllColumns = Annotated[bool, typer.Option("--all-columns", help="Also the columns that accompany a headline number.")]
 Landmarks = Annotated[
     Path | None, typer.Option(help="Folder of precomputed face landmarks (.npy), one file a clip, for the face crops.")
@@ -66,6 +68,8 @@ def run(
     all_columns: AllColumns = False,
     faces: Annotated[bool, typer.Option(help="Look for the talking face in every clip first.")] = True,
     landmarks: Landmarks = None,
+    workers: Workers = None,
+    cache: Cached = True,
 ) -> int:
     """Run systems on a corpus, score them, and show a table and a picture. The same command resumes a killed run."""
     from f2v_bench.cli.options import ModelSpec, open_dataset
@@ -86,6 +90,8 @@ def run(
         out=out,
         all_columns=all_columns,
         find_face=look_for_face(landmarks) if faces else None,
+        workers=workers,
+        cached=cache,
         notes=notes,
         command=["f2v-bench", *sys.argv[1:]],
     )

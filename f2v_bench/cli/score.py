@@ -10,6 +10,7 @@ import typer
 
 from f2v_bench.cli.run import (
     AllColumns,
+    Cached,
     DataRoot,
     DatasetName,
     Device,
@@ -20,6 +21,7 @@ from f2v_bench.cli.run import (
     Seed,
     Settings,
     Split,
+    Workers,
 )
 
 EXAMPLES = """
@@ -45,6 +47,8 @@ def score(
     device: Device = "auto",
     out: Out = None,
     all_columns: AllColumns = False,
+    workers: Workers = None,
+    cache: Cached = True,
 ) -> int:
     """Score a folder of audio files, with the real speech scored beside it."""
     from f2v_bench.cli.options import ModelSpec, open_dataset
@@ -64,6 +68,8 @@ def score(
         out=out or Path("runs") / f"score-{spec.label}-{opened.name}-{opened.split}",
         all_columns=all_columns,
         find_face=None,
+        workers=workers,
+        cached=cache,
         notes=[],
         command=["f2v-bench", *sys.argv[1:]],
     )

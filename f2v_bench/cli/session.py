@@ -51,6 +51,8 @@ def perform(
     out: Path | None,
     all_columns: bool,
     find_face: Callable[[Clip], float] | None,
+    workers: int | None,
+    cached: bool,
     notes: Sequence[str],
     command: Sequence[str],
 ) -> int:
@@ -58,6 +60,7 @@ def perform(
     from f2v_bench.runs.executor import execute
     from f2v_bench.runs.folder import RunFolder
     from f2v_bench.runs.plan import RunPlan
+    from f2v_bench.runs.surroundings import cores
 
     device = resolve_device(device)
     everything = dataset.clips()
@@ -75,6 +78,8 @@ def perform(
         device=device,
         command=command,
         find_face=find_face,
+        workers=workers or cores(),
+        cached=cached,
         notes=[*notes, *dataset.remarks],
     )
     messages = error_console()

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
 from typing import ClassVar
 
 from f2v_bench.clip import Waveform
@@ -66,6 +67,7 @@ class Sample:
     audio: Waveform
     reference: Waveform | None = None
     text: str | None = None
+    video: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,10 +110,14 @@ class Metric(ABC):
     """
 
     name: ClassVar[str]
-    columns: ClassVar[tuple[Column, ...]]
+    columns: tuple[Column, ...]
     needs: ClassVar[frozenset[Need]]
     sample_rate: ClassVar[int]
     deterministic: ClassVar[bool] = True
+    #: whether it computes on ``options.device``; on a GPU it then stays in the main process, beside the pool's
+    on_device: ClassVar[bool] = False
+    #: how many clips one call to ``score`` should be given at most
+    batch_size: int = 16
 
     def __init__(self, options: MetricOptions) -> None:
         self.options = options

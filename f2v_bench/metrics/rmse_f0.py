@@ -8,10 +8,9 @@ with an unvoiced/voiced classification frontend" (ICASSP 2009).
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,6 +18,8 @@ from f2v_bench.clip import Waveform
 from f2v_bench.errors import ClipFailure, FailureKind
 from f2v_bench.metrics import common
 from f2v_bench.metrics.contract import Aggregate, Column, Metric, MetricOptions, Need, Sample, Scores
+from f2v_bench.metrics.f0_presets import KEPT, PRESETS, Contours, F0Preset
+from f2v_bench.metrics.memory import Recent
 from f2v_bench.signal.f0 import f0_contour, f0_protocol
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class F0Errors:
     frames: int
 
 
-def f0_errors(f0: NDArray[np.float32], reference: NDArray[np.float32]) -> F0Errors:
+def f0_errors(f0: NDArray[np.floating[Any]], reference: NDArray[np.floating[Any]]) -> F0Errors:
     """Compare two F0 contours on one frame grid.
 
     Args:
@@ -97,12 +98,17 @@ _PITCH_COLUMNS = ("rmse_f0", "rmse_f0_pooled", "f0_cents", "gpe")
 
 
 class RMSEF0(Metric):
-    """RMSE-F0 in Hz over co-voiced frames, and what must be printed beside it."""
+    """RMSE-F0 in Hz over co-voiced frames, and what must be printed beside it.
+
+    Setting ``preset``: ``f2v`` (default), or ``espnet-logf0-dtw``, ``versa`` or ``amphion``, which make other tools'
+    numbers again under columns and signatures of their own (see ``f0_presets``); ``amphion`` needs the package
+    praat-parselmouth.
+    """
 
     name = "rmse_f0"
     needs = frozenset({Need.REFERENCE})
     sample_rate = common.SAMPLE_RATE
-    columns = (
+    columns: tuple[Column, ...] = (
         Column(
             "rmse_f0",
             "RMSE-F0",
@@ -186,11 +192,17 @@ class RMSEF0(Metric):
 
     def __init__(self, options: MetricOptions) -> None:
         super().__init__(options)
-        common.choose(options, self.name, {})
-        self._contours: OrderedDict[str, NDArray[np.float32]] = OrderedDict()
+        chosen = common.choose(options, self.name, {"preset": ("f2v", *PRESETS)})["preset"]
+        self._preset = PRESETS.get(chosen)
+        if self._preset:
+            self._preset.require(self.name, chosen)
+            self.columns = self._preset.columns
+        self._contours: Recent[Contours] = Recent(KEPT if self._preset else CONTOURS_KEPT)
 
     @property
     def signature(self) -> str:
+        if self._preset:
+            return common.signature(*self._preset.signature, packages=self._preset.packages, aggregate="clip-mean")
         return common.signature(
             "rmse_f0:v1",
             f0_protocol(),
@@ -202,7 +214,15 @@ class RMSEF0(Metric):
         )
 
     def score(self, batch: Sequence[Sample]) -> list[Scores | ClipFailure]:
-        return common.one_by_one(batch, self._score_one)
+        preset = self._preset
+        return common.one_by_one(batch, (lambda one: self._score_as(preset, one)) if preset else self._score_one)
+
+    def _score_as(self, preset: F0Preset, sample: Sample) -> Scores:
+        reference = common.reference_of(sample)
+        common.require_sound(sample.audio.samples, "audio")
+        common.require_sound(reference.samples, "reference")
+        ours, real = (self._contours.of(waveform, preset.analyse) for waveform in (sample.audio, reference))
+        return preset.compare(ours, real)
 
     def _score_one(self, sample: Sample) -> Scores:
         common.paired(sample)  # for its checks: the contours are of the whole waveforms
@@ -231,12 +251,6 @@ class RMSEF0(Metric):
             detail=detail | {"median_error_hz": pitch.median_hz},
         )
 
-    def _contour(self, waveform: Waveform) -> NDArray[np.float32]:
+    def _contour(self, waveform: Waveform) -> NDArray[np.floating[Any]]:
         """Equal audio is analysed once, whichever clip or system it comes from."""
-        known = self._contours.get(waveform.sha256)
-        if known is None:
-            known = f0_contour(waveform.samples, waveform.sample_rate)[0]
-            self._contours[waveform.sha256] = known
-            if len(self._contours) > CONTOURS_KEPT:
-                self._contours.popitem(last=False)
-        return known
+        return self._contours.of(waveform, lambda one: {"f0": f0_contour(one.samples, one.sample_rate)[0]})["f0"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import string
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -10,6 +11,16 @@ from functools import cache
 _TAG = re.compile(r"\{[^}]*\}")  # LRS marks noise and laughter as {NS}, {LG}
 _NOT_WORD = re.compile(r"[^\w\s']|_")
 _SPACES = re.compile(r"\s+")
+#: what seed-tts-eval and F5-TTS delete: ASCII's punctuation, and Chinese punctuation as the package ``zhon`` lists it,
+#: in which the typographic quotes, dashes and the ellipsis stand
+_PUNCTUATION = string.punctuation + (
+    "\uff02\uff03\uff04\uff05\uff06\uff07\uff08\uff09\uff0a\uff0b\uff0c\uff0d\uff0f\uff1a\uff1b\uff1c\uff1d\uff1e\uff20"
+    "\uff3b\uff3c\uff3d\uff3e\uff3f\uff40\uff5b\uff5c\uff5d\uff5e\uff5f\uff60\uff62\uff63\uff64\u3000\u3001\u3003\u3008\u3009"
+    "\u300a\u300b\u300c\u300d\u300e\u300f\u3010\u3011\u3014\u3015\u3016\u3017\u3018\u3019\u301a\u301b\u301c\u301d\u301e\u301f"
+    "\u3030\u303e\u303f\u2013\u2014\u2018\u2019\u201b\u201c\u201d\u201e\u201f\u2026\u2027\ufe4f\uff01\uff1f\uff61\u3002"
+)
+_WITHOUT_PUNCTUATION = str.maketrans("", "", _PUNCTUATION)
+_WITHOUT_PUNCTUATION_BUT_APOSTROPHE = str.maketrans("", "", _PUNCTUATION.replace("'", ""))
 
 # Whisper's own thresholds for a decode that went wrong
 MAX_COMPRESSION = 2.4
@@ -32,6 +43,26 @@ def normalise_basic(text: str) -> str:
     """
     plain = _NOT_WORD.sub(" ", text.lower().replace("\u2019", "'"))
     return _SPACES.sub(" ", plain).strip()
+
+
+def normalise_seed_tts(text: str) -> str:
+    """seed-tts-eval's English rule: punctuation but the ASCII apostrophe is deleted, not replaced by a space.
+
+    Numbers stay as they are written, and the typographic apostrophe is deleted.
+
+    >>> normalise_seed_tts("Well-known: it's 50\u2014don\u2019t!")
+    "wellknown it's 50dont"
+    """
+    return _SPACES.sub(" ", text.translate(_WITHOUT_PUNCTUATION_BUT_APOSTROPHE).lower()).strip()
+
+
+def normalise_f5_tts(text: str) -> str:
+    """F5-TTS's English rule: seed-tts-eval's, and every apostrophe is deleted too.
+
+    >>> normalise_f5_tts("Well-known: it's 50!")
+    'wellknown its 50'
+    """
+    return _SPACES.sub(" ", text.translate(_WITHOUT_PUNCTUATION).lower()).strip()
 
 
 @cache

@@ -11,29 +11,43 @@ from collections.abc import Sequence
 from f2v_bench.assets import AssetMissing, find_asset, require_asset
 from f2v_bench.errors import ClipFailure, FailureKind
 from f2v_bench.metrics import common
+from f2v_bench.metrics.asr.cache import HypothesisCache, hearing_signature
 from f2v_bench.metrics.asr.contract import Hypothesis, Recogniser
 from f2v_bench.metrics.asr.pocketsphinx import Pocketsphinx
 from f2v_bench.metrics.asr.whisper import SIZES, Whisper, whisper_installed
 from f2v_bench.metrics.contract import Aggregate, Column, Metric, MetricOptions, MetricUnavailable, Need, Sample, Scores
 from f2v_bench.metrics.text import character_edits, hallucination_signs, without_tags, word_edits
+from f2v_bench.metrics.wer_presets import PRESETS, WERPreset, word_error_rate
 
 _NAME = "wer"
-_INF = float("inf")
 _GET_PACKAGE = "Install it: uv sync --extra whisper"
+_SETTINGS = {
+    "asr": ("", "pocketsphinx", *SIZES),
+    "decode": ("", "greedy", "beam5"),
+    "preset": ("f2v", *PRESETS),
+    "cache": ("on", "off"),
+}
 
 
 def choose_recogniser(options: MetricOptions) -> Recogniser:
     """The recogniser that the settings name, or the best one at hand.
 
-    Without a setting: the largest Whisper checkpoint on this machine; without one, pocketsphinx where the corpus has
-    a grammar.
+    Without a setting: the checkpoint that the preset names; else the largest Whisper checkpoint on this machine;
+    without one, pocketsphinx where the corpus has a grammar.
 
     Raises:
         MetricUnavailable: no recogniser can be used here, or not the one that the settings name.
-        F2VError: an unknown setting or value.
+        F2VError: an unknown setting or value, or a decoding that is not the preset's.
     """
-    settings = common.choose(options, _NAME, {"asr": ("", "pocketsphinx", *SIZES), "decode": ("greedy", "beam5")})
-    wanted, beam = settings["asr"], settings["decode"] == "beam5"
+    settings = common.choose(options, _NAME, _SETTINGS)
+    preset = PRESETS.get(settings["preset"])
+    if preset and settings["decode"] not in ("", preset.decode):
+        raise F2VError(
+            f"wer's preset '{settings['preset']}' decodes with {preset.decode}, not {settings['decode']}",
+            "leave decode out, or take another preset",
+        )
+    wanted = settings["asr"] or (preset.asr if preset else "")
+    beam = (preset.decode if preset else settings["decode"]) == "beam5"
     if wanted in SIZES:
         return _whisper(wanted, options.device, beam=beam)
     if not wanted and whisper_installed():
@@ -68,24 +82,20 @@ class WER(Metric):
     """Word error rate and character error rate.
 
     Setting ``asr``: ``pocketsphinx`` or the name of a Whisper asset; the best at hand unless told. Setting
-    ``decode`` (Whisper): ``greedy`` (default) or ``beam5``.
+    ``decode`` (Whisper): ``greedy`` (default) or ``beam5``. Setting ``preset``: ``f2v`` (default), or another
+    evaluation's normaliser, decoding and aggregation under a column and a signature of its own (``wer_presets``).
+    Setting ``cache``: ``on`` (default) keeps hypotheses on disk by audio and recogniser, ``off`` hears every clip again.
     """
 
     name = _NAME
     needs = frozenset({Need.TEXT})
     sample_rate = common.SAMPLE_RATE
-    columns = (
-        Column(
+    columns: tuple[Column, ...] = (
+        word_error_rate(
             "wer",
             "WER",
-            "%",
-            higher_is_better=False,
-            lower=0,
-            upper=_INF,
-            aggregate=Aggregate.RATIO,
-            scale=100,
-            digits=1,
-            definition="Word errors of the recogniser over the words of the transcripts, all clips together.",
+            Aggregate.RATIO,
+            "Word errors of the recogniser over the words of the transcripts, all clips together.",
         ),
         Column(
             "cer",
@@ -93,7 +103,7 @@ class WER(Metric):
             "%",
             higher_is_better=False,
             lower=0,
-            upper=_INF,
+            upper=float("inf"),
             aggregate=Aggregate.RATIO,
             scale=100,
             digits=1,
@@ -105,25 +115,49 @@ class WER(Metric):
     def __init__(self, options: MetricOptions) -> None:
         super().__init__(options)
         self.recogniser = choose_recogniser(options)
+        settings = common.choose(options, self.name, _SETTINGS)
+        self._name_of_preset = settings["preset"]
+        self._preset: WERPreset | None = PRESETS.get(settings["preset"])
+        if self._preset:
+            _require_normaliser(self._preset)
+            self.columns = (self._preset.column,)
+        self._cache = HypothesisCache() if settings["cache"] == "on" else None
 
     @property
     def signature(self) -> str:
+        if self._preset is None:
+            return common.signature(
+                "wer:v1", self.recogniser.signature, "cer:with-spaces", packages=("jiwer",), aggregate="corpus"
+            )
         return common.signature(
-            "wer:v1", self.recogniser.signature, "cer:with-spaces", packages=("jiwer",), aggregate="corpus"
+            f"wer:{self._name_of_preset}",
+            hearing_signature(self.recogniser),
+            f"normaliser:{self._preset.normaliser}",
+            packages=("jiwer",),
+            aggregate="corpus" if self._preset.column.aggregate is Aggregate.RATIO else "utterance-mean",
         )
+
+    def normalise(self, text: str) -> str:
+        """The text as references and hypotheses are compared: by the preset's rule, or the recogniser's."""
+        return self._preset.normalise(text) if self._preset else self.recogniser.normalise(text)
 
     def score(self, batch: Sequence[Sample]) -> list[Scores | ClipFailure]:
         prepared = [self._prepare(sample) for sample in batch]
         fit = [at for at, reference in enumerate(prepared) if isinstance(reference, str)]
-        heard = dict(zip(fit, self.recogniser.transcribe([batch[at].audio.samples for at in fit]), strict=True))
+        heard = dict(zip(fit, self._hear([batch[at].audio for at in fit]), strict=True))
         return [
             self._compare(reference, heard[at]) if isinstance(reference, str) else reference
             for at, reference in enumerate(prepared)
         ]
 
+    def _hear(self, clips: Sequence[Waveform]) -> list[Hypothesis]:
+        if self._cache:
+            return self._cache.transcribe(self.recogniser, clips)
+        return self.recogniser.transcribe([clip.samples for clip in clips])
+
     def _prepare(self, sample: Sample) -> str | ClipFailure:
         """The normalised transcript, or why this clip does not reach the recogniser."""
-        reference = self.recogniser.normalise(without_tags(sample.text or ""))
+        reference = self.normalise(without_tags(sample.text or ""))
         if not reference:
             return ClipFailure(FailureKind.TEXT_MISSING, f"clip '{sample.clip_id}' has no words: {sample.text!r}")
         longest = self.recogniser.max_duration_s
@@ -139,7 +173,7 @@ class WER(Metric):
         return reference
 
     def _compare(self, reference: str, heard: Hypothesis) -> Scores:
-        hypothesis = self.recogniser.normalise(heard.text)
+        hypothesis = self.normalise(heard.text)
         words, characters = word_edits(reference, hypothesis), character_edits(reference, hypothesis)
         confidence = {
             "avg_logprob": heard.avg_logprob,
@@ -159,8 +193,19 @@ class WER(Metric):
             "hallucination": bool(signs),
             "hallucination_signs": " ".join(signs),
         }
+        values = {"wer": words.rate, "cer": characters.rate}
+        weights = {"wer": float(words.reference_length), "cer": float(characters.reference_length)}
+        if self._preset:
+            name = self._preset.column.name
+            values, weights = {name: values["wer"]}, {name: weights["wer"]}
         return Scores(
-            {"wer": words.rate, "cer": characters.rate},
-            weights={"wer": float(words.reference_length), "cer": float(characters.reference_length)},
-            detail=detail | {name: value for name, value in confidence.items() if value is not None},
+            values, weights, detail=detail | {name: value for name, value in confidence.items() if value is not None}
+        )
+
+
+def _require_normaliser(preset: WERPreset) -> None:
+    """Raise MetricUnavailable where the preset's normaliser is in a package that is not installed."""
+    if preset.normaliser == "whisper-english" and not whisper_installed():
+        raise MetricUnavailable(
+            _NAME, "Whisper's normaliser is in openai-whisper, which is not installed", _GET_PACKAGE
         )

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from f2v_bench.runs.folder import RunFolder
+from f2v_bench.scoring.comparison import ALPHA, COVERAGE_FLOOR, ClipScores, Contest, Ranking, rank
 from f2v_bench.scoring.rows import OK
 from f2v_bench.scoring.statistics import CONFIDENCE, Estimate, estimate
 
+if TYPE_CHECKING:
+    import pandas as pd
+
+REFERENCE_SYSTEM = "ground-truth"  # shown, never ranked: it is what the others are measured against
 ARROWS = {True: "↑", False: "↓", None: ""}
 
 
@@ -55,12 +60,14 @@ class Results:
         manifest: ``run.json``.
         rows, headings: in the order of the run.
         cells: by system label and column name.
+        ranking: which of them are best.
     """
 
     manifest: dict[str, Any]
     rows: Sequence[Row]
     headings: Sequence[Heading]
     cells: dict[tuple[str, str], Estimate]
+    ranking: Ranking
 
     @property
     def title(self) -> str:
@@ -77,6 +84,7 @@ class Results:
             if units
             else []
         )
+        lines += ranking_notes(self.ranking)
         lines += [f"{row.label}: {row.provenance}; voice from: {row.speaker_reference}." for row in self.rows]
         signatures = {heading.metric: heading.signature for heading in self.headings}
         lines += [f"{metric}: {signature}" for metric, signature in signatures.items()]
@@ -96,32 +104,75 @@ def read_results(folder: RunFolder, *, all_columns: bool = False) -> Results:
     """
     manifest = folder.manifest()
     scores = folder.table("scores")
-    speakers = folder.table("clips").set_index("id")["speaker"]
+    clips_table = folder.table("clips")
+    speakers = dict(zip(clips_table["id"], clips_table["speaker"].astype(str), strict=True))
     headings = [
         heading
         for metric in manifest["metrics"]
-        for heading in (_heading(metric, column) for column in metric["columns"])
+        for heading in (heading_of(metric, column) for column in metric["columns"])
         if heading.headline or all_columns
     ]
     rows = [Row(s["label"], s["provenance"], s["speaker_reference"]) for s in manifest["systems"]]
-    good = scores[scores["status"] == OK]
-    groups = dict(iter(good.groupby(["system", "column"])))
+    expected = int(manifest["dataset"]["clips"])
+    found = clip_scores(scores, expected)
+    nothing = ClipScores({}, expected)
     cells: dict[tuple[str, str], Estimate] = {}
     for row in rows:
         for heading in headings:
-            group = groups.get((row.label, heading.name))
-            found = group if group is not None else good.iloc[:0]
+            clips = found.get((row.label, heading.name), nothing).values
             cells[row.label, heading.name] = estimate(
-                found["value"].tolist(),
-                found["weight"].tolist(),
-                [str(speakers[clip]) for clip in found["clip"]],
+                [value for value, _ in clips.values()],
+                [weight for _, weight in clips.values()],
+                [speakers[clip] for clip in clips],
                 heading.aggregate,
-                int(manifest["dataset"]["clips"]),
+                expected,
             )
-    return Results(manifest, rows, headings, cells)
+    ranked = [system["label"] for system in manifest["systems"] if system["name"] != REFERENCE_SYSTEM]
+    contests = [
+        Contest(
+            h.name, h.higher_is_better, h.aggregate, {label: found.get((label, h.name), nothing) for label in ranked}
+        )
+        for h in headings
+        if h.higher_is_better is not None
+    ]
+    return Results(manifest, rows, headings, cells, rank(contests if len(ranked) > 1 else [], speakers))
 
 
-def _heading(metric: dict[str, Any], column: dict[str, Any]) -> Heading:
+def clip_scores(scores: pd.DataFrame, expected: int) -> dict[tuple[str, str], ClipScores]:
+    """The clips that have a value, by system label and column name.
+
+    Args:
+        scores: ``scores.parquet``.
+        expected: clips of the run.
+    """
+    good = scores[scores["status"] == OK]
+    return {
+        (str(system), str(column)): ClipScores(
+            dict(zip(group["clip"], zip(group["value"], group["weight"], strict=True), strict=True)), expected
+        )
+        for (system, column), group in good.groupby(["system", "column"], sort=False)
+    }
+
+
+def ranking_notes(ranking: Ranking) -> list[str]:
+    """What bold means in this table, and what could not be ranked."""
+    lines = []
+    if ranking.tests:
+        lines.append(
+            f"Bold: the best value of a column and those not separable from it (paired permutation test over "
+            f"{' or '.join(sorted(ranking.units))}, Holm over the {ranking.tests} pairs of this table, {ALPHA:.0%}); "
+            f"{REFERENCE_SYSTEM} is not ranked."
+        )
+    for label in sorted({label for label, _ in ranking.uncovered}):
+        columns = ", ".join(sorted(column for of, column in ranking.uncovered if of == label))
+        lines.append(
+            f"{label} is not ranked where it has values for less than {COVERAGE_FLOOR:.0%} of the clips: {columns}."
+        )
+    return lines
+
+
+def heading_of(metric: dict[str, Any], column: dict[str, Any]) -> Heading:
+    """A column as ``run.json`` records it."""
     return Heading(
         name=column["name"],
         label=column["label"],

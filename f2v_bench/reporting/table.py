@@ -41,7 +41,8 @@ def terminal_table(results: Results) -> Table:
         cells = []
         for heading in results.headings:
             value, interval, coverage = cell_parts(results.cells[row.label, heading.name], heading)
-            cells.append(Text.assemble((value, "bold"), "\n", (interval, "dim"), "\n", (coverage, "dim")))
+            weight = "bold" if (row.label, heading.name) in results.ranking.leaders else ""
+            cells.append(Text.assemble((value, weight), "\n", (interval, "dim"), "\n", (coverage, "dim")))
         table.add_row(row.label, *cells)
     return table
 
@@ -49,20 +50,25 @@ def terminal_table(results: Results) -> Table:
 def markdown(results: Results) -> str:
     """A GitHub table with its notes."""
     lines = [
-        f"**{_escape_markdown(results.title)}**",
+        f"**{escape_markdown(results.title)}**",
         "",
-        "| system | " + " | ".join(_escape_markdown(heading.title) for heading in results.headings) + " |",
+        "| system | " + " | ".join(escape_markdown(heading.title) for heading in results.headings) + " |",
         "|---" + "|---:" * len(results.headings) + "|",
     ]
     for row in results.rows:
-        parts = [cell_parts(results.cells[row.label, heading.name], heading) for heading in results.headings]
-        cells = [f"{value} {interval} ({coverage})".replace("  ", " ") for value, interval, coverage in parts]
-        lines.append(f"| {_escape_markdown(row.label)} | " + " | ".join(cells) + " |")
-    lines += ["", *(f"- {_escape_markdown(note)}" for note in results.notes)]
+        cells = []
+        for heading in results.headings:
+            value, interval, coverage = cell_parts(results.cells[row.label, heading.name], heading)
+            if (row.label, heading.name) in results.ranking.leaders:
+                value = f"**{value}**"
+            cells.append(f"{value} {interval} ({coverage})".replace("  ", " "))
+        lines.append(f"| {escape_markdown(row.label)} | " + " | ".join(cells) + " |")
+    lines += ["", *(f"- {escape_markdown(note)}" for note in results.notes)]
     return "\n".join(lines) + "\n"
 
 
-def _escape_markdown(text: str) -> str:
+def escape_markdown(text: str) -> str:
+    """Text that Markdown shows as it is, also inside a table."""
     return re.sub(r"([\\|*_`<>])", r"\\\1", text)
 
 
@@ -86,6 +92,7 @@ def csv_text(results: Results) -> str:
                     "scored": cell.scored,
                     "expected": cell.expected,
                     "resampled": cell.units,
+                    "leads": (row.label, heading.name) in results.ranking.leaders,
                     "aggregate": heading.aggregate,
                     "unit": "ratio" if heading.unit == "%" else heading.unit,
                     "higher_is_better": heading.higher_is_better,
@@ -108,15 +115,21 @@ def latex(results: Results) -> str:
         *(f"% {note}" for note in results.notes),
         "\\begin{table}[t]",
         "  \\centering",
-        "  \\caption{" + _escape_latex(_caption(results)) + "}",
+        "  \\caption{" + escape_latex(_caption(results)) + "}",
         "  \\begin{tabular}{l" + "r" * len(headings) + "}",
         "    \\toprule",
-        "    System & " + " & ".join(_escape_latex(heading.title) for heading in headings) + " \\\\",
+        "    System & " + " & ".join(escape_latex(heading.title) for heading in headings) + " \\\\",
         "    \\midrule",
     ]
     for row in results.rows:
         parts = [cell_parts(results.cells[row.label, heading.name], heading) for heading in headings]
-        lines.append(f"    {_escape_latex(row.label)} & " + " & ".join(_escape_latex(v) for v, _, _ in parts) + " \\\\")
+        values = [
+            f"\\textbf{{{escape_latex(v)}}}"
+            if (row.label, heading.name) in results.ranking.leaders
+            else escape_latex(v)
+            for heading, (v, _, _) in zip(headings, parts, strict=True)
+        ]
+        lines.append(f"    {escape_latex(row.label)} & " + " & ".join(values) + " \\\\")
         small = [f"\\scriptsize {_interval_latex(i)}{_coverage_latex(c)}" for _, i, c in parts]
         lines.append("    & " + " & ".join(small) + " \\\\")
     return "\n".join([*lines, "    \\bottomrule", "  \\end{tabular}", "\\end{table}", ""])
@@ -134,10 +147,12 @@ def _coverage_latex(coverage: str) -> str:
 def _caption(results: Results) -> str:
     units = sorted({cell.units for cell in results.cells.values() if cell.low is not None})
     interval = f" {CONFIDENCE:.0%} BCa bootstrap intervals over {' or '.join(units)}." if units else ""
-    return f"{results.title}.{interval} A fraction gives the scored clips where some are missing."
+    bold = " Bold: best, and not separable from it." if results.ranking.leaders else ""
+    return f"{results.title}.{interval}{bold} A fraction gives the scored clips where some are missing."
 
 
-def _escape_latex(text: str) -> str:
+def escape_latex(text: str) -> str:
+    """Text that LaTeX shows as it is; arrows and the sign for nothing become commands."""
     text = text.replace("\\", r"\textbackslash ")
     text = re.sub(r"([&%$#_{}])", r"\\\1", text).replace("~", r"\textasciitilde{}").replace("^", r"\^{}")
     for sign, command in _LATEX.items():

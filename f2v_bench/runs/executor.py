@@ -5,25 +5,23 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from datetime import UTC, datetime
-from functools import lru_cache, partial
-from pathlib import Path
+from functools import partial
 from typing import Any, TypeVar
 
-from f2v_bench.assets import file_sha256
 from f2v_bench.clip import Clip, Waveform
 from f2v_bench.errors import ClipFailure, F2VError, FailureKind
-from f2v_bench.media import clip_audio
-from f2v_bench.metrics.contract import Metric
-from f2v_bench.runs.folder import AudioRecord, FaceRecord, Journal, RunFolder, is_done
+from f2v_bench.runs.folder import AudioRecord, FaceRecord, Journal, RunFolder
 from f2v_bench.runs.plan import RunPlan, RunSummary, Watcher, manifest_of
-from f2v_bench.runs.surroundings import hardware
+from f2v_bench.runs.surroundings import cores
 from f2v_bench.runs.tables import write_tables
-from f2v_bench.scoring.engine import Candidate, Scorer
-from f2v_bench.scoring.rows import OK, RowKey
+from f2v_bench.scoring.cache import ScoreCache, cache_file
+from f2v_bench.scoring.engine import Candidate
+from f2v_bench.scoring.pool import Job, score_jobs
+from f2v_bench.scoring.rows import OK, RowKey, ScoreRow, is_done
 from f2v_bench.systems.contract import System
 
-SCORE_BATCH = 16  # clips a metric is given at once, and at most as many are scored again after a kill
 T = TypeVar("T")
 
 
@@ -43,8 +41,8 @@ def execute(plan: RunPlan, folder: RunFolder, watcher: Watcher) -> RunSummary:
         faces = _find_faces(plan, folder, journal, watcher)
         for label, system in plan.systems:
             _synthesize(plan, label, system, folder, journal, watcher, summary, faces)
-        wanted = [_score(plan, metric, folder, journal, watcher, summary) for metric in plan.metrics]
-        write_tables(plan, folder, summary, faces, [key for keys in wanted for key in keys])
+        wanted = _score(plan, folder, journal, watcher, summary)
+        write_tables(plan, folder, summary, faces, wanted)
         folder.write_manifest({**manifest, "finished": datetime.now(UTC).isoformat(timespec="seconds")})
     return summary
 
@@ -82,12 +80,12 @@ def _find_faces(plan: RunPlan, folder: RunFolder, journal: Journal, watcher: Wat
     todo = [clip for clip in plan.clips if clip.id not in found]
     watcher.stage("faces", len(plan.clips), len(found))
     look = partial(_look, plan.find_face)
-    pool = ThreadPoolExecutor(max_workers=max(1, int(hardware(plan.device)["cores"])))
+    pool = ThreadPoolExecutor(max_workers=cores())
     try:
         for record in pool.map(look, todo):
             journal.append([record])
             found[record.clip] = record
-            watcher.advance(1)
+            watcher.advance("faces", 1)
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
     return found
@@ -127,7 +125,8 @@ def _synthesize(
         kept = old and old.fingerprint == system.fingerprint(clip, plan.seed) and is_done(old.status)
         if not kept or (old and old.status == OK and not folder.audio_path(label, clip.id).is_file()):
             todo.append(clip)
-    watcher.stage(f"{label}: synthesis", len(plan.clips), len(plan.clips) - len(todo))
+    stage = f"{label}: synthesis"
+    watcher.stage(stage, len(plan.clips), len(plan.clips) - len(todo))
     for batch in batches(todo, system.batch_size):
         begin = time.perf_counter()
         outcomes = _outcomes(plan, system, batch, folder, faces)
@@ -138,7 +137,7 @@ def _synthesize(
         ]
         journal.append(made)
         summary.synthesized += len(made)
-        watcher.advance(len(batch))
+        watcher.advance(stage, len(batch))
 
 
 def _outcomes(
@@ -202,56 +201,49 @@ def _store(
     )
 
 
-def _score(
-    plan: RunPlan, metric: Metric, folder: RunFolder, journal: Journal, watcher: Watcher, summary: RunSummary
-) -> list[RowKey]:
+def _score(plan: RunPlan, folder: RunFolder, journal: Journal, watcher: Watcher, summary: RunSummary) -> list[RowKey]:
     """Score what is not scored yet; returns the keys of every row that belongs to this plan."""
-    rows = folder.score_rows()
-    signature = metric.signature
-    scorer = Scorer(lambda name, clip, trace: folder.log_error(f"{name} on {clip}\n{trace}"))
-    todo: list[Candidate] = []
+    states = folder.score_states()
     wanted: list[RowKey] = []
-    candidates = list(_candidates(plan, folder))
-    for candidate in candidates:
-        inputs = candidate.inputs(metric)
-        keys = [(candidate.system, candidate.clip, column.name, signature, inputs) for column in metric.columns]
-        wanted += keys
-        if not all(key in rows and is_done(rows[key].status) for key in keys):
-            todo.append(candidate)
-    watcher.stage(metric.name, len(candidates), len(candidates) - len(todo))
-    for batch in batches(todo, SCORE_BATCH):
-        journal.append(scorer.score(metric, signature, batch))
-        summary.scored += len(batch)
-        watcher.advance(len(batch))
+    jobs: list[Job] = []
+    with ScoreCache(cache_file()) if plan.cached else nullcontext() as cache:
+        for metric in plan.metrics:
+            signature = metric.signature
+            todo: list[Candidate] = []
+            known: list[ScoreRow] = []
+            candidates = _candidates(plan, folder)
+            for candidate in candidates:
+                inputs = candidate.inputs(metric)
+                keys = [(candidate.system, candidate.clip.id, col.name, signature, inputs) for col in metric.columns]
+                wanted += keys
+                if all(key in states and is_done(states[key]) for key in keys):
+                    continue
+                found = cache.find(metric, signature, candidate) if cache else None
+                if found is None:
+                    todo.append(candidate)
+                else:
+                    known += found
+            journal.append(known)
+            watcher.stage(metric.name, len(candidates), len(candidates) - len(todo))
+            jobs.append(Job(metric, signature, todo))
+        metrics = {metric.name: metric for metric in plan.metrics}
+        for answer in score_jobs(jobs, plan.workers):
+            journal.append(answer.rows)
+            if cache:
+                cache.keep(metrics[answer.metric], answer.rows)
+            for name, clip, trace in answer.troubles:
+                folder.log_error(f"{name} on {clip}\n{trace}")
+            summary.scored += answer.clips
+            watcher.advance(answer.metric, answer.clips)
     return wanted
 
 
-@lru_cache(maxsize=100_000)
-def _hash_of_version(path: Path, _size: int, _mtime_ns: int) -> str:
-    return file_sha256(path)
-
-
-def _file_hash(path: Path | None) -> str:
-    """Content hash of a clip's audio file; read again only after it changed."""
-    if path is None or not path.is_file():
-        return "missing"
-    stat = path.stat()
-    return _hash_of_version(path, stat.st_size, stat.st_mtime_ns)
-
-
-def _candidates(plan: RunPlan, folder: RunFolder) -> Iterator[Candidate]:
+def _candidates(plan: RunPlan, folder: RunFolder) -> list[Candidate]:
     """Clip-major, so that the reference of a clip is decoded once for all systems."""
     records = folder.audio_records()
-    for clip in plan.clips:
-        for label, _ in plan.systems:
-            record = records[label, clip.id]
-            if record.status == OK:
-                yield Candidate(
-                    system=label,
-                    clip=clip.id,
-                    text=clip.text,
-                    audio_hash=record.sha256,
-                    reference_hash=partial(_file_hash, clip.audio),
-                    load=partial(folder.waveform, label, clip.id),
-                    load_reference=partial(clip_audio, clip, 16_000),
-                )
+    return [
+        Candidate(label, clip, folder.audio_path(label, clip.id), record.sha256, record.duration_s)
+        for clip in plan.clips
+        for label, _ in plan.systems
+        if (record := records[label, clip.id]).status == OK
+    ]

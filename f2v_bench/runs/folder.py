@@ -16,16 +16,16 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 from f2v_bench.clip import Waveform
-from f2v_bench.errors import F2VError, FailureKind
+from f2v_bench.errors import F2VError
 from f2v_bench.media import read_audio, write_audio
-from f2v_bench.scoring.rows import OK, RowKey, ScoreRow
+from f2v_bench.scoring.rows import RowKey, ScoreRow
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -133,9 +133,13 @@ class RunFolder:
         """The last record of every clip."""
         return {record.clip: record for record in self._read("faces", FaceRecord)}
 
-    def score_rows(self) -> dict[RowKey, ScoreRow]:
-        """The last row of every key."""
-        return {row.key: row for row in self._read("scores", ScoreRow)}
+    def score_states(self) -> dict[RowKey, str]:
+        """The last status of every key: what is done, without holding the rows."""
+        return {row.key: row.status for row in self._read("scores", ScoreRow)}
+
+    def score_rows(self, wanted: Collection[RowKey]) -> dict[RowKey, ScoreRow]:
+        """The last row of every key that is wanted."""
+        return {row.key: row for row in self._read("scores", ScoreRow) if row.key in wanted}
 
     def waveform(self, system: str, clip: str) -> Waveform:
         return read_audio(self.audio_path(system, clip))
@@ -242,11 +246,6 @@ class Journal:
             self._files[kind].write(b"".join(content))
             self._files[kind].flush()
             os.fsync(self._files[kind].fileno())
-
-
-def is_done(status: str) -> bool:
-    """Whether a status stands, so that a resumed run leaves the clip alone."""
-    return status == OK or not FailureKind(status).retryable
 
 
 def column_names(record: type[AnyRecord]) -> list[str]:

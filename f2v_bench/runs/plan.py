@@ -20,8 +20,8 @@ class Watcher(Protocol):
     def stage(self, name: str, total: int, done: int) -> None:
         """A stage of ``total`` clips begins, ``done`` of which an earlier start finished."""
 
-    def advance(self, clips: int) -> None:
-        """So many clips of the stage are done."""
+    def advance(self, name: str, clips: int) -> None:
+        """So many more clips of the stage are done."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,8 @@ class RunPlan:
         device: where systems and metrics compute.
         command: the command line, for the record.
         find_face: looks for the talking face and returns the share of frames it was seen in; None skips the stage.
+        workers: processes that score.
+        cached: whether scores of unchanged audio are taken from, and kept in, the machine's cache.
         notes: what a reader of the table must know.
     """
 
@@ -52,6 +54,8 @@ class RunPlan:
     device: str
     command: Sequence[str]
     find_face: Callable[[Clip], float] | None = None
+    workers: int = 1
+    cached: bool = True
     notes: Sequence[str] = ()
 
 

@@ -50,7 +50,7 @@ def hardware(device: str) -> dict[str, Any]:
     """Processor, cores, memory, and the accelerator when one is used."""
     found: dict[str, Any] = {
         "processor": _processor(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores": cores(),
         "memory_gib": _memory_gib(),
         "system": f"{platform.system()} {platform.release()}",
         "device": device,
@@ -60,6 +60,11 @@ def hardware(device: str) -> dict[str, Any]:
 
         found["accelerator"] = torch.cuda.get_device_name(device)
     return found
+
+
+def cores() -> int:
+    """Processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _processor() -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -20,13 +20,13 @@ def write_tables(
     folder: RunFolder,
     summary: RunSummary,
     faces: Mapping[str, FaceRecord],
-    wanted: Iterable[RowKey],
+    wanted: Sequence[RowKey],
 ) -> None:
     """Tables of this plan alone: rows of other systems, signatures or inputs stay in the shards."""
     clips = {clip.id for clip in plan.clips}
     labels = {label for label, _ in plan.systems}
     audio = {k: r for k, r in folder.audio_records().items() if r.clip in clips and r.system in labels}
-    rows = folder.score_rows()
+    rows = folder.score_rows(set(wanted))
     scores = [rows[key] for key in wanted]
     _note_failures(summary, faces.values(), audio.values(), scores)
     folder.write_table("clips", (_clip_row(clip, faces.get(clip.id)) for clip in plan.clips), CLIP_COLUMNS)

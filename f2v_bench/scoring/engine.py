@@ -13,46 +13,61 @@ import traceback
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 
-from f2v_bench.clip import Waveform
+from f2v_bench.assets import file_sha256
+from f2v_bench.clip import Clip, Waveform
 from f2v_bench.errors import ClipFailure, F2VError, FailureKind
-from f2v_bench.media import resample
+from f2v_bench.media import clip_audio, read_audio, resample
 from f2v_bench.metrics.contract import Metric, Need, Sample, Scores
 from f2v_bench.scoring.rows import OK, ScoreRow
 
-CACHE_BYTES = 512 * 2**20  # decoded waveforms held in memory
+CACHE_BYTES = 64 * 2**20  # decoded waveforms held in memory by one process
+Detail = dict[str, str | float | int | bool]
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One clip of one system, ready to be scored.
+    """One clip of one system, ready to be scored; small, so that it can travel to a worker.
 
     Attributes:
         system: label of the system.
-        clip: clip id.
-        text: transcript, or None.
-        audio_hash: hash of the system's waveform.
-        reference_hash: hash of the file with the real speech, asked for only by metrics that compare with it.
-        load: reads the system's waveform.
-        load_reference: reads the real speech; raises ClipFailure where the clip has none.
+        clip: the clip, which knows its transcript, real speech and video.
+        audio: file with the system's waveform.
+        audio_hash: hash of that waveform.
+        duration_s: of that waveform, for batches of like length.
     """
 
     system: str
-    clip: str
-    text: str | None
+    clip: Clip
+    audio: Path
     audio_hash: str
-    reference_hash: Callable[[], str]
-    load: Callable[[], Waveform]
-    load_reference: Callable[[], Waveform]
+    duration_s: float
 
     def inputs(self, metric: Metric) -> str:
         """Hashes of everything of this clip that the metric's value depends on."""
         parts = [self.audio_hash[:16]]
         if Need.TEXT in metric.needs:
-            parts.append(hashlib.sha256((self.text or "").encode()).hexdigest()[:16])
+            parts.append(hashlib.sha256((self.clip.text or "").encode()).hexdigest()[:16])
         if Need.REFERENCE in metric.needs:
-            parts.append(self.reference_hash()[:16])
+            parts += [_content(path)[:16] for path in dict.fromkeys((self.clip.audio, self.clip.video))]
+        elif Need.VIDEO in metric.needs:
+            parts.append(_content(self.clip.video)[:16])
         return ":".join(parts)
+
+
+def _content(path: Path | None) -> str:
+    """Content hash of a file; read again only after it changed."""
+    if path is None or not path.is_file():
+        return "missing"
+    stat = path.stat()
+    return _content_of_version(path, stat.st_size, stat.st_mtime_ns)
+
+
+@lru_cache(maxsize=4096)
+def _content_of_version(path: Path, _size: int, _mtime_ns: int) -> str:
+    return file_sha256(path)
 
 
 class WaveformCache:
@@ -104,18 +119,18 @@ class Scorer:
             row
             for candidate, outcome in zip(batch, outcomes, strict=True)
             if outcome is not None
-            for row in _rows(metric, signature, candidate, outcome)
+            for row in rows_of(metric, signature, candidate, outcome)
         ]
 
     def _sample(self, metric: Metric, candidate: Candidate) -> Sample:
-        rate = metric.sample_rate
-        audio = self._cache.get(candidate.audio_hash, rate, candidate.load)
+        rate, clip = metric.sample_rate, candidate.clip
+        audio = self._cache.get(candidate.audio_hash, rate, lambda: read_audio(candidate.audio))
         reference = None
         if Need.REFERENCE in metric.needs:
-            reference = self._cache.get(f"reference:{candidate.clip}", rate, candidate.load_reference)
-        if Need.TEXT in metric.needs and not candidate.text:
-            raise ClipFailure(FailureKind.TEXT_MISSING, f"clip '{candidate.clip}' has no transcript")
-        return Sample(candidate.clip, audio, reference, candidate.text)
+            reference = self._cache.get(f"reference:{clip.id}", rate, lambda: clip_audio(clip, rate))
+        if Need.TEXT in metric.needs and not clip.text:
+            raise ClipFailure(FailureKind.TEXT_MISSING, f"clip '{clip.id}' has no transcript")
+        return Sample(clip.id, audio, reference, clip.text, clip.video)
 
     def _outcomes(self, metric: Metric, samples: list[Sample]) -> list[Scores | ClipFailure]:
         if not samples:
@@ -128,17 +143,28 @@ class Scorer:
         except F2VError:  # what ails every clip, with the remedy: it ends the run
             raise
         except Exception as error:  # a stranger's metric may raise anything, and must not end the run
-            if len(samples) > 1:  # find out whose fault it is
-                return [outcome for sample in samples for outcome in self._outcomes(metric, [sample])]
-            self._on_error(metric.name, samples[0].clip_id, traceback.format_exc())
-            return [ClipFailure(FailureKind.INTERNAL_ERROR, f"{type(error).__name__}: {error}")]
+            if len(samples) > 1:  # out of memory: less at once; else: find out whose fault it is
+                half = len(samples) // 2 if is_out_of_memory(error) else 1
+                parts = [samples[first : first + half] for first in range(0, len(samples), half)]
+            else:
+                self._on_error(metric.name, samples[0].clip_id, traceback.format_exc())
+                return [ClipFailure(FailureKind.INTERNAL_ERROR, f"{type(error).__name__}: {error}")]
+        # outside the handler, where nothing holds the failed batch's memory any more
+        return [outcome for part in parts for outcome in self._outcomes(metric, part)]
 
 
-def _rows(metric: Metric, signature: str, candidate: Candidate, outcome: Scores | ClipFailure) -> Iterable[ScoreRow]:
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether an exception says that memory ran out, on the device or here."""
+    return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+
+
+def rows_of(metric: Metric, signature: str, candidate: Candidate, outcome: Scores | ClipFailure) -> Iterable[ScoreRow]:
+    """A row for every column of the metric; what is no finite number is no value."""
+    inputs = candidate.inputs(metric)
     for position, column in enumerate(metric.columns):
         value: float | None = None
         weight = 1.0
-        detail: dict[str, str | float | int | bool] = {}
+        detail: Detail = {}
         if isinstance(outcome, ClipFailure):
             status: str = outcome.kind
             detail = {"failure": outcome.detail}
@@ -152,7 +178,7 @@ def _rows(metric: Metric, signature: str, candidate: Candidate, outcome: Scores 
             detail = dict(outcome.detail)
         yield ScoreRow(
             system=candidate.system,
-            clip=candidate.clip,
+            clip=candidate.clip.id,
             metric=metric.name,
             column=column.name,
             value=value,
@@ -160,5 +186,5 @@ def _rows(metric: Metric, signature: str, candidate: Candidate, outcome: Scores 
             status=str(status),
             detail=json.dumps(detail, ensure_ascii=False, sort_keys=True) if detail else "",
             signature=signature,
-            inputs=candidate.inputs(metric),
+            inputs=inputs,
         )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from f2v_bench.errors import FailureKind
+
 OK = "ok"
 RowKey = tuple[str, str, str, str, str]
 
@@ -44,3 +46,8 @@ class ScoreRow:
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
+
+
+def is_done(status: str) -> bool:
+    """Whether a status stands, so that a resumed run leaves the clip alone."""
+    return status == OK or not FailureKind(status).retryable

@@ -8,7 +8,7 @@ of one speaker (or talk) are not independent: where a list has enough speakers, 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +18,7 @@ RESAMPLES = 2000
 CONFIDENCE = 0.95
 MIN_CLUSTERS = 8  # fewer speakers than this say too little about speakers: clips are resampled instead
 MIN_UNITS = 3
+SAME = 1e-12  # relative: what two orders of the same additions may differ by
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,23 +40,36 @@ class Estimate:
     units: str
 
 
-def estimate(
-    values: Sequence[float], weights: Sequence[float], clusters: Sequence[str], aggregate: str, expected: int
-) -> Estimate:
-    """Aggregate clip values.
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """An aggregate's numerators and denominators, added up within each unit of resampling.
+
+    Attributes:
+        tops, bottoms: ``(units,)``; the aggregate is sum(tops) / sum(bottoms), or its root.
+        root: whether a square root is taken at the end.
+        units: what a unit is, ``clips`` or ``speakers``.
+    """
+
+    tops: NDArray[np.float64]
+    bottoms: NDArray[np.float64]
+    root: bool
+    units: str
+
+    @property
+    def value(self) -> float | None:
+        """The aggregate, or None where nothing carries weight."""
+        return float(quotient(self.tops, self.bottoms, self.root)) if self.bottoms.sum() else None
+
+
+def unit_sums(values: Sequence[float], weights: Sequence[float], clusters: Sequence[str], aggregate: str) -> Sums:
+    """Sums of clip values, by speaker where there are at least ``MIN_CLUSTERS`` speakers, else by clip.
 
     Args:
         values: one a scored clip, ``(n,)``.
         weights: what ratios and root mean squares weigh a clip with, ``(n,)``.
         clusters: the speaker or talk of each clip, ``(n,)``.
         aggregate: ``mean``, ``ratio`` or ``rms``, as metrics.contract.Aggregate.
-        expected: clips that should have a value.
-
-    Returns:
-        The number, its interval and its coverage. The interval is the same on every machine (fixed seed).
     """
-    if not values:
-        return Estimate(None, None, None, 0, expected, "clips")
     value, weight = np.asarray(values, np.float64), np.asarray(weights, np.float64)
     if aggregate == "mean":
         weight = np.ones_like(value)
@@ -65,32 +79,66 @@ def estimate(
     if len(names) >= MIN_CLUSTERS:
         units, index = "speakers", membership
     tops, bottoms = (np.bincount(index, sums).astype(np.float64) for sums in (top, weight))
-    if bottoms.sum() == 0:
-        return Estimate(None, None, None, 0, expected, units)
-    number = float(_ratio(tops, bottoms, aggregate == "rms"))
-    low, high = _interval(tops, bottoms, aggregate == "rms", number)
-    return Estimate(number, low, high, len(values), expected, units)
+    return Sums(tops, bottoms, aggregate == "rms", units)
 
 
-def _ratio(tops: NDArray[np.float64], bottoms: NDArray[np.float64], root: bool, axis: int = -1) -> NDArray[np.float64]:
+def estimate(
+    values: Sequence[float], weights: Sequence[float], clusters: Sequence[str], aggregate: str, expected: int
+) -> Estimate:
+    """Aggregate clip values.
+
+    Args:
+        values: as ``unit_sums`` takes them, ``(n,)``.
+        weights: likewise.
+        clusters: likewise.
+        aggregate: likewise.
+        expected: clips that should have a value.
+
+    Returns:
+        The number, its interval and its coverage. The interval is the same on every machine (fixed seed).
+    """
+    if not values:
+        return Estimate(None, None, None, 0, expected, "clips")
+    sums = unit_sums(values, weights, clusters, aggregate)
+    if sums.value is None:
+        return Estimate(None, None, None, 0, expected, sums.units)
+    low, high = bca_interval(
+        (sums.tops, sums.bottoms), lambda t, b, axis=-1: quotient(t, b, sums.root, axis), sums.value
+    )
+    return Estimate(sums.value, low, high, len(values), expected, sums.units)
+
+
+def quotient(
+    tops: NDArray[np.float64], bottoms: NDArray[np.float64], root: bool, axis: int = -1
+) -> NDArray[np.float64]:
+    """The aggregate of sums along ``axis``."""
     ratio: NDArray[np.float64] = tops.sum(axis=axis) / bottoms.sum(axis=axis)
     return np.sqrt(ratio) if root else ratio
 
 
-def _interval(
-    tops: NDArray[np.float64], bottoms: NDArray[np.float64], root: bool, number: float
+def bca_interval(
+    columns: Sequence[NDArray[np.float64]], statistic: Callable[..., NDArray[np.float64]], number: float
 ) -> tuple[float | None, float | None]:
+    """The 95 % BCa bootstrap interval of a statistic of paired columns.
+
+    Args:
+        columns: arrays ``(units,)`` whose rows are resampled together.
+        statistic: of the columns, along ``axis``.
+        number: its value on the data.
+
+    Returns:
+        Low and high edge: both ``number`` where every resample agrees, both None where there are too few units or
+        BCa is not defined.
+    """
     from scipy.stats import bootstrap
 
-    if len(tops) < MIN_UNITS:
+    if len(columns[0]) < MIN_UNITS:
         return None, None
-    if np.ptp(tops) == 0 and np.ptp(bottoms) == 0:
-        return number, number  # all units agree; BCa is undefined there
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")  # degenerate resamples end in NaN, which is dealt with below
         result = bootstrap(
-            (tops, bottoms),
-            lambda t, b, axis=-1: _ratio(t, b, root, axis),
+            tuple(columns),
+            statistic,
             paired=True,
             vectorized=True,
             n_resamples=RESAMPLES,
@@ -98,5 +146,7 @@ def _interval(
             method="BCa",
             rng=np.random.default_rng(0),
         )
+    if np.ptp(result.bootstrap_distribution) <= SAME * max(1.0, abs(number)):
+        return number, number
     low, high = (float(edge) for edge in result.confidence_interval)
     return (low, high) if np.isfinite(low) and np.isfinite(high) else (None, None)

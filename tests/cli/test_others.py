@@ -30,7 +30,19 @@ def test_version(f2v: Command) -> None:
 def test_report_writes_a_runs_files_again(f2v: Command, tmp_path: Path) -> None:
     for index in range(3):
         write_clip(tmp_path / "videos" / f"{index}.mp4", 0.8, babble(0.8, index))
-    words = ("-d", "folder", "--data-root", "videos", "--no-faces", "--metrics", "stoi", "-m", "ground-truth", "-o", "r")
+    words = (
+        "-d",
+        "folder",
+        "--data-root",
+        "videos",
+        "--no-faces",
+        "--metrics",
+        "stoi",
+        "-m",
+        "ground-truth",
+        "-o",
+        "r",
+    )
     assert f2v("run", *words).code == 0
     before = (tmp_path / "r/table.md").read_text()
     for name in ("table.md", "spectrograms.png"):

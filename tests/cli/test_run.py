@@ -100,7 +100,7 @@ def test_a_corpus_without_root_says_what_to_do(f2v: Command, corpus: str) -> Non
 
 
 def test_bad_clips_get_a_kind_and_the_rest_goes_on(f2v: Command, videos: Path, tmp_path: Path) -> None:
-    root = tmp_path / "it's a \"bad\" földer"
+    root = tmp_path / 'it\'s a "bad" földer'
     shutil.copytree(videos / "ann", root)
     (root / "empty.mp4").touch()
     (root / "cut.mp4").write_bytes((root / "0.mp4").read_bytes()[:900])
@@ -188,7 +188,7 @@ def test_ctrl_c_keeps_what_was_computed(f2v: Command, videos: Path, monkeypatch:
     def stop(self: STOI, batch: object) -> None:
         raise KeyboardInterrupt
 
-    words = ("run", "-d", "folder", "--data-root", videos, *QUICK, "-m", "ground-truth")
+    words = ("run", "-d", "folder", "--data-root", videos, *QUICK, "-m", "ground-truth", "--workers", "1")
     with monkeypatch.context() as patch:
         patch.setattr(STOI, "score", stop)
         said = f2v(*words)

@@ -3,14 +3,18 @@ from __future__ import annotations
 import csv
 import json
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from f2v_bench.datasets.contract import DatasetOptions
 from f2v_bench.datasets.demo import Demo, corpus
 from f2v_bench.datasets.demo.corpus import PEOPLE, generate, plan, render
+from f2v_bench.datasets.demo.scene import film
 from f2v_bench.errors import F2VError
 from f2v_bench.media import read_audio, read_video, video_info
 
@@ -87,10 +91,9 @@ def test_complete_clips_are_kept_and_lost_ones_made_again(three: Path) -> None:
 
 def test_a_stop_in_the_middle_leaves_whole_clips_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("espeakng_loader", reason="uv sync --extra demo")
-    film = corpus.film
 
-    def torn(*args: object) -> object:
-        yield from list(film(*args))[:5]  # type: ignore[arg-type]
+    def torn(*args: Any) -> Iterator[NDArray[np.uint8]]:
+        yield from list(film(*args))[:5]
         raise KeyboardInterrupt
 
     monkeypatch.setattr(corpus, "film", torn)
@@ -135,6 +138,6 @@ def test_a_root_that_is_a_file_is_refused(tmp_path: Path) -> None:
         generate(path, 1)
 
 
-def psnr(first: np.ndarray, second: np.ndarray) -> float:
-    error = np.mean((first.astype(np.float64) - second.astype(np.float64)) ** 2)
+def psnr(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> float:
+    error = float(np.mean((first.astype(np.float64) - second.astype(np.float64)) ** 2))
     return float(10 * np.log10(255**2 / max(error, 1e-12)))

@@ -120,6 +120,7 @@ def test_people_differ_and_are_decided_by_seed_and_number() -> None:
 @pytest.mark.slow
 def test_the_cascade_finds_nearly_every_face() -> None:
     import cv2
+    import cv2.data
 
     cascade = cv2.CascadeClassifier(f"{cv2.data.haarcascades}haarcascade_frontalface_alt2.xml")
     pose, found = mouth_of(aperture=0.4, upper_teeth=0.5), []

@@ -52,7 +52,13 @@ def test_estimates_carry_coverage_and_interval(results: Results) -> None:
 
 def test_notes_say_what_the_numbers_depend_on(results: Results) -> None:
     text = "\n".join(results.notes)
-    for part in ("BCa bootstrap over clips", "loudness: loudness:1", "utmos: unavailable", "voice from: none", "a note"):
+    for part in (
+        "BCa bootstrap over clips",
+        "loudness: loudness:1",
+        "utmos: unavailable",
+        "voice from: none",
+        "a note",
+    ):
         assert part in text
 
 

@@ -2,16 +2,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
-from f2v_bench.clip import Waveform
+from f2v_bench.clip import Clip, Waveform
 from f2v_bench.errors import ClipFailure, F2VError, FailureKind
 from f2v_bench.metrics.contract import Column, Metric, MetricOptions, Need, Sample, Scores
 from f2v_bench.scoring.engine import Candidate, Scorer, WaveformCache
 from f2v_bench.scoring.rows import OK, ScoreRow
 from tests.clips import RATE, tone
+
+Make = Callable[..., Candidate]
 
 
 def column(name: str) -> Column:
@@ -45,14 +49,20 @@ class Toy(Metric):
         return Scores(values, {"peak": 3.0}, detail={"said": "hé"})
 
 
-def candidate(
-    text: str | None = "fine",
-    load: Callable[[], Waveform] | None = None,
-    reference: Callable[[], Waveform] | None = None,
-    clip: str = "a",
-) -> Candidate:
-    wave = Waveform(tone(0.2, rate=8000), 8000)
-    return Candidate("sys", clip, text, clip + "0" * 20, lambda: "ref" * 10, load or (lambda: wave), reference or (lambda: wave))
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("sound") / "tone.wav"
+    soundfile.write(path, tone(0.2, rate=8000), 8000, subtype="FLOAT")
+    return path
+
+
+@pytest.fixture
+def candidate(sound: Path) -> Make:
+    def make(text: str | None = "fine", clip: str = "a", *, mute: bool = False) -> Candidate:
+        record = Clip(clip, "s", sound, None if mute else sound, text, "test")
+        return Candidate("sys", record, sound, clip * 20, 0.2)
+
+    return make
 
 
 def score(*batch: Candidate) -> tuple[list[ScoreRow], list[str]]:
@@ -63,7 +73,7 @@ def score(*batch: Candidate) -> tuple[list[ScoreRow], list[str]]:
     return rows, errors
 
 
-def test_rows_carry_value_weight_detail_and_signature() -> None:
+def test_rows_carry_value_weight_detail_and_signature(candidate: Make) -> None:
     (peak, other), errors = score(candidate())
     assert peak.status == OK
     assert peak.value == pytest.approx(0.3, abs=0.01)
@@ -74,19 +84,19 @@ def test_rows_carry_value_weight_detail_and_signature() -> None:
     assert not errors
 
 
-def test_an_undefined_column_keeps_its_kind() -> None:
+def test_an_undefined_column_keeps_its_kind(candidate: Make) -> None:
     (peak, other), _ = score(candidate("undefined"))
     assert peak.status == OK
     assert other.status == "no_voiced_overlap"
 
 
-def test_a_failed_clip_fails_in_every_column() -> None:
+def test_a_failed_clip_fails_in_every_column(candidate: Make) -> None:
     rows, _ = score(candidate("fail"))
     assert [row.status for row in rows] == ["silent", "silent"]
     assert json.loads(rows[0].detail) == {"failure": "nothing there"}
 
 
-def test_a_broken_metric_fails_its_clip_alone_and_leaves_a_traceback() -> None:
+def test_a_broken_metric_fails_its_clip_alone_and_leaves_a_traceback(candidate: Make) -> None:
     rows, errors = score(candidate(clip="a"), candidate("break", clip="b"), candidate(clip="c"))
     assert [row.status for row in rows[::2]] == [OK, "internal_error", OK]
     assert len(errors) == 1
@@ -94,24 +104,37 @@ def test_a_broken_metric_fails_its_clip_alone_and_leaves_a_traceback() -> None:
     assert "ZeroDivisionError: boom" in errors[0]
 
 
-def test_what_ails_every_clip_ends_the_run() -> None:
+def test_what_ails_every_clip_ends_the_run(candidate: Make) -> None:
     with pytest.raises(F2VError, match="the checkpoint is broken"):
         score(candidate(), candidate("no weights"))
 
 
-def test_missing_text_and_reference_are_named() -> None:
-    def no_audio() -> Waveform:
-        raise ClipFailure(FailureKind.NO_AUDIO, "mute")
-
-    rows, _ = score(candidate(None), candidate(reference=no_audio, clip="b"), candidate())
+def test_missing_text_and_reference_are_named(candidate: Make) -> None:
+    rows, _ = score(candidate(None), candidate(clip="b", mute=True), candidate())
     assert [row.status for row in rows[::2]] == ["text_missing", "no_audio", OK]
 
 
-def test_inputs_follow_audio_text_and_reference() -> None:
+def test_inputs_follow_audio_text_and_reference(candidate: Make) -> None:
     metric = Toy(MetricOptions())
     assert candidate().inputs(metric) == candidate().inputs(metric)
     assert candidate("x").inputs(metric) != candidate("y").inputs(metric)
     assert candidate(clip="a").inputs(metric) != candidate(clip="b").inputs(metric)
+
+
+def test_out_of_memory_halves_the_batch(candidate: Make) -> None:
+    sizes: list[int] = []
+
+    class Hungry(Toy):
+        def score(self, batch: Sequence[Sample]) -> list[Scores | ClipFailure]:
+            sizes.append(len(batch))
+            if len(batch) > 2:
+                raise MemoryError
+            return super().score(batch)
+
+    rows = Scorer(print).score(Hungry(MetricOptions()), "toy:1", [candidate(clip=name) for name in "abcdefgh"])
+    assert sizes == [8, 4, 2, 2, 4, 2, 2]
+    assert [row.clip for row in rows[::2]] == list("abcdefgh")
+    assert {row.status for row in rows[::2]} == {OK}
 
 
 def test_a_waveform_is_loaded_once_while_memory_lasts() -> None:

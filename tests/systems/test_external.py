@@ -13,7 +13,7 @@ from f2v_bench.systems.external import External
 from tests.clips import write_clip
 
 # A stand-in for somebody's repository: writes as many samples as the picture is wide, and notes what it was given.
-SCRIPT = '''
+SCRIPT = """
 import json, os, pathlib, sys, time, wave
 import av
 inputs, outputs, listed, seed, device, mode = sys.argv[1:]
@@ -34,13 +34,13 @@ for number, name in enumerate(ids):
     with wave.open(str(out), "wb") as file:
         file.setnchannels(1); file.setsampwidth(2); file.setframerate(16000)
         file.writeframes(b"\\1\\2" * 640 * frames)
-'''
+"""
 
 
 @pytest.fixture(scope="module")
 def clips(tmp_path_factory: pytest.TempPathFactory) -> list[Clip]:
     root = tmp_path_factory.mktemp("clips")
-    return [write_clip(root / "it's \"ä\"" / f"{index}.mp4", 0.4 + 0.2 * index) for index in range(3)]
+    return [write_clip(root / 'it\'s "ä"' / f"{index}.mp4", 0.4 + 0.2 * index) for index in range(3)]
 
 
 def describe(folder: Path, **more: object) -> Path:

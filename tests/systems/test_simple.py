@@ -20,7 +20,9 @@ from tests.clips import RATE, babble, write_clip
 def clips(tmp_path_factory: pytest.TempPathFactory) -> list[Clip]:
     root = tmp_path_factory.mktemp("clips")
     return [
-        write_clip(root / speaker / f"{index}.mp4", 0.8 + 0.2 * index, babble(0.8 + 0.2 * index, index), f"text {index}")
+        write_clip(
+            root / speaker / f"{index}.mp4", 0.8 + 0.2 * index, babble(0.8 + 0.2 * index, index), f"text {index}"
+        )
         for index, speaker in enumerate(["ann", "ann", "ann", "bob"])
     ]
 

@@ -13,6 +13,8 @@ from __future__ import annotations
 import csv
 import json
 import multiprocessing
+import os
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
@@ -237,7 +239,7 @@ def _rendered(root: Path, seed: int, indices: list[int], workers: int) -> Iterat
         return
     # spawned, not forked: the caller may have threads
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(workers, len(indices)), mp_context=context, initializer=_one_thread) as pool:
+    with ProcessPoolExecutor(min(workers, len(indices)), mp_context=context, initializer=_start_worker) as pool:
         try:
             for done in as_completed([pool.submit(partial(write_clip, root, seed, index)) for index in indices]):
                 yield done.result()
@@ -246,10 +248,19 @@ def _rendered(root: Path, seed: int, indices: list[int], workers: int) -> Iterat
             raise
 
 
-def _one_thread() -> None:
+def _start_worker() -> None:
     import cv2
 
-    cv2.setNumThreads(1)
+    cv2.setNumThreads(1)  # the pool has a process for every core
+    # a pool's processes outlive a parent that is killed, waiting for work that never comes
+    threading.Thread(target=_leave_with_parent, daemon=True).start()
+
+
+def _leave_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def write_clip(root: Path, seed: int, index: int) -> None:

@@ -1,0 +1,96 @@
+"""Hypotheses on disk by audio and recogniser: normalising them in another way costs no recognition."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from f2v_bench.errors import F2VError
+from f2v_bench.metrics.asr.contract import Hypothesis, Recogniser
+
+if TYPE_CHECKING:
+    from f2v_bench.clip import Waveform
+
+
+def cache_folder() -> Path:
+    """``$F2V_CACHE/hypotheses``, or ``f2v-bench/hypotheses`` in the user's cache folder."""
+    stated = os.environ.get("F2V_CACHE")
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return (Path(stated) if stated else cache / "f2v-bench") / "hypotheses"
+
+
+def hearing_signature(recogniser: Recogniser) -> str:
+    """What decides a recogniser's text: its signature without the normaliser, which is applied afterwards."""
+    return "|".join(pair for pair in recogniser.signature.split("|") if not pair.startswith("normaliser:"))
+
+
+class HypothesisCache:
+    """A folder of hypotheses, one small file each.
+
+    Entries appear whole or not at all, so that any number of processes may share the folder; one that cannot be read
+    counts as absent and is replaced.
+
+    Args:
+        folder: made when the first entry is written; None is ``cache_folder()``.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self.folder = folder or cache_folder()
+
+    def transcribe(self, recogniser: Recogniser, clips: Sequence[Waveform]) -> list[Hypothesis]:
+        """One hypothesis a clip, in order; what the folder has is not recognised again.
+
+        Args:
+            recogniser: what hears the others, each different waveform once.
+            clips: at the recogniser's sample rate, not longer than it hears.
+
+        Raises:
+            F2VError: the folder cannot be written.
+        """
+        signature = hearing_signature(recogniser)
+        known = {clip.sha256: self.load(clip.sha256, signature) for clip in clips}
+        new = {clip.sha256: clip for clip in clips if known[clip.sha256] is None}
+        heard = recogniser.transcribe([clip.samples for clip in new.values()]) if new else []
+        fresh = dict(zip(new, heard, strict=True))
+        for audio, hypothesis in fresh.items():
+            self.save(audio, signature, hypothesis)
+        return [known[clip.sha256] or fresh[clip.sha256] for clip in clips]
+
+    def load(self, audio: str, signature: str) -> Hypothesis | None:
+        """What was heard in the waveform with the hash ``audio``, or None."""
+        try:
+            entry = json.loads(self._entry(audio, signature).read_text(encoding="utf-8"))
+            return Hypothesis(**entry) if isinstance(entry["text"], str) else None
+        except (FileNotFoundError, ValueError, LookupError, TypeError):  # absent, or damaged from outside
+            return None
+
+    def save(self, audio: str, signature: str, hypothesis: Hypothesis) -> None:
+        """Keep what was heard.
+
+        Raises:
+            F2VError: the folder cannot be written.
+        """
+        entry = self._entry(audio, signature)
+        part = entry.with_name(f"{entry.name}.{uuid4().hex}.part")
+        try:
+            entry.parent.mkdir(parents=True, exist_ok=True)
+            part.write_text(json.dumps(asdict(hypothesis), ensure_ascii=False), encoding="utf-8")
+            part.replace(entry)
+        except OSError as error:
+            with suppress(OSError):  # there may be no folder to remove it from
+                part.unlink()
+            raise F2VError(
+                f"a hypothesis cannot be kept in '{self.folder}': {error.strerror}",
+                "free some space, set F2V_CACHE to a folder that can be written, or switch it off: wer's cache=off",
+            ) from error
+
+    def _entry(self, audio: str, signature: str) -> Path:
+        recogniser = hashlib.sha256(signature.encode()).hexdigest()[:16]
+        return self.folder / recogniser / audio[:2] / f"{audio}.json"

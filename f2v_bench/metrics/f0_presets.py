@@ -1,0 +1,234 @@
+"""RMSE-F0 as other tools compute it, so that a paper's number can be made again: presets of ``rmse_f0``.
+
+Read in the tools' public sources. All three take 16 kHz here, and the suite's own gate for silence.
+
+* ``espnet-logf0-dtw``: ``evaluate_f0.py``. Natural logarithm, Harvest, frames of 16 ms, both voiced after warping.
+* ``versa``: ``mcd_f0`` without warping, its default. Hz over *all* frames, an unvoiced one counting as 0 Hz.
+* ``amphion``: ``f0_rmse.py`` with its defaults. Praat's autocorrelation, voiced frames of each side alone, in cents
+  about their own median, warped on the contour itself: what is left after a shift in key and in time.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from f2v_bench.clip import Waveform
+from f2v_bench.errors import ClipFailure, FailureKind
+from f2v_bench.metrics import mcep, versa
+from f2v_bench.metrics.common import SAMPLE_RATE
+from f2v_bench.metrics.contract import Column, MetricUnavailable, Scores
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+ESPNET_F0 = (40.0, 800.0)  # Hz
+ESPNET_HOP = 256  # samples, 16 ms
+ESPNET_ORDER, ESPNET_ALPHA = 23, 0.42
+AMPHION_F0 = (50.0, 1100.0)  # Hz
+AMPHION_HOP = 256
+AMPHION_VOICING = 0.6  # Praat's voicing threshold
+
+KEPT = 1024  # contours with mel-cepstra: about 40 KB each
+
+Contours = dict[str, "NDArray[np.floating[Any]]"]
+
+
+@dataclass(frozen=True, slots=True)
+class F0Preset:
+    """One tool's way.
+
+    Attributes:
+        columns: what it measures.
+        analyse: a waveform at 16 kHz to the contours that ``compare`` takes.
+        compare: contours of output and reference to scores.
+        signature: what decides the numbers.
+        packages: whose versions decide them too.
+        needs: ``(module, how to install it)`` beyond the suite's own dependencies.
+    """
+
+    columns: tuple[Column, ...]
+    analyse: Callable[[Waveform], Contours]
+    compare: Callable[[Contours, Contours], Scores]
+    signature: tuple[str, ...]
+    packages: tuple[str, ...]
+    needs: Mapping[str, str] = field(default_factory=dict)
+
+    def require(self, metric: str, preset: str) -> None:
+        """Raise MetricUnavailable where a package is missing."""
+        for module, install in self.needs.items():
+            if find_spec(module) is None:
+                raise MetricUnavailable(metric, f"the preset '{preset}' needs {module}", f"Install it: {install}")
+
+
+def _rms(difference: NDArray[np.floating[Any]]) -> float:
+    return float(np.sqrt(np.mean(difference**2)))
+
+
+def _no_overlap(detail: str) -> ClipFailure:
+    return ClipFailure(FailureKind.NO_VOICED_OVERLAP, detail)
+
+
+def _espnet_contours(waveform: Waveform) -> Contours:
+    samples = mcep.as_int16(waveform.samples)
+    f0, times = mcep.harvest(samples, *ESPNET_F0, 1000 * ESPNET_HOP / SAMPLE_RATE)
+    mel = mcep.mel_cepstrum(mcep.envelope(samples, f0, times), ESPNET_ORDER, ESPNET_ALPHA)
+    return {"f0": f0, "mel": mel}
+
+
+def espnet_log_f0_rmse(contours: Contours, reference: Contours) -> Scores:
+    """RMSE of ln F0 over the pairs of frames, warped on mel-cepstra, that are voiced on both sides.
+
+    Raises:
+        ClipFailure: ``no_voiced_overlap``, or ``too_long`` to be warped.
+    """
+    ours, real = mcep.dtw_path(contours["mel"], reference["mel"])
+    f0, true = contours["f0"][ours], reference["f0"][real]
+    both = (f0 > 0) & (true > 0)
+    if not both.any():
+        raise _no_overlap("no pair of warped frames is voiced on both sides")
+    return Scores(
+        {"log_f0_rmse_espnet": _rms(np.log(f0[both]) - np.log(true[both]))},
+        detail={"pairs": len(both), "covoiced_pairs": int(both.sum())},
+    )
+
+
+def _versa_contours(waveform: Waveform) -> Contours:
+    return {"f0": versa.contour(waveform)}
+
+
+def versa_f0(contours: Contours, reference: Contours) -> Scores:
+    """RMSE in Hz and Pearson correlation of F0 over all frames, the unvoiced at 0 Hz.
+
+    Raises:
+        ClipFailure: ``duration_mismatch``.
+    """
+    from scipy.stats import ConstantInputWarning, pearsonr
+
+    f0, true = versa.cut(contours["f0"], reference["f0"])
+    values = {"f0_rmse_versa": _rms(f0 - true)}
+    detail = {"frames": len(f0), "covoiced_frames": int(np.count_nonzero((f0 > 0) & (true > 0)))}
+    if np.ptp(f0) == 0 or np.ptp(true) == 0:  # one side has no voiced frame: nothing can correlate
+        return Scores(values, undefined={"f0_corr_versa": FailureKind.NO_VOICED_OVERLAP}, detail=detail)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ConstantInputWarning)
+        values["f0_corr_versa"] = float(pearsonr(f0, true).statistic)
+    return Scores(values, detail=detail)
+
+
+def _amphion_contours(waveform: Waveform) -> Contours:
+    praat = mcep.import_quietly("parselmouth")
+    pitch = praat.Sound(waveform.samples.astype(np.float64), SAMPLE_RATE).to_pitch_ac(
+        time_step=AMPHION_HOP / SAMPLE_RATE,
+        voicing_threshold=AMPHION_VOICING,
+        pitch_floor=AMPHION_F0[0],
+        pitch_ceiling=AMPHION_F0[1],
+    )
+    return {"f0": np.asarray(pitch.selected_array["frequency"], np.float64)}
+
+
+def amphion_f0_rmse(contours: Contours, reference: Contours) -> Scores:
+    """RMSE in cents of the voiced frames of each side about their median, warped on the contours themselves.
+
+    Raises:
+        ClipFailure: ``no_voiced_overlap`` where a side has fewer than two voiced frames (Amphion says 0, perfect),
+            or ``too_long`` to be warped.
+    """
+    centred: list[NDArray[np.floating[Any]]] = []
+    for side, name in ((contours, "audio"), (reference, "reference")):
+        voiced = side["f0"][side["f0"] > 0]
+        if len(voiced) < 2:
+            raise _no_overlap(f"the {name} has {len(voiced)} voiced frames")
+        cents = 1200 * np.log2(voiced / 440)
+        centred.append(cents - np.median(cents))
+    real, ours = mcep.dtw_path(centred[1][:, None], centred[0][:, None])
+    return Scores(
+        {"f0_rmse_amphion": _rms(centred[0][ours] - centred[1][real])},
+        detail={"voiced_frames": len(centred[0]), "reference_voiced_frames": len(centred[1])},
+    )
+
+
+def _error(name: str, label: str, unit: str, upper: float, definition: str, digits: int = 2) -> Column:
+    return Column(name, label, unit, higher_is_better=False, lower=0, upper=upper, digits=digits, definition=definition)
+
+
+PRESETS = {
+    "espnet-logf0-dtw": F0Preset(
+        (
+            _error(
+                "log_f0_rmse_espnet",
+                "log-F0 RMSE (ESPnet)",
+                "ln Hz",
+                float(np.log(ESPNET_F0[1] / ESPNET_F0[0])),
+                "RMSE of ln F0 as ESPnet's script: Harvest, warped, frames voiced in both.",
+                digits=3,
+            ),
+        ),
+        _espnet_contours,
+        espnet_log_f0_rmse,
+        (
+            "rmse_f0:espnet-logf0-dtw",
+            f"f0:harvest-{ESPNET_F0[0]:g}-{ESPNET_F0[1]:g}Hz/hop-{ESPNET_HOP}",
+            "scale:int16",
+            f"warp:exact-dtw/mcep-{ESPNET_ORDER}-{ESPNET_ALPHA}-c0-in/cheaptrick-{mcep.FFT_SIZE}",
+            "frames:co-voiced",
+            "mismatch:any",
+        ),
+        ("pyworld", "librosa"),
+    ),
+    "versa": F0Preset(
+        (
+            _error(
+                "f0_rmse_versa",
+                "F0 RMSE (VERSA)",
+                "Hz",
+                versa.F0_MAX,
+                "RMSE of F0 as VERSA's mcd_f0: Harvest, all frames in place, the unvoiced at 0 Hz.",
+            ),
+            Column(
+                "f0_corr_versa",
+                "F0 corr. (VERSA)",
+                "",
+                higher_is_better=True,
+                lower=-1,
+                upper=1,
+                digits=3,
+                headline=False,
+                definition="Pearson correlation of F0 as VERSA's mcd_f0: all frames, the unvoiced at 0 Hz.",
+            ),
+        ),
+        _versa_contours,
+        versa_f0,
+        ("rmse_f0:versa", *versa.SIGNATURE, "frames:all"),
+        ("pyworld", "scipy"),
+    ),
+    "amphion": F0Preset(
+        (
+            _error(
+                "f0_rmse_amphion",
+                "F0 RMSE (Amphion)",
+                "cents",
+                float("inf"),
+                "RMSE of F0 as Amphion's script: Praat, cents about the median, voiced frames alone, warped.",
+                digits=1,
+            ),
+        ),
+        _amphion_contours,
+        amphion_f0_rmse,
+        (
+            "rmse_f0:amphion",
+            f"f0:praat-ac-{AMPHION_F0[0]:g}-{AMPHION_F0[1]:g}Hz/hop-{AMPHION_HOP}/voicing-{AMPHION_VOICING}",
+            "centre:median-cents",
+            "warp:exact-dtw/f0",
+            "frames:voiced-each",
+            "mismatch:any",
+        ),
+        ("praat-parselmouth", "librosa"),
+        {"parselmouth": "uv pip install praat-parselmouth (GPL-3)"},
+    ),
+}

@@ -1,0 +1,212 @@
+"""Mel-cepstral distortion (MCD) in dB, default protocol ``mcd/v1`` and the presets of ESPnet and VERSA.
+
+Kubichek, "Mel-cepstral distance measure for objective speech quality assessment" (1993). The default compares in
+place, because output and reference share the clock of the video, and leaves c0 out, which is the level. MCDs of
+different extractors, orders, warpings or c0 rules are different quantities: each preset is a column of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from f2v_bench.clip import Waveform
+from f2v_bench.errors import ClipFailure, FailureKind
+from f2v_bench.metrics import common, mcep, versa
+from f2v_bench.metrics.contract import Column, Metric, MetricOptions, MetricUnavailable, Need, Sample, Scores
+from f2v_bench.metrics.memory import Recent
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+ORDER, ALPHA = 24, 0.42
+VERSA_ORDER, VERSA_ALPHA = 39, 0.466
+ESPNET_ORDER, ESPNET_ALPHA = 23, 0.42  # what ESPnet's script takes at 16 kHz
+ESPNET_WINDOW, ESPNET_HOP = 1024, 256  # samples
+KEPT = 512  # mel-cepstra of 3 s: 0.1 MB each
+
+
+def mel_cepstrum(samples: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Mel-cepstrum of the default protocol: ``pyworld.wav2world``'s envelope, order 24, alpha 0.42.
+
+    Args:
+        samples: float32 ``(n,)`` at 16 kHz, at least one.
+
+    Returns:
+        float64 ``(1 + n // 80, 25)``, c0 first, every 5 ms.
+    """
+    double = samples.astype(np.float64)
+    return mcep.mel_cepstrum(mcep.envelope(double, *mcep.dio(double)), ORDER, ALPHA)
+
+
+def mcd(audio: NDArray[np.float32], reference: NDArray[np.float32]) -> float:
+    """Mel-cepstral distortion of the default protocol.
+
+    Args:
+        audio: float32 ``(n,)`` at 16 kHz.
+        reference: the real speech; the longer of the two is cut.
+
+    Returns:
+        dB, 0 for equal audio; around 5 for good resynthesis, above 10 for other content.
+    """
+    return _in_place(mel_cepstrum(audio), mel_cepstrum(reference))
+
+
+def _in_place(mel: NDArray[np.float64], reference: NDArray[np.float64]) -> float:
+    frames = min(len(mel), len(reference))
+    return mcep.distortion(mel[:frames], reference[:frames], c0=False)
+
+
+def versa_mel_cepstrum(samples: NDArray[np.float32]) -> NDArray[np.float64]:
+    """VERSA's mel-cepstrum of float32 ``(n,)`` at 16 kHz: ``(1 + n // 80, 40)``, c0 first."""
+    filtered = versa.prepared(samples)
+    f0 = mcep.harvest(filtered, versa.F0_MIN, versa.F0_MAX, mcep.FRAME_MS)
+    return mcep.mel_cepstrum(mcep.envelope(filtered, *f0), VERSA_ORDER, VERSA_ALPHA)
+
+
+def _versa(mel: NDArray[np.float64], reference: NDArray[np.float64]) -> float:
+    return mcep.distortion(*versa.cut(mel, reference), c0=True)
+
+
+def espnet_mel_cepstrum(samples: NDArray[np.float32]) -> NDArray[np.float64]:
+    """ESPnet's mel-cepstrum of float32 ``(n,)`` at 16 kHz: SPTK's analysis of Hamming windows of 64 ms every 16 ms.
+
+    Returns:
+        ``(1 + (n - 1024) // 256, 24)``, c0 first.
+
+    Raises:
+        ClipFailure: ``too_short`` below one window.
+    """
+    if len(samples) < ESPNET_WINDOW:
+        raise ClipFailure(FailureKind.TOO_SHORT, f"{len(samples)} samples: one window has {ESPNET_WINDOW}")
+    sptk = mcep.import_quietly("pysptk")
+    frames = np.lib.stride_tricks.sliding_window_view(mcep.as_int16(samples), ESPNET_WINDOW)[::ESPNET_HOP]
+    windowed = frames * sptk.hamming(ESPNET_WINDOW)
+    found: NDArray[np.float64] = sptk.mcep(windowed, order=ESPNET_ORDER, alpha=ESPNET_ALPHA, eps=1e-6, etype=1)
+    return found
+
+
+def _warped(mel: NDArray[np.float64], reference: NDArray[np.float64]) -> float:
+    ours, real = mcep.dtw_path(mel, reference)
+    return mcep.distortion(mel[ours], reference[real], c0=True)
+
+
+def _column(name: str, label: str, definition: str) -> Column:
+    return Column(name, label, "dB", higher_is_better=False, lower=0, upper=float("inf"), definition=definition)
+
+
+@dataclass(frozen=True, slots=True)
+class _Preset:
+    """One way to take an MCD.
+
+    Attributes:
+        column: what it is called and means.
+        analyse: samples to mel-cepstrum.
+        compare: two mel-cepstra to dB.
+        in_place: whether output and reference must last equally long (within 100 ms).
+        signature: what decides the number.
+        packages: whose versions decide it too.
+    """
+
+    column: Column
+    analyse: Callable[[NDArray[np.float32]], NDArray[np.float64]]
+    compare: Callable[[NDArray[np.float64], NDArray[np.float64]], float]
+    in_place: bool
+    signature: tuple[str, ...]
+    packages: tuple[str, ...]
+
+
+PRESETS = {
+    "f2v": _Preset(
+        _column("mcd", "MCD", "Mel-cepstral distortion of WORLD's envelopes, order 24, without c0, in place."),
+        mel_cepstrum,
+        _in_place,
+        True,
+        (
+            "mcd:v1",
+            f"f0:dio-stonemask-{mcep.F0_FLOOR:g}-{mcep.F0_CEIL:g}Hz/5ms",
+            f"mcep:cheaptrick-{mcep.FFT_SIZE}/order-{ORDER}/alpha-{ALPHA}",
+            "c0:out",
+            "dtw:no",
+            f"mismatch:{common.MAX_MISMATCH_S * 1000:g}ms-cut",
+        ),
+        ("pyworld",),
+    ),
+    "espnet": _Preset(
+        _column("mcd_espnet", "MCD (ESPnet)", "Mel-cepstral distortion of ESPnet's script, c0 in, warped in time."),
+        espnet_mel_cepstrum,
+        _warped,
+        False,
+        (
+            "mcd:espnet",
+            "scale:int16",
+            f"mcep:sptk-hamming-{ESPNET_WINDOW}-hop-{ESPNET_HOP}/order-{ESPNET_ORDER}/alpha-{ESPNET_ALPHA}/eps-1e-6",
+            "c0:in",
+            "dtw:exact-euclidean",
+            "mismatch:any",
+        ),
+        ("pysptk", "librosa"),
+    ),
+    "versa": _Preset(
+        _column("mcd_versa", "MCD (VERSA)", "Mel-cepstral distortion of VERSA's mcd_f0, order 39, c0 in, in place."),
+        versa_mel_cepstrum,
+        _versa,
+        False,
+        (
+            "mcd:versa",
+            *versa.SIGNATURE,
+            f"mcep:cheaptrick-{mcep.FFT_SIZE}/order-{VERSA_ORDER}/alpha-{VERSA_ALPHA}",
+            "c0:in",
+        ),
+        ("pyworld", "scipy"),
+    ),
+}
+
+
+class MCD(Metric):
+    """Mel-cepstral distortion.
+
+    Setting ``preset``: ``f2v`` (default), ``espnet`` or ``versa``; each has a column and a signature of its own.
+    ``espnet`` needs the package pysptk, whose iterative analysis has no other implementation; it warps by exact DTW
+    where ESPnet's script takes ``fastdtw``.
+    """
+
+    name = "mcd"
+    needs = frozenset({Need.REFERENCE})
+    sample_rate = common.SAMPLE_RATE
+    columns = (PRESETS["f2v"].column,)
+
+    def __init__(self, options: MetricOptions) -> None:
+        super().__init__(options)
+        chosen = common.choose(options, self.name, {"preset": tuple(PRESETS)})["preset"]
+        self._preset = PRESETS[chosen]
+        if "pysptk" in self._preset.packages and find_spec("pysptk") is None:
+            raise MetricUnavailable(
+                self.name, f"the preset '{chosen}' needs the package pysptk", "Install it: uv pip install pysptk"
+            )
+        self.columns = (self._preset.column,)
+        self._known: Recent[NDArray[np.float64]] = Recent(KEPT)
+
+    @property
+    def signature(self) -> str:
+        return common.signature(*self._preset.signature, packages=self._preset.packages, aggregate="clip-mean")
+
+    def score(self, batch: Sequence[Sample]) -> list[Scores | ClipFailure]:
+        return common.one_by_one(batch, self._score_one)
+
+    def _score_one(self, sample: Sample) -> Scores:
+        if self._preset.in_place:
+            common.paired(sample)  # for its checks: the mel-cepstra are of the whole waveforms
+        else:
+            common.require_sound(sample.audio.samples, "audio")
+            common.require_sound(common.reference_of(sample).samples, "reference")
+        mel = self._analysed(sample.audio)
+        reference = self._analysed(common.reference_of(sample))
+        return Scores({self._preset.column.name: self._preset.compare(mel, reference)})
+
+    def _analysed(self, waveform: Waveform) -> NDArray[np.float64]:
+        return self._known.of(waveform, lambda one: self._preset.analyse(one.samples))

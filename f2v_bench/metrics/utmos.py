@@ -1,0 +1,126 @@
+"""UTMOS: the naturalness that a network trained on listeners' opinions predicts, without a reference.
+
+Saeki et al., "UTMOS: UTokyo-SaruLab system for VoiceMOS Challenge 2022" (Interspeech 2022), the strong learner without
+phonemes. The waveform goes in as it is: loudness matters, and silence at the end counts. Real speech is no upper bound.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from f2v_bench.assets import AssetMissing, file_sha256, require_asset
+from f2v_bench.errors import ClipFailure, FailureKind
+from f2v_bench.metrics import common
+from f2v_bench.metrics.contract import Column, Metric, MetricOptions, MetricUnavailable, Sample, Scores
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from f2v_bench.nn.utmos import UTMOS22Strong
+
+ASSET = "utmos22-strong"
+MIN_SAMPLES = 400  # 25 ms, one frame of the network
+MAX_SECONDS = 60  # trained on at most 10 s; the first layer alone keeps 6.5 MB a second
+BUDGET_S = {"cpu": 20, "cuda": 320}  # padded seconds that go through the network at once
+
+
+def utmos(clips: Sequence[NDArray[np.float32]], network: UTMOS22Strong, device: str = "cpu") -> list[float]:
+    """Predicted mean opinion scores; each clip's is what it would be alone, within 1e-5.
+
+    Args:
+        clips: float32 ``(n,)`` at 16 kHz, each at least 400 samples.
+        network: from ``nn.utmos.load_utmos``, on ``device``.
+        device: ``cpu``, ``cuda`` or ``cuda:N``.
+
+    Returns:
+        One score a clip, in order, about 1 to 5 and not clipped to it.
+
+    Raises:
+        ValueError: a clip below 400 samples.
+    """
+    from f2v_bench.nn.batches import length_batches, padded
+    from f2v_bench.nn.precision import reference_precision
+
+    lengths = [len(clip) for clip in clips]
+    if lengths and min(lengths) < MIN_SAMPLES:
+        raise ValueError(f"UTMOS needs at least {MIN_SAMPLES} samples, got {min(lengths)}")
+    scores = [0.0] * len(clips)
+    budget = BUDGET_S[device.partition(":")[0]] * common.SAMPLE_RATE
+    with reference_precision():
+        for group in length_batches(lengths, budget):
+            found = network(*padded([clips[at] for at in group], device)).tolist()
+            for at, score in zip(group, found, strict=True):
+                scores[at] = score
+    return scores
+
+
+class UTMOS(Metric):
+    """UTMOS22 strong."""
+
+    name = "utmos"
+    needs = frozenset()
+    sample_rate = common.SAMPLE_RATE
+    on_device = True
+    batch_size = 64
+    columns = (
+        Column(
+            "utmos",
+            "UTMOS",
+            "MOS",
+            higher_is_better=True,
+            lower=1,
+            upper=5,
+            definition="UTMOS22 strong learner: predicted mean opinion score of naturalness.",
+        ),
+    )
+
+    def __init__(self, options: MetricOptions) -> None:
+        super().__init__(options)
+        common.choose(options, self.name, {})
+        try:
+            self._weights = require_asset(ASSET)
+        except AssetMissing as missing:
+            raise MetricUnavailable(self.name, missing.what, missing.do) from missing
+
+    @cached_property
+    def _network(self) -> UTMOS22Strong:
+        from f2v_bench.nn.utmos import load_utmos
+
+        return load_utmos(self._weights, f"fetch it again: f2v-bench assets pull {ASSET}", self.options.device)
+
+    @cached_property  # the file's hash takes a second
+    def signature(self) -> str:
+        return common.signature(
+            "utmos:v1",
+            f"model:utmos22-strong-no-phoneme-{file_sha256(self._weights)[:12]}",
+            "batches:masked",
+            "precision:fp32",
+            "gain:none",
+            f"longest:{MAX_SECONDS}s",
+            aggregate="clip-mean",
+        )
+
+    def score(self, batch: Sequence[Sample]) -> list[Scores | ClipFailure]:
+        outcomes: list[Scores | ClipFailure] = common.one_by_one(batch, _checked)
+        fit = [at for at, outcome in enumerate(outcomes) if isinstance(outcome, Scores)]
+        found = utmos([batch[at].audio.samples for at in fit], self._network, self.options.device) if fit else []
+        for at, value in zip(fit, found, strict=True):
+            outcomes[at] = Scores({"utmos": value})
+        return outcomes
+
+
+def _checked(sample: Sample) -> Scores:
+    """No score yet, but a clip that can have one; else a ClipFailure."""
+    samples = sample.audio.samples
+    common.require_sound(samples, "audio")
+    if len(samples) < MIN_SAMPLES:
+        raise ClipFailure(FailureKind.TOO_SHORT, f"{len(samples)} samples: UTMOS needs {MIN_SAMPLES} (25 ms)")
+    if sample.audio.duration_s > MAX_SECONDS:
+        raise ClipFailure(
+            FailureKind.TOO_LONG,
+            f"{sample.audio.duration_s:.1f} s: UTMOS hears at most {MAX_SECONDS} s in one piece (trained on 10 s)",
+        )
+    return Scores({})

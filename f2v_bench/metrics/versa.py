@@ -1,0 +1,69 @@
+"""How VERSA's ``mcd_f0`` analyses speech: the presets ``versa`` of ``mcd`` and ``rmse_f0`` share it.
+
+Shi et al., "VERSA" (NAACL 2025), its ``mcd_f0`` without warping, which is its default and pins its golden values.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from f2v_bench.clip import Waveform
+from f2v_bench.errors import ClipFailure, FailureKind
+from f2v_bench.metrics import mcep
+from f2v_bench.metrics.common import SAMPLE_RATE
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+F0_MIN, F0_MAX = 40.0, 800.0  # Hz
+FULL_SCALE = 32_767
+TAPS, CUT_HZ = 255, 70
+MAX_MISMATCH = 0.1  # of the frames of both
+SIGNATURE = (
+    f"f0:harvest-{F0_MIN:g}-{F0_MAX:g}Hz/5ms",
+    f"scale:{FULL_SCALE}",
+    f"high-pass:fir{TAPS}-{CUT_HZ}Hz",
+    "dtw:no",
+    "mismatch:10%-cut",
+)
+
+
+@cache
+def _high_pass() -> NDArray[np.float64]:
+    from scipy.signal import firwin
+
+    taps: NDArray[np.float64] = firwin(TAPS, CUT_HZ / (SAMPLE_RATE // 2), pass_zero=False)
+    return taps
+
+
+def prepared(samples: NDArray[np.float32]) -> NDArray[np.float64]:
+    """float32 ``(n,)`` at 16 kHz on the scale of 16-bit integers, with what lies below 70 Hz removed."""
+    from scipy.signal import lfilter
+
+    filtered: NDArray[np.float64] = lfilter(_high_pass(), 1, samples.astype(np.float64) * FULL_SCALE)
+    return filtered
+
+
+def contour(waveform: Waveform) -> NDArray[np.float64]:
+    """F0 in Hz every 5 ms, 0 where unvoiced, ``(frames,)``."""
+    return mcep.harvest(prepared(waveform.samples), F0_MIN, F0_MAX, mcep.FRAME_MS)[0]
+
+
+def cut(
+    features: NDArray[np.floating[Any]], reference: NDArray[np.floating[Any]]
+) -> tuple[NDArray[np.floating[Any]], NDArray[np.floating[Any]]]:
+    """Both cut to the shorter.
+
+    Raises:
+        ClipFailure: ``duration_mismatch`` where they differ by a tenth of their sum or more.
+    """
+    ours, real = len(features), len(reference)
+    if abs(ours - real) / (ours + real) >= MAX_MISMATCH:
+        raise ClipFailure(
+            FailureKind.DURATION_MISMATCH, f"{ours} and {real} frames differ by a tenth of their sum or more"
+        )
+    frames = min(ours, real)
+    return features[:frames], reference[:frames]
