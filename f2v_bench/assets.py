@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from f2v_bench.errors import F2VError, suggest
+from f2v_bench.folders import asset_folder
 
 if TYPE_CHECKING:
     from f2v_bench.download import Progress
@@ -129,7 +129,7 @@ ASSETS: dict[str, Asset] = {
             sha256="39373b86598fa3da9fcddee6142382efe09777e8d37dc9c0561f41f0070f134e",
             licence="Apache-2.0 (github.com/resemble-ai/Resemblyzer)",
             enables="secs",
-            how_to_get="uv pip install --no-deps resemblyzer (its weight file alone is read)",
+            url="https://github.com/resemble-ai/Resemblyzer/raw/master/resemblyzer/pretrained.pt",
             package=("resemblyzer", "pretrained.pt"),
         ),
         Asset(
@@ -150,13 +150,6 @@ ASSETS: dict[str, Asset] = {
         ),
     )
 }
-
-
-def asset_folder() -> Path:
-    """``$F2V_ASSETS``, or ``f2v-bench/assets`` in the user's cache folder."""
-    stated = os.environ.get("F2V_ASSETS")
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return Path(stated) if stated else cache / "f2v-bench" / "assets"
 
 
 def find_asset(name: str) -> Path | None:

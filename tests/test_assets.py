@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from f2v_bench import assets
-from f2v_bench.assets import ASSETS, Asset, AssetMissing, asset_folder, file_sha256, find_asset, require_asset
+from f2v_bench.assets import ASSETS, Asset, AssetMissing, file_sha256, find_asset, require_asset
 from f2v_bench.errors import F2VError
+from f2v_bench.folders import asset_folder
 
 
 @pytest.fixture

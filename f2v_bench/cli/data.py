@@ -54,7 +54,9 @@ def inspect(
 ) -> int:
     """Draw frames, boxes, lip crops, aligned faces, mel spectrogram and F0 of one clip on one picture."""
     from f2v_bench.face.sheet import inspect_sheet
+    from f2v_bench.processes import claim_compile_cache
 
+    claim_compile_cache()
     found = _find_clip(clip, dataset, data_root, split)
     if not os.access(out.parent, os.W_OK):
         raise F2VError(f"the picture '{out}' cannot be written", "choose another place with -o")
@@ -90,7 +92,9 @@ def make_demo(
     """Render the synthetic talking-face corpus: faces, lips, expression and espeak-ng speech."""
     from f2v_bench.cli.console import ProgressBars
     from f2v_bench.datasets.demo.corpus import generate
+    from f2v_bench.processes import claim_compile_cache
 
+    claim_compile_cache()
     with ProgressBars() as bars:
         bars.stage("clips", clips, 0)
         done = 0

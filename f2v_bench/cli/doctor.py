@@ -18,9 +18,10 @@ def doctor() -> int:
 
     from rich.table import Table
 
-    from f2v_bench.assets import ASSETS, AssetMissing, asset_folder, find_asset, get_asset
+    from f2v_bench.assets import ASSETS, AssetMissing, find_asset, get_asset
     from f2v_bench.cli.data import where
     from f2v_bench.cli.options import resolve_device
+    from f2v_bench.folders import asset_folder
     from f2v_bench.registry import DATASETS, METRICS, SYSTEMS
     from f2v_bench.runs.surroundings import hardware, versions
 

@@ -57,11 +57,13 @@ def perform(
     command: Sequence[str],
 ) -> int:
     """Execute and show; returns the exit code."""
+    from f2v_bench.processes import claim_compile_cache
     from f2v_bench.runs.executor import execute
     from f2v_bench.runs.folder import RunFolder
     from f2v_bench.runs.plan import RunPlan
     from f2v_bench.runs.surroundings import cores
 
+    claim_compile_cache()
     device = resolve_device(device)
     everything = dataset.clips()
     part = dataset.options.list_file.stem if dataset.options.list_file else dataset.split
@@ -108,11 +110,13 @@ def show_failures(summary: RunSummary) -> None:
 def show(path: Path, *, all_columns: bool, clip: str | None = None) -> None:
     """Print the table, write tables and picture, and say where they are."""
     from f2v_bench.errors import F2VError
+    from f2v_bench.processes import claim_compile_cache
     from f2v_bench.reporting.results import read_results
     from f2v_bench.reporting.spectrogram import pick_clip, write_spectrograms
     from f2v_bench.reporting.table import terminal_table, write_tables
     from f2v_bench.runs.folder import RunFolder
 
+    claim_compile_cache()
     folder = RunFolder(path)
     results = read_results(folder, all_columns=all_columns)
     written = write_tables(results, path)

@@ -16,6 +16,7 @@ import numpy as np
 
 from f2v_bench.assets import file_sha256
 from f2v_bench.errors import F2VError
+from f2v_bench.folders import cache_folder
 
 if TYPE_CHECKING:
     from f2v_bench.face.crops import FaceCrops
@@ -25,22 +26,15 @@ _ARRAYS = ("lips", "face", "boxes", "points", "seen")
 _UNREADABLE = (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error)
 
 
-def cache_folder() -> Path:
-    """``$F2V_CACHE``, or ``f2v-bench/crops`` in the user's cache folder."""
-    stated = os.environ.get("F2V_CACHE")
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return Path(stated) if stated else cache / "f2v-bench" / "crops"
-
-
 class CropCache:
     """A folder of crops. Entries appear whole or not at all; one that cannot be read counts as absent.
 
     Args:
-        folder: made when the first entry is written; None is ``cache_folder()``.
+        folder: made when the first entry is written; None is ``cache_folder("crops")``.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
-        self.folder = folder or cache_folder()
+        self.folder = folder or cache_folder("crops")
 
     def key(self, video: Path, settings: str) -> str:
         """The name of the entry for a video's content under these settings."""

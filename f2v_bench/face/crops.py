@@ -78,7 +78,7 @@ def face_crops(
         detector: ``cascade``, ``mediapipe``, ``precomputed``, or ``auto``: precomputed landmarks where there are any,
             else MediaPipe where package and asset are present, else the cascade.
         landmarks: a landmark file, or a folder of them; None looks for ``NAME.landmarks.npy`` beside the video.
-        cache: folder of the cache; None is ``$F2V_CACHE`` or ``f2v-bench/crops`` in the user's cache folder.
+        cache: folder of the cache; None is ``folders.cache_folder("crops")``.
 
     Raises:
         ClipFailure: as ``iter_frames``, ``talking_face`` and ``read_landmarks``.

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import sqlite3
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 
+from f2v_bench.folders import cache_folder
 from f2v_bench.metrics.contract import Metric
 from f2v_bench.scoring.engine import Candidate
 from f2v_bench.scoring.rows import ScoreRow, is_done
@@ -22,10 +22,8 @@ _BUSY_S = 30.0
 
 
 def cache_file() -> Path:
-    """``scores.sqlite`` in ``$F2V_CACHE`` or ``f2v-bench`` in the user's cache folder."""
-    stated = os.environ.get("F2V_CACHE")
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "f2v-bench"
-    return (Path(stated) if stated else home) / "scores.sqlite"
+    """The machine's own cache."""
+    return cache_folder("scores") / "scores.sqlite"
 
 
 class ScoreCache:

@@ -123,42 +123,48 @@ def _sums(scores: ClipScores, clips: Sequence[str], speakers: Mapping[str, str],
 
 
 def permutation_p(ours: Sums, theirs: Sums, permutations: int = PERMUTATIONS) -> float:
-    """The two-sided p-value of a paired permutation test of two aggregates.
+    """The two-sided p-value of a paired permutation test of two aggregates; see ``permutation_ps``."""
+    return permutation_ps([(ours, theirs)], permutations)[0]
+
+
+def permutation_ps(pairs: Sequence[tuple[Sums, Sums]], permutations: int = PERMUTATIONS) -> list[float]:
+    """The two-sided p-values of paired permutation tests of aggregates, each pair by itself.
 
     In each permutation every unit's sums change sides or stay; the statistic is the difference of the aggregates.
     ``scipy.stats.permutation_test(permutation_type="samples")`` does the same for single values; a ratio needs the
-    pair of its sums to move together, and sums make it one matrix product.
+    pair of its sums to move together, and sums make it one matrix product for all pairs.
 
     Args:
-        ours: sums of one system.
-        theirs: sums of the other over the same units, in the same order.
+        pairs: sums of two systems over the same units, in the same order; at least one pair, one aggregate for all.
         permutations: how many are drawn (fixed seed) where trying all ``2 ** units`` would take more.
 
     Returns:
         Above 0, at most 1: the observed order counts as one of the permutations.
     """
-    moves = np.stack([theirs.tops - ours.tops, theirs.bottoms - ours.bottoms])
-    moves = moves[:, moves.any(axis=0)]  # units where both agree change nothing, whichever side they are on
-    ours_total, theirs_total = (np.array([s.tops.sum(), s.bottoms.sum()])[:, None] for s in (ours, theirs))
+    sums = np.array([[[one.tops, one.bottoms] for one in pair] for pair in pairs])  # (pairs, 2 sides, 2 sums, units)
+    moves = sums[:, 1] - sums[:, 0]
+    totals = sums.sum(axis=-1, keepdims=True)
 
-    def distances(swaps: NDArray[np.float64]) -> NDArray[np.float64]:
-        moved = moves @ swaps.T  # (2, permutations)
-        a, b = ours_total + moved, theirs_total - moved
-        ratios = [np.sqrt(top / bottom) if ours.root else top / bottom for top, bottom in (a, b)]
-        return np.asarray(np.abs(ratios[0] - ratios[1]), np.float64)
+    def aggregates(side: int, moved: NDArray[np.float64]) -> NDArray[np.float64]:
+        both = totals[:, side] + moved  # (pairs, 2 sums, permutations)
+        ratio: NDArray[np.float64] = both[:, 0] / both[:, 1]
+        return np.sqrt(ratio) if pairs[0][0].root else ratio
 
-    units = moves.shape[1]
-    observed = float(distances(np.zeros((1, units)))[0])
-    reached = observed - _TIE * max(observed, *(abs(one.value or 0.0) for one in (ours, theirs)))
-    if units < 60 and 2**units <= permutations + 1:
+    def hits(swaps: NDArray[np.int8]) -> NDArray[np.int64]:
+        moved = moves @ swaps.T.astype(np.float64)
+        found: NDArray[np.int64] = (np.abs(aggregates(0, moved) - aggregates(1, -moved)) >= reached).sum(axis=1)
+        return found
+
+    still = np.zeros((*moves.shape[:2], 1))
+    ours, theirs = aggregates(0, still), aggregates(1, still)
+    reached = np.abs(ours - theirs) - _TIE * np.maximum(np.abs(ours), np.abs(theirs))  # (pairs, 1)
+    units = sums.shape[-1]
+    if units <= math.log2(permutations + 1):
         every = (np.arange(2**units)[:, None] >> np.arange(units)) & 1
-        return float(np.mean(distances(every.astype(np.float64)) >= reached))
+        return [float(count) / 2**units for count in hits(every.astype(np.int8))]
     rng = np.random.default_rng(0)
-    hits = sum(
-        int(np.count_nonzero(distances(rng.integers(0, 2, (size, units), np.int8).astype(np.float64)) >= reached))
-        for size in _chunks(permutations)
-    )
-    return (1 + hits) / (1 + permutations)
+    counts = sum(hits(rng.integers(0, 2, (size, units), np.int8)) for size in _chunks(permutations))
+    return [float(1 + count) / (1 + permutations) for count in np.atleast_1d(counts)]
 
 
 def _chunks(total: int) -> list[int]:
@@ -248,11 +254,12 @@ def rank(contests: Sequence[Contest], speakers: Mapping[str, str], floor: float 
             fields.append((contest, sums))
     tests = sum(math.comb(len(sums), 2) for _, sums in fields)
     permutations = permutations_for(tests)
-    keys, p_values = [], []
+    keys: list[tuple[str, frozenset[str]]] = []
+    p_values: list[float] = []
     for contest, sums in fields:
-        for one, other in itertools.combinations(sums, 2):
-            keys.append((contest.column, frozenset((one, other))))
-            p_values.append(permutation_p(sums[one], sums[other], permutations))
+        pairs = list(itertools.combinations(sums, 2))
+        keys += [(contest.column, frozenset(pair)) for pair in pairs]
+        p_values += permutation_ps([(sums[one], sums[other]) for one, other in pairs], permutations)
     adjusted = dict(zip(keys, holm(p_values), strict=True))
     leaders: set[tuple[str, str]] = set()
     for contest, sums in fields:

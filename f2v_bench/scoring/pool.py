@@ -8,10 +8,6 @@ while the workers are busy.
 from __future__ import annotations
 
 import multiprocessing
-import os
-import signal
-import threading
-import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -21,12 +17,11 @@ from functools import partial
 
 from f2v_bench.errors import ClipFailure, FailureKind
 from f2v_bench.metrics.contract import Metric, MetricOptions
+from f2v_bench.processes import set_up_worker
 from f2v_bench.scoring.engine import Candidate, Scorer, rows_of
 from f2v_bench.scoring.rows import ScoreRow
 
 WORKER_BATCH = 6  # clips a worker is given at once: small, so that the cores finish together and a kill loses little
-_PARENT_CHECK_S = 1.0
-_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 Trouble = tuple[str, str, str]  # metric, clip, traceback
 
 
@@ -164,21 +159,7 @@ def _died(batch: Batch) -> Answer:
 def _executor(workers: int) -> ProcessPoolExecutor:
     # spawn: a forked child inherits the locks of threads that it does not have
     context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(workers, context, initializer=_begin, initargs=(os.getpid(),))
-
-
-def _begin(parent: int) -> None:
-    """Set a worker up: one thread, deaf to Ctrl-C (the parent hears it), and gone when the parent is."""
-    for variable in _THREAD_VARIABLES:
-        os.environ[variable] = "1"
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_leave_with, args=(parent,), daemon=True).start()
-
-
-def _leave_with(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(_PARENT_CHECK_S)
-    os._exit(1)
+    return ProcessPoolExecutor(workers, context, initializer=set_up_worker)
 
 
 _troubles: list[Trouble] = []

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from f2v_bench.errors import F2VError
-from f2v_bench.face.cache import CropCache, cache_folder
+from f2v_bench.face.cache import CropCache
 from f2v_bench.face.crops import FaceCrops
+from f2v_bench.folders import cache_folder
 
 
 @pytest.fixture
@@ -93,6 +94,6 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path, crops: FaceCro
 def test_where_the_cache_lies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("F2V_CACHE", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert cache_folder() == tmp_path / "f2v-bench" / "crops"
+    assert cache_folder("crops") == tmp_path / "f2v-bench" / "crops"
     monkeypatch.setenv("F2V_CACHE", str(tmp_path / "mine"))
-    assert cache_folder() == tmp_path / "mine"
+    assert cache_folder("crops") == tmp_path / "mine" / "crops"

@@ -13,8 +13,6 @@ from __future__ import annotations
 import csv
 import json
 import multiprocessing
-import os
-import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
@@ -34,6 +32,7 @@ from f2v_bench.datasets.demo.visemes import articulate
 from f2v_bench.datasets.grid_sentences import PLACES, code
 from f2v_bench.errors import F2VError
 from f2v_bench.media import placed, resample, write_video
+from f2v_bench.processes import set_up_worker
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -259,16 +258,8 @@ def _rendered(root: Path, seed: int, indices: list[int], workers: int) -> Iterat
 def _start_worker() -> None:
     import cv2
 
+    set_up_worker()
     cv2.setNumThreads(1)  # the pool has a process for every core
-    # a pool's processes outlive a parent that is killed, waiting for work that never comes
-    threading.Thread(target=_leave_with_parent, daemon=True).start()
-
-
-def _leave_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
 
 
 def write_clip(root: Path, seed: int, index: int) -> None:

@@ -1,0 +1,22 @@
+"""Where the suite keeps files on this machine: caches that may be deleted, and weights."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def cache_folder(room: str) -> Path:
+    """The cache of one room: ``$F2V_CACHE/<room>``, or ``f2v-bench/<room>`` in the user's cache folder."""
+    stated = os.environ.get("F2V_CACHE")
+    return (Path(stated) if stated else _user_cache()) / room
+
+
+def asset_folder() -> Path:
+    """``$F2V_ASSETS``, or ``f2v-bench/assets`` in the user's cache folder."""
+    stated = os.environ.get("F2V_ASSETS")
+    return Path(stated) if stated else _user_cache() / "assets"
+
+
+def _user_cache() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "f2v-bench"

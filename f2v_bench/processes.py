@@ -1,0 +1,58 @@
+"""What every process of the suite sets up before it computes.
+
+numba keeps machine code beside the packages that use it. Two processes that compile the same function for the
+first time can leave a mixed-up cache behind, and every later process then crashes in it. So each process takes a cache
+folder that no other living process has.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import tempfile
+import threading
+from itertools import count
+
+from filelock import BaseFileLock, FileLock, Timeout
+
+from f2v_bench.folders import cache_folder
+
+_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+_held: list[BaseFileLock] = []  # for the life of the process
+
+
+def claim_compile_cache() -> None:
+    """Give numba a cache folder of this process's own; to be called before anything imports numba."""
+    if _held:
+        return
+    home = cache_folder("numba")
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        for slot in count():
+            lock = FileLock(home / f"{slot}.lock")
+            try:
+                lock.acquire(blocking=False)
+            except Timeout:
+                continue
+            _held.append(lock)
+            os.environ["NUMBA_CACHE_DIR"] = str(home / str(slot))
+            return
+    except OSError:  # nowhere to keep it: compile anew in every process
+        os.environ["NUMBA_CACHE_DIR"] = tempfile.mkdtemp(prefix="f2v-numba-")
+
+
+def set_up_worker() -> None:
+    """Set a worker process up: one thread, deaf to Ctrl-C (its parent hears it), and gone when its parent is."""
+    for variable in _THREAD_VARIABLES:
+        os.environ[variable] = "1"
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    claim_compile_cache()
+    threading.Thread(target=_leave_with_parent, daemon=True).start()
+
+
+def _leave_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
