@@ -12,12 +12,13 @@ of the epoch:
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from f2v_bench.clip import Waveform
-from f2v_bench.errors import ClipFailure
+from f2v_bench.errors import ClipFailure, FailureKind
 from f2v_bench.media import resample
 from f2v_bench.metrics.contract import Metric, Need, Sample
 from f2v_bench.scoring.statistics import Sums, unit_sums
@@ -121,11 +122,11 @@ class TorchMetric:
                 self.failures[outcome.kind] += 1
                 continue
             for at, column in enumerate(self.metric.columns):
-                if column.name not in outcome.values:
-                    self.failures[outcome.undefined[column.name]] += 1
+                value = outcome.values.get(column.name, math.nan)
+                if not math.isfinite(value):
+                    self.failures[outcome.undefined.get(column.name, FailureKind.NOT_FINITE)] += 1
                     continue
-                weight = outcome.weights.get(column.name, 1.0)
-                one = unit_sums([outcome.values[column.name]], [weight], [""], column.aggregate)
+                one = unit_sums([value], [outcome.weights.get(column.name, 1.0)], [""], column.aggregate)
                 self._sums[at][0] += float(one.tops[0])
                 self._sums[at][1] += float(one.bottoms[0])
                 self._scored[at] += 1

@@ -1,9 +1,10 @@
 """DNSMOS: predicted listener ratings of speech (SIG), background (BAK) and the whole (OVRL), without a reference.
 
 Reddy, Gopal and Cutler, "DNSMOS P.835" (ICASSP 2022) and "DNSMOS" (P.808, ICASSP 2021). The networks are Microsoft's
-ONNX files, run through onnxruntime; features, segments and polynomials are those of the published script, so that a
-clip's value is that of the package ``speechmos``. DNSMOS cannot hear content: real speech of another clip scores like
-the right one. With raw outputs up to 5 the polynomials end at SIG 4.01, BAK 4.36 and OVRL 3.93.
+ONNX files, run through onnxruntime, or on a GPU transcribed to PyTorch with the same weights; features, segments and
+polynomials are those of the published script, so that a clip's value is that of the package ``speechmos``. DNSMOS
+cannot hear content: real speech of another clip scores like the right one. With raw outputs up to 5 the polynomials
+end at SIG 4.01, BAK 4.36 and OVRL 3.93.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,12 +27,15 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from f2v_bench.nn.dnsmos import P808, P835
+
 SEGMENT_S = 9.01
 SEGMENT = 144_160  # samples, 9.01 s
 N_FFT = 321  # the script's frame of 320 plus one; 320 would move P.808 by 0.09
 HOP_LENGTH = 160
 N_MELS = 120
 COLUMNS = ("dnsmos_ovrl", "dnsmos_sig", "dnsmos_bak", "dnsmos_p808")
+SEGMENTS_AT_ONCE = {"cpu": 4, "cuda": 32}  # of the PyTorch networks, 0.2 GB each
 
 #: raw network output to MOS, highest power first, in the network's order SIG, BAK, OVRL
 REGULAR = (
@@ -60,6 +65,22 @@ class Networks:
     polynomials: tuple[tuple[float, ...], ...]
 
 
+@dataclass(frozen=True, slots=True)
+class TorchNetworks:
+    """The same in PyTorch.
+
+    Attributes:
+        p835, p808: both take raw samples ``(B, 144160)``.
+        polynomials: as ``Networks``.
+        device: where the two are.
+    """
+
+    p835: P835
+    p808: P808
+    polynomials: tuple[tuple[float, ...], ...]
+    device: str
+
+
 def dnsmos(samples: NDArray[np.float32], networks: Networks, *, all_segments: bool = False) -> dict[str, float]:
     """Mean of the segments' ratings.
 
@@ -72,11 +93,51 @@ def dnsmos(samples: NDArray[np.float32], networks: Networks, *, all_segments: bo
         ``dnsmos_ovrl``, ``dnsmos_sig``, ``dnsmos_bak`` and ``dnsmos_p808``, about 1 to 5.
     """
     clipped = np.clip(samples, -1, 1)
-    # A short clip repeats itself, so that segments an exact number of repeats apart are the same: rate them once.
-    starts = [start % len(clipped) for start in segment_starts(len(clipped), all_segments=all_segments)]
+    starts = _starts(len(clipped), all_segments)
     ratings = {start: _rate(_segment(clipped, start), networks) for start in dict.fromkeys(starts)}
-    mean = np.mean([ratings[start] for start in starts], axis=0)
-    sig, bak, ovrl, p808 = (float(value) for value in mean)
+    return _mean([ratings[start] for start in starts])
+
+
+def dnsmos_batch(
+    clips: Sequence[NDArray[np.float32]], networks: TorchNetworks, *, all_segments: bool = False
+) -> list[dict[str, float]]:
+    """``dnsmos`` of many clips by the PyTorch networks, within 1e-4; what a clip gets does not depend on the others.
+
+    Args:
+        clips: float32 ``(n,)`` each, as ``dnsmos`` takes them.
+        networks: from ``load_torch_networks``.
+        all_segments: see ``dnsmos``.
+    """
+    import torch
+
+    from f2v_bench.nn.precision import reference_precision
+
+    clipped = [np.clip(samples, -1, 1) for samples in clips]
+    starts = [_starts(len(samples), all_segments) for samples in clipped]
+    wanted = [(clip, start) for clip, own in enumerate(starts) for start in dict.fromkeys(own)]
+    size = SEGMENTS_AT_ONCE[networks.device.partition(":")[0]]
+    ratings: dict[tuple[int, int], list[float]] = {}
+    with reference_precision():
+        for part in (wanted[first : first + size] for first in range(0, len(wanted), size)):
+            segments = torch.from_numpy(np.stack([_segment(clipped[clip], start) for clip, start in part]))
+            heard = segments.to(networks.device)
+            raw, p808 = networks.p835(heard).cpu().numpy(), networks.p808(heard)[:, 0].tolist()
+            ratings |= {key: [*_rated(networks, one), last] for key, one, last in zip(part, raw, p808, strict=True)}
+    return [_mean([ratings[clip, start] for start in own]) for clip, own in enumerate(starts)]
+
+
+def _starts(length: int, all_segments: bool) -> list[int]:
+    # A short clip repeats itself, so that segments an exact number of repeats apart are the same: rate them once.
+    return [start % length for start in segment_starts(length, all_segments=all_segments)]
+
+
+def _rated(networks: Networks | TorchNetworks, raw: NDArray[np.float32]) -> list[float]:
+    """SIG, BAK and OVRL of the P.835 network's raw output."""
+    return [float(np.polyval(powers, value)) for powers, value in zip(networks.polynomials, raw, strict=True)]
+
+
+def _mean(ratings: Sequence[Sequence[float]]) -> dict[str, float]:
+    sig, bak, ovrl, p808 = (float(value) for value in np.mean(ratings, axis=0))
     return dict(zip(COLUMNS, (ovrl, sig, bak, p808), strict=True))
 
 
@@ -112,8 +173,7 @@ def _rate(segment: NDArray[np.float32], networks: Networks) -> list[float]:
     """SIG, BAK, OVRL and P.808 of float32 ``(144160,)``."""
     raw = networks.p835.run(None, {"input_1": segment[None]})[0][0]
     p808 = networks.p808.run(None, {"input_1": log_mel(segment[:-HOP_LENGTH])[None]})[0][0, 0]
-    rated = [float(np.polyval(powers, value)) for powers, value in zip(networks.polynomials, raw, strict=True)]
-    return [*rated, float(p808)]
+    return [*_rated(networks, raw), float(p808)]
 
 
 def log_mel(samples: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -147,6 +207,14 @@ def load_networks(p835: Path, p808: Path, *, personalised: bool = False) -> Netw
     return Networks(raw, mel, PERSONALISED if personalised else REGULAR)
 
 
+def load_torch_networks(p835: Path, p808: Path, *, personalised: bool = False, device: str = "cpu") -> TorchNetworks:
+    """The two networks in PyTorch with the weights of the ONNX files (needs the package ``onnx``)."""
+    from f2v_bench.nn.dnsmos import load_p808, load_p835
+
+    polynomials = PERSONALISED if personalised else REGULAR
+    return TorchNetworks(load_p835(p835, device), load_p808(p808, device), polynomials, device)
+
+
 def _column(name: str, label: str, definition: str, *, headline: bool = False) -> Column:
     return Column(name, label, "MOS", higher_is_better=True, lower=1, upper=5, definition=definition, headline=headline)
 
@@ -156,11 +224,13 @@ class DNSMOS(Metric):
 
     Setting ``compat``: ``reference`` (default) rates the segments that the published script and the papers' numbers
     rest on, ``all-segments`` every one. Setting ``personalised``: ``true`` takes the personalised P.835 network.
+    Setting ``backend``: ``onnx`` or ``torch``; unless told, torch on a GPU and onnx elsewhere.
     """
 
     name = "dnsmos"
     needs = frozenset()
     sample_rate = common.SAMPLE_RATE
+    on_device = True
     columns = (
         _column("dnsmos_ovrl", "DNSMOS OVRL", "DNSMOS P.835, overall; ends at 3.93 for raw 5.", headline=True),
         _column("dnsmos_sig", "DNSMOS SIG", "DNSMOS P.835, the speech itself; ends at 4.01 for raw 5."),
@@ -171,8 +241,15 @@ class DNSMOS(Metric):
     def __init__(self, options: MetricOptions) -> None:
         super().__init__(options)
         settings = common.choose(
-            options, self.name, {"compat": ("reference", "all-segments"), "personalised": ("false", "true")}
+            options,
+            self.name,
+            {
+                "compat": ("reference", "all-segments"),
+                "personalised": ("false", "true"),
+                "backend": ("", "onnx", "torch"),
+            },
         )
+        self._torch = self._takes_torch(settings["backend"])
         self._all_segments = settings["compat"] == "all-segments"
         self._personalised = settings["personalised"] == "true"
         try:
@@ -185,6 +262,18 @@ class DNSMOS(Metric):
     def _networks(self) -> Networks:
         return load_networks(self._p835, self._p808, personalised=self._personalised)
 
+    def _takes_torch(self, wanted: str) -> bool:
+        readable = find_spec("onnx") is not None
+        if wanted == "torch" and not readable:
+            raise MetricUnavailable(
+                self.name, "the package onnx, which reads the weights for torch, is missing", "uv pip install onnx"
+            )
+        return wanted == "torch" or (not wanted and self.options.device.startswith("cuda") and readable)
+
+    @cached_property
+    def _torch_networks(self) -> TorchNetworks:
+        return load_torch_networks(self._p835, self._p808, personalised=self._personalised, device=self.options.device)
+
     @property
     def signature(self) -> str:
         return common.signature(
@@ -193,15 +282,33 @@ class DNSMOS(Metric):
             f"p808:{file_sha256(self._p808)[:12]}",
             f"compat:{'all-segments' if self._all_segments else 'reference'}",
             "beyond-1:clipped",
-            packages=("librosa", "onnxruntime"),
+            f"backend:{'torch' if self._torch else 'onnx'}",
+            packages=("librosa", "torch" if self._torch else "onnxruntime"),
             aggregate="segment-mean/clip-mean",
         )
 
     def score(self, batch: Sequence[Sample]) -> list[Scores | ClipFailure]:
-        return common.one_by_one(batch, self._score_one)
+        if not self._torch:
+            return common.one_by_one(batch, self._score_one)
+        outcomes: list[Scores | ClipFailure] = common.one_by_one(batch, _checked)
+        fit = [at for at, outcome in enumerate(outcomes) if isinstance(outcome, Scores)]
+        clips = [batch[at].audio.samples for at in fit]
+        found = dnsmos_batch(clips, self._torch_networks, all_segments=self._all_segments) if fit else []
+        for at, samples, values in zip(fit, clips, found, strict=True):
+            outcomes[at] = _scores(values, samples)
+        return outcomes
 
     def _score_one(self, sample: Sample) -> Scores:
+        _checked(sample)
         samples = sample.audio.samples
-        common.require_sound(samples, "audio")
-        values: Mapping[str, float] = dnsmos(samples, self._networks, all_segments=self._all_segments)
-        return Scores(values, detail={"clipped_samples": int(np.count_nonzero(np.abs(samples) > 1))})
+        return _scores(dnsmos(samples, self._networks, all_segments=self._all_segments), samples)
+
+
+def _checked(sample: Sample) -> Scores:
+    """No scores yet, but a clip that can have some; else a ClipFailure."""
+    common.require_sound(sample.audio.samples, "audio")
+    return Scores({})
+
+
+def _scores(values: Mapping[str, float], samples: NDArray[np.float32]) -> Scores:
+    return Scores(values, detail={"clipped_samples": int(np.count_nonzero(np.abs(samples) > 1))})

@@ -27,7 +27,9 @@ DECIBELS = 20 / np.log(10)  # of the natural logarithm of a norm
 
 def energy_db(samples: NDArray[np.float32]) -> NDArray[np.float64]:
     """Energy of float32 ``(n,)`` at 16 kHz in dB every 10 ms, ``(n // 160,)`` and at least one, -100 or more."""
-    decibels: NDArray[np.float64] = DECIBELS * energy_contour(samples, common.SAMPLE_RATE).astype(np.float64)
+    peak = max(1.0, float(np.abs(samples).max()))  # samples far beyond full scale would overflow in float32
+    contour = energy_contour((samples / peak).astype(np.float32), common.SAMPLE_RATE)
+    decibels: NDArray[np.float64] = DECIBELS * (contour.astype(np.float64) + np.log(peak))
     return decibels
 
 

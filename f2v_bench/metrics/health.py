@@ -203,7 +203,7 @@ def _score_one(sample: Sample) -> Scores:
         "health_dc": float(samples.mean(dtype=np.float64)),
         "health_duration": audio.duration_s - reference.duration_s,
     }
-    if max(levels.max(), common.SILENCE_DBFS) == common.SILENCE_DBFS or real_levels.max() < common.SILENCE_DBFS:
+    if min(levels.max(), real_levels.max()) < common.SILENCE_DBFS:
         return Scores(values, undefined=dict.fromkeys(_AGAINST_SPEECH, FailureKind.SILENT))
     values["health_loudness"] = speech_level(levels) - speech_level(real_levels)
     found = offset(energy_db(samples), energy_db(reference.samples))

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from f2v_bench.assets import AssetMissing, find_asset, require_asset
-from f2v_bench.errors import ClipFailure, FailureKind
+from f2v_bench.clip import Waveform
+from f2v_bench.errors import ClipFailure, F2VError, FailureKind
 from f2v_bench.metrics import common
 from f2v_bench.metrics.asr.cache import HypothesisCache, hearing_signature
 from f2v_bench.metrics.asr.contract import Hypothesis, Recogniser
@@ -84,7 +85,7 @@ class WER(Metric):
     Setting ``asr``: ``pocketsphinx`` or the name of a Whisper asset; the best at hand unless told. Setting
     ``decode`` (Whisper): ``greedy`` (default) or ``beam5``. Setting ``preset``: ``f2v`` (default), or another
     evaluation's normaliser, decoding and aggregation under a column and a signature of its own (``wer_presets``).
-    Setting ``cache``: ``on`` (default) keeps hypotheses on disk by audio and recogniser, ``off`` hears every clip again.
+    Setting ``cache``: ``on`` (default) keeps hypotheses on disk by audio and recogniser, ``off`` does not.
     """
 
     name = _NAME

@@ -9,9 +9,9 @@ in the public sources; what this suite does otherwise is said here.
   fallback to higher temperatures, whose windows follow one another in clips beyond 30 s.
 * ``open-asr``: the Open ASR Leaderboard's aggregation, edits of all utterances over all words, with *Whisper's own*
   English normaliser. The leaderboard's fork of it (2026) goes further: more fillers are dropped (ah, eh, huh, ...),
-  ``'s`` becomes ``is`` only after pronouns and question words, spelt-out acronyms are joined ("b b c", "5 g"), variants
-  of names and a list of compounds are unified ("wi fi"), its spelling table differs in 20 words (ok, etcetera, ...), and
-  words that differ by a space alone count as equal. Rates here are therefore a little higher.
+  ``'s`` becomes ``is`` only after pronouns and question words, spelt-out acronyms are joined ("b b c", "5 g"),
+  variants of names and a list of compounds are unified ("wi fi"), 20 words are spelt otherwise (ok, etcetera, ...),
+  and words that differ by a space alone count as equal. Rates here are therefore a little higher.
 """
 
 from __future__ import annotations

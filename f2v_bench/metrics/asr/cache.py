@@ -68,7 +68,7 @@ class HypothesisCache:
         try:
             entry = json.loads(self._entry(audio, signature).read_text(encoding="utf-8"))
             return Hypothesis(**entry) if isinstance(entry["text"], str) else None
-        except (FileNotFoundError, ValueError, LookupError, TypeError):  # absent, or damaged from outside
+        except (OSError, ValueError, LookupError, TypeError):  # absent, or damaged: it is heard again and replaced
             return None
 
     def save(self, audio: str, signature: str, hypothesis: Hypothesis) -> None:

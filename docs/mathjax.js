@@ -1,0 +1,5 @@
+// What pymdownx.arithmatex marks is mathematics, nothing else is.
+window.MathJax = {
+  tex: { inlineMath: [["\\(", "\\)"]], displayMath: [["\\[", "\\]"]] },
+  options: { ignoreHtmlClass: ".*|", processHtmlClass: "arithmatex" },
+};

@@ -1,0 +1,179 @@
+"""SECS: how alike the speakers of two recordings sound, as the cosine of their embeddings.
+
+The reference is the same clip's real speech, which is the easier of the two protocols in use (the other, a different
+clip of the speaker, has a ceiling near 0.56 on LRS3). Cosines of different encoders are different scales: GE2E's
+embeddings have no negative values, so that two strangers score about 0.5; WavLM-SV's strangers are near 0.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Protocol
+
+from f2v_bench.assets import AssetMissing, file_sha256, get_asset, require_asset
+from f2v_bench.clip import Waveform
+from f2v_bench.errors import ClipFailure, FailureKind
+from f2v_bench.metrics import common
+from f2v_bench.metrics.contract import Column, Metric, MetricOptions, MetricUnavailable, Need, Sample, Scores
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+EMBEDDINGS_KEPT = 8192  # 1 KB each: the references of a test list, once for all systems
+MAX_SECONDS = 60
+
+
+class Encoder(Protocol):
+    """A network that turns clips at 16 kHz, float32 ``(n,)``, into unit vectors, float32 ``(clips, d)``."""
+
+    def embed(self, clips: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """What the signature says of an encoder, and the shortest clip it takes, in samples."""
+
+    protocol: str
+    shortest: int
+
+
+ENCODERS: Mapping[str, _Kind] = {
+    "ge2e": _Kind("mel:40x25ms/10ms|pieces:1.6s@1.3/s-cover-0.75|volume:-30dBFS-up|vad:none", 400),
+    "wavlm-sv": _Kind("layers:weighted-sum|gain:standardised|vad:none", 720),
+}
+
+
+def secs(audio: NDArray[np.float32], reference: NDArray[np.float32], encoder: Encoder) -> float:
+    """Cosine of two clips' embeddings.
+
+    Args:
+        audio: float32 ``(n,)`` at 16 kHz.
+        reference: another recording; the two may differ in length.
+        encoder: ``nn.ge2e.GE2E`` or ``nn.wavlm_sv.WavLMSV``.
+
+    Returns:
+        -1 to 1, 1 for a clip and itself.
+    """
+    from f2v_bench.nn.precision import reference_precision
+
+    with reference_precision():
+        ours, real = encoder.embed([audio, reference])
+    return cosine(ours, real)
+
+
+def cosine(ours: NDArray[np.float32], real: NDArray[np.float32]) -> float:
+    """Cosine of two unit vectors, kept in [-1, 1] where rounding would leave it."""
+    return float(min(1.0, max(-1.0, float(ours.astype(float) @ real.astype(float)))))
+
+
+def load_encoder(name: str, device: str = "cpu") -> Encoder:
+    """An encoder of ``ENCODERS`` with its published weights.
+
+    Raises:
+        AssetMissing: the weights are not on this machine.
+        F2VError: their file is something else.
+    """
+    path = require_asset(name)
+    get_again = f"fetch it again: f2v-bench assets pull {name}" if get_asset(name).url else get_asset(name).how_to_get
+    if name == "ge2e":
+        from f2v_bench.nn.ge2e import load_ge2e
+
+        return load_ge2e(path, get_again, device)
+    from f2v_bench.nn.wavlm_sv import load_wavlm_sv
+
+    return load_wavlm_sv(path, get_again, device)
+
+
+class SECS(Metric):
+    """Speaker similarity to the same clip's real speech.
+
+    Setting ``encoder``: ``ge2e`` (default; Resemblyzer's weights, without its voice activity detection) or
+    ``wavlm-sv`` (WavLM-large with ECAPA-TDNN, as seed-tts-eval).
+    """
+
+    name = "secs"
+    needs = frozenset({Need.REFERENCE})
+    sample_rate = common.SAMPLE_RATE
+    on_device = True
+    batch_size = 64
+    columns = (
+        Column(
+            "secs",
+            "SECS",
+            "",
+            higher_is_better=True,
+            lower=-1,
+            upper=1,
+            digits=3,
+            definition="Cosine of the speaker embeddings of the output and of the same clip's real speech.",
+        ),
+    )
+
+    def __init__(self, options: MetricOptions) -> None:
+        super().__init__(options)
+        self._name = common.choose(options, self.name, {"encoder": tuple(ENCODERS)})["encoder"]
+        try:
+            self._weights = require_asset(self._name)
+        except AssetMissing as missing:
+            raise MetricUnavailable(self.name, missing.what, missing.do) from missing
+        self._known: OrderedDict[str, NDArray[np.float32]] = OrderedDict()
+
+    @cached_property
+    def _encoder(self) -> Encoder:
+        return load_encoder(self._name, self.options.device)
+
+    @cached_property  # the file's hash may take seconds
+    def signature(self) -> str:
+        return common.signature(
+            "secs:v1",
+            f"encoder:{self._name}-{file_sha256(self._weights)[:12]}",
+            ENCODERS[self._name].protocol,
+            "reference:same-clip",
+            "precision:fp32",
+            f"longest:{MAX_SECONDS}s",
+            packages=("librosa",) if self._name == "ge2e" else (),
+            aggregate="clip-mean",
+        )
+
+    def score(self, batch: Sequence[Sample]) -> list[Scores | ClipFailure]:
+        outcomes: list[Scores | ClipFailure] = common.one_by_one(batch, self._checked)
+        fit = [sample for sample, outcome in zip(batch, outcomes, strict=True) if isinstance(outcome, Scores)]
+        vectors = self._embedded([wave for sample in fit for wave in (sample.audio, common.reference_of(sample))])
+        return [
+            Scores({"secs": cosine(vectors[sample.audio.sha256], vectors[common.reference_of(sample).sha256])})
+            if isinstance(outcome, Scores)
+            else outcome
+            for sample, outcome in zip(batch, outcomes, strict=True)
+        ]
+
+    def _checked(self, sample: Sample) -> Scores:
+        """No score yet, but a clip that can have one; else a ClipFailure."""
+        shortest = ENCODERS[self._name].shortest
+        for wave, name in ((sample.audio, "audio"), (common.reference_of(sample), "reference")):
+            common.require_sound(wave.samples, name)
+            if len(wave.samples) < shortest:
+                raise ClipFailure(
+                    FailureKind.TOO_SHORT, f"the {name} has {len(wave.samples)} samples, {self._name} needs {shortest}"
+                )
+            if wave.duration_s > MAX_SECONDS:
+                raise ClipFailure(
+                    FailureKind.TOO_LONG, f"the {name} lasts {wave.duration_s:.1f} s, more than {MAX_SECONDS} s"
+                )
+        return Scores({})
+
+    def _embedded(self, waves: Sequence[Waveform]) -> dict[str, NDArray[np.float32]]:
+        """The embedding of each waveform by its hash; equal audio is embedded once, whoever it comes from."""
+        from f2v_bench.nn.precision import reference_precision
+
+        new = {wave.sha256: wave.samples for wave in waves if wave.sha256 not in self._known}
+        if new:
+            with reference_precision():
+                self._known.update(zip(new, self._encoder.embed(list(new.values())), strict=True))
+        vectors = {wave.sha256: self._known[wave.sha256] for wave in waves}
+        while len(self._known) > EMBEDDINGS_KEPT:
+            self._known.popitem(last=False)
+        return vectors

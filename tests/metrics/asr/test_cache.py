@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from f2v_bench.clip import Waveform
+from f2v_bench.datasets import grid_sentences
+from f2v_bench.errors import F2VError
+from f2v_bench.metrics.asr.cache import HypothesisCache, cache_folder, hearing_signature
+from f2v_bench.metrics.asr.contract import Hypothesis, Recogniser
+from f2v_bench.metrics.contract import MetricOptions
+from f2v_bench.metrics.wer import WER
+
+
+class Counting(Recogniser):
+    """Hears how loud a clip is, and counts what it is given."""
+
+    name = "counting"
+
+    def __init__(self, normaliser: str = "one", model: str = "1") -> None:
+        self.heard, self._normaliser, self._model = 0, normaliser, model
+
+    @property
+    def signature(self) -> str:
+        return f"asr:counting|model:{self._model}|normaliser:{self._normaliser}"
+
+    def normalise(self, text: str) -> str:
+        return text
+
+    def transcribe(self, batch: Sequence[np.ndarray]) -> list[Hypothesis]:
+        self.heard += len(batch)
+        return [Hypothesis(f"löud {samples.max():.1f}", avg_logprob=-0.5) for samples in batch]
+
+
+def wave(level: float) -> Waveform:
+    return Waveform(np.full(100, level, np.float32), 16_000)
+
+
+def test_what_was_heard_is_not_heard_again(tmp_path: Path) -> None:
+    cache, recogniser = HypothesisCache(tmp_path), Counting()
+    first = cache.transcribe(recogniser, [wave(0.1), wave(0.2), wave(0.1)])
+    assert [one.text for one in first] == ["löud 0.1", "löud 0.2", "löud 0.1"]
+    assert recogniser.heard == 2  # equal audio once
+    again = HypothesisCache(tmp_path).transcribe(recogniser, [wave(0.2), wave(0.3), wave(0.1)])
+    assert recogniser.heard == 3
+    assert [again[0], again[2]] == [first[1], first[0]]
+
+
+def test_another_normaliser_hears_nothing_new_and_another_model_everything(tmp_path: Path) -> None:
+    cache = HypothesisCache(tmp_path)
+    cache.transcribe(Counting(), [wave(0.1)])
+    renormalised, other = Counting(normaliser="two"), Counting(model="2")
+    cache.transcribe(renormalised, [wave(0.1)])
+    cache.transcribe(other, [wave(0.1)])
+    assert (renormalised.heard, other.heard) == (0, 1)
+    assert hearing_signature(other) == "asr:counting|model:2"
+
+
+@pytest.mark.parametrize("damage", ["", "{", "[]", '{"text": 3}', '{"text": "a", "what": 1}', '{"avg_logprob": 1}'])
+def test_a_damaged_entry_is_heard_again(tmp_path: Path, damage: str) -> None:
+    cache, recogniser = HypothesisCache(tmp_path), Counting()
+    expected = cache.transcribe(recogniser, [wave(0.1)])
+    [entry] = tmp_path.rglob("*.json")
+    entry.write_text(damage)
+    assert cache.transcribe(recogniser, [wave(0.1)]) == expected
+    assert recogniser.heard == 2
+    assert json.loads(entry.read_text())["text"] == "löud 0.1"
+
+
+def test_many_may_write_at_once(tmp_path: Path) -> None:
+    clips = [wave(level / 10) for level in range(1, 9)]
+    with ThreadPoolExecutor(8) as pool:
+        results = list(pool.map(lambda _: HypothesisCache(tmp_path).transcribe(Counting(), clips), range(16)))
+    assert all(result == results[0] for result in results)
+    assert len(list(tmp_path.rglob("*.json"))) == len(clips)
+    assert not list(tmp_path.rglob("*.part"))
+
+
+def test_the_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("F2V_CACHE", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert cache_folder() == tmp_path / "f2v-bench" / "hypotheses"
+    monkeypatch.setenv("F2V_CACHE", str(tmp_path / "mine"))
+    assert cache_folder() == tmp_path / "mine" / "hypotheses"
+
+
+def test_a_folder_that_cannot_be_written_says_so(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(F2VError, match="F2V_CACHE"):
+        HypothesisCache(tmp_path / "file").transcribe(Counting(), [wave(0.1)])
+
+
+def test_wer_uses_it(speechlike, sample) -> None:
+    options = MetricOptions(grammar=grid_sentences.JSGF, settings={"asr": "pocketsphinx"})
+    batch = [sample(speechlike(0.5, seed=seed), text="bin") for seed in (1, 2)]
+    outcomes, heard = [], []
+    for _ in range(2):
+        metric = WER(options)
+        metric.recogniser = recogniser = Counting()
+        outcomes.append(metric.score(batch))
+        heard.append(recogniser.heard)
+    assert heard == [2, 0]
+    assert outcomes[0] == outcomes[1]
+    preset = WER(MetricOptions(grammar=grid_sentences.JSGF, settings={"asr": "pocketsphinx", "preset": "f5-tts"}))
+    preset.recogniser = recogniser = Counting()
+    preset.score(batch)
+    assert recogniser.heard == 0

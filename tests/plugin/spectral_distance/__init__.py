@@ -1,0 +1,59 @@
+"""Log-spectral distance (Gray and Markel, "Distance measures for speech processing", 1976) for f2v-bench."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.signal import ShortTimeFFT
+
+from f2v_bench.errors import ClipFailure
+from f2v_bench.metrics import common
+from f2v_bench.metrics.contract import Column, Metric, Need, Sample, Scores
+
+FRAME, HOP = 512, 160  # samples at 16 kHz: 32 ms and 10 ms
+FLOOR = 1e-8  # power below which a cell counts as silent
+
+
+def log_spectral_distance(audio: NDArray[np.float32], reference: NDArray[np.float32]) -> float:
+    """Root mean square difference of log power spectra over frequency, mean over frames, in dB.
+
+    Args:
+        audio: float32 ``(n,)`` at 16 kHz.
+        reference: the real speech, of the same length.
+    """
+    transform = ShortTimeFFT(np.hanning(FRAME), hop=HOP, fs=common.SAMPLE_RATE)
+    ours, real = (10 * np.log10(np.abs(transform.stft(x)) ** 2 + FLOOR) for x in (audio, reference))
+    return float(np.sqrt(((ours - real) ** 2).mean(axis=0)).mean())
+
+
+class LogSpectralDistance(Metric):
+    """The function above, with all that a table must know of it."""
+
+    name = "lsd"
+    needs = frozenset({Need.REFERENCE})
+    sample_rate = common.SAMPLE_RATE
+    columns = (
+        Column(
+            "lsd",
+            "LSD",
+            "dB",
+            higher_is_better=False,
+            lower=0,
+            upper=float("inf"),
+            definition="Log-spectral distance to the real speech.",
+        ),
+    )
+
+    @property
+    def signature(self) -> str:
+        return common.signature("lsd:v1", f"frame:{FRAME}", f"hop:{HOP}", f"floor:{FLOOR:g}", aggregate="clip-mean")
+
+    def score(self, batch: Sequence[Sample]) -> list[Scores | ClipFailure]:
+        return common.one_by_one(batch, _score_one)
+
+
+def _score_one(sample: Sample) -> Scores:
+    audio, reference = common.paired(sample)  # fails the clip where one is silent or they differ in length
+    return Scores({"lsd": log_spectral_distance(audio, reference)})
