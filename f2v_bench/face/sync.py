@@ -52,7 +52,7 @@ def squares(boxes: NDArray[np.float32]) -> NDArray[np.float64]:
     """Centre x, centre y and half the longer side of each box, smoothed, ``(T, 3)``.
 
     As in the published script, what lies beyond either end counts as zero in the median, so that the first and the last
-    six frames take a smallest value of their neighbours.
+    six frames lean towards the smaller values of their neighbours.
 
     Raises:
         ValueError: fewer than 13 boxes, of whose medians some would be zero.

@@ -43,7 +43,7 @@ def prepared(samples: NDArray[np.float32]) -> NDArray[np.float64]:
     """float32 ``(n,)`` at 16 kHz on the scale of 16-bit integers, with what lies below 70 Hz removed."""
     from scipy.signal import lfilter
 
-    filtered: NDArray[np.float64] = lfilter(_high_pass(), 1, samples.astype(np.float64) * FULL_SCALE)
+    filtered: NDArray[np.float64] = lfilter(_high_pass(), [1.0], samples.astype(np.float64) * FULL_SCALE)
     return filtered
 
 

@@ -26,7 +26,7 @@ def test_names_and_shapes_are_the_published_ones(shared: Path) -> None:
 def test_scores_do_not_depend_on_the_batch() -> None:
     torch.manual_seed(0)
     network = randomised(UTMOS22Strong(SMALL))
-    clips = [torch.randn(n) * 0.1 for n in (400, 30_000, 5_000, 721, 5_000)]
+    clips = [torch.randn(n) * 0.1 for n in (400, 16_000, 2_000, 721, 2_000)]
     batch, lengths = padded([clip.numpy() for clip in clips])
     with torch.inference_mode():
         together = network(batch, lengths)

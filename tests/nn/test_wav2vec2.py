@@ -86,7 +86,7 @@ def to_torchaudio(name: str) -> str:
 
 
 @settings(max_examples=8, deadline=None)
-@given(lengths=st.lists(st.integers(MIN_SAMPLES, 20_000), min_size=2, max_size=5), seed=st.integers(0, 99))
+@given(lengths=st.lists(st.integers(MIN_SAMPLES, 12_000), min_size=2, max_size=4), seed=st.integers(0, 99))
 def test_a_batch_equals_one_by_one(network: Wav2Vec2, lengths: list[int], seed: int) -> None:
     clips = waves(*lengths)
     order = torch.randperm(len(clips), generator=torch.Generator().manual_seed(seed)).tolist()
@@ -98,9 +98,9 @@ def test_a_batch_equals_one_by_one(network: Wav2Vec2, lengths: list[int], seed: 
 
 
 def test_extreme_ratios_and_zeros_at_the_end(network: Wav2Vec2) -> None:
-    """One frame beside four seconds; and a clip that ends in silence of its own is not taken for padding."""
-    clips = waves(MIN_SAMPLES, 64_000, 8_000)
-    clips.append(torch.cat([clips[2], torch.zeros(8_000)]))
+    """One frame beside two seconds; and a clip that ends in silence of its own is not taken for padding."""
+    clips = waves(MIN_SAMPLES, 32_000, 4_000)
+    clips.append(torch.cat([clips[2], torch.zeros(4_000)]))
     batch, counts = padded([clip.numpy() for clip in clips])
     with torch.inference_mode():
         found, frames = network(batch, counts)

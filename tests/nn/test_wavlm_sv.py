@@ -52,9 +52,9 @@ def test_layers_equal_torchaudios_wavlm() -> None:
     ).eval()
     state = {to_torchaudio(wavlm_name(name)): tensor for name, tensor in joined(ours.state_dict()).items()}
     assert not theirs.load_state_dict(state, strict=False).missing_keys
-    wave = chirp(48_000)[None]
+    wave = chirp(32_000)[None]
     expected = theirs.extract_features(wave)[0]
-    states = list(ours.states(wave, torch.tensor([48_000])))
+    states = list(ours.states(wave, torch.tensor([32_000])))
     assert len(states) == SMALL.layers + 1
     for found, wanted in zip(states[1:-1], expected, strict=False):
         torch.testing.assert_close(found, wanted, atol=1e-4, rtol=1e-4)
@@ -96,7 +96,7 @@ def test_golden_embedding_of_the_published_code() -> None:
 
 @torch.inference_mode()
 def test_a_batch_equals_one_by_one(encoder: WavLMSV) -> None:
-    clips = [chirp(n) * (0.1 + i) for i, n in enumerate((MIN_SAMPLES, 40_000, 5_000, 16_001))]
+    clips = [chirp(n) * (0.1 + i) for i, n in enumerate((MIN_SAMPLES, 16_001, 5_000))]
     batch, lengths = padded([clip.numpy() for clip in clips])
     together = encoder(batch, lengths)
     alone = torch.cat([encoder(clip[None], torch.tensor([len(clip)])) for clip in clips])

@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+import tomllib
+from importlib.util import module_from_spec, spec_from_file_location
+
+from tests.conftest import ROOT
+
+SPEC = spec_from_file_location("pin_versions", ROOT / "scripts" / "pin_versions.py")
+assert SPEC is not None
+assert SPEC.loader is not None
+PIN = module_from_spec(SPEC)
+SPEC.loader.exec_module(PIN)
+CONSTRAINTS = (ROOT / "constraints.txt").read_text()
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+
+
+def test_uv_and_pip_install_the_same_versions() -> None:
+    assert PROJECT["tool"]["uv"]["constraint-dependencies"] == PIN.pins(CONSTRAINTS)
+
+
+def test_every_pin_has_hashes_and_no_address() -> None:
+    pins = PIN.pins(CONSTRAINTS)
+    assert len(pins) > 50
+    assert all("==" in pin for pin in pins)
+    assert CONSTRAINTS.count("--hash=sha256:") >= len(pins)
+    assert "://" not in CONSTRAINTS
+
+
+def test_every_declared_dependency_is_pinned() -> None:
+    names = {pin.partition("==")[0] for pin in PIN.pins(CONSTRAINTS)}
+    for wanted in PROJECT["project"]["dependencies"]:
+        assert wanted.split(">")[0].split("=")[0].split("<")[0] in names
