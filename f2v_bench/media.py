@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 RESAMPLER = "soxr-hq"  # named in signatures: the resampler moves scores
+_LOWEST_RATE, _HIGHEST_RATE = 1_000, 768_000  # Hz
 _SOUNDFILE_SUFFIXES = frozenset({".wav", ".flac"})
 _AUDIO_SUFFIXES = _SOUNDFILE_SUFFIXES | {".ogg", ".opus", ".mp3", ".m4a", ".aac"}
 
@@ -210,6 +211,8 @@ def read_audio(path: Path, sample_rate: int | None = None) -> Waveform:
 
 
 def _mono(path: Path, channels: NDArray[np.float32], rate: int, sample_rate: int | None) -> Waveform:
+    if not _LOWEST_RATE <= rate <= _HIGHEST_RATE:  # a broken header: resampling would take all memory, or all sound
+        raise ClipFailure(FailureKind.UNREADABLE_AUDIO, f"'{path}' says that its sample rate is {rate} Hz")
     mono = Waveform(np.ascontiguousarray(channels.mean(axis=0, dtype=np.float32)), rate).checked(f"'{path}'")
     wanted = sample_rate or rate
     return Waveform(resample(mono.samples, rate, wanted), wanted).checked(f"'{path}' at {wanted} Hz")

@@ -137,10 +137,12 @@ def test_failure_kinds_of_audio(tmp_path: Path) -> None:
     bad[3] = np.nan
     soundfile.write(tmp_path / "nan.wav", bad, RATE, subtype="FLOAT")
     (tmp_path / "junk.wav").write_bytes(b"RIFF but no")
+    soundfile.write(tmp_path / "slow.wav", tone(0.1), 1)
     assert kind_of(media.read_audio, mute) is FailureKind.NO_AUDIO
     assert kind_of(media.read_audio, tmp_path / "zero.wav") is FailureKind.EMPTY_AUDIO
     assert kind_of(media.read_audio, tmp_path / "nan.wav") is FailureKind.NOT_FINITE
     assert kind_of(media.read_audio, tmp_path / "junk.wav") is FailureKind.UNREADABLE_AUDIO
+    assert kind_of(media.read_audio, tmp_path / "slow.wav", RATE) is FailureKind.UNREADABLE_AUDIO
     assert kind_of(media.read_audio, tmp_path / "absent.wav") is FailureKind.FILE_MISSING
 
 

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 CLAIM = "import os; from f2v_bench.processes import claim_compile_cache; claim_compile_cache(); "
 
 
@@ -33,6 +35,7 @@ def test_living_processes_never_share_a_compile_cache_and_dead_ones_leave_theirs
     assert third.strip() == str(tmp_path / "numba" / "0")
 
 
+@pytest.mark.slow
 def test_processes_that_compile_at_the_same_time_all_work(tmp_path: Path) -> None:
     code = (
         "import numpy as np; from f2v_bench.signal.f0 import f0_contour; "

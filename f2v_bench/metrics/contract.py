@@ -61,7 +61,15 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What a metric is given for one clip; waveforms are at the metric's sample rate, finite and not empty."""
+    """What a metric is given for one clip.
+
+    Attributes:
+        clip_id: of the clip.
+        audio: the system's waveform at the metric's sample rate, finite and not empty.
+        reference: the real speech at that rate, where the metric needs it.
+        text: the transcript as the corpus writes it.
+        video: the file with the picture.
+    """
 
     clip_id: str
     audio: Waveform

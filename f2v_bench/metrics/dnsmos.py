@@ -1,7 +1,7 @@
 """DNSMOS: predicted listener ratings of speech (SIG), background (BAK) and the whole (OVRL), without a reference.
 
 Reddy, Gopal and Cutler, "DNSMOS P.835" (ICASSP 2022) and "DNSMOS" (P.808, ICASSP 2021). The networks are Microsoft's
-ONNX files, run through onnxruntime, or on a GPU transcribed to PyTorch with the same weights; features, segments and
+ONNX files, transcribed to PyTorch with the same weights, or run through onnxruntime; features, segments and
 polynomials are those of the published script, so that a clip's value is that of the package ``speechmos``. DNSMOS
 cannot hear content: real speech of another clip scores like the right one. With raw outputs up to 5 the polynomials
 end at SIG 4.01, BAK 4.36 and OVRL 3.93.
@@ -9,7 +9,7 @@ end at SIG 4.01, BAK 4.36 and OVRL 3.93.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib.util import find_spec
@@ -35,7 +35,7 @@ N_FFT = 321  # the script's frame of 320 plus one; 320 would move P.808 by 0.09
 HOP_LENGTH = 160
 N_MELS = 120
 COLUMNS = ("dnsmos_ovrl", "dnsmos_sig", "dnsmos_bak", "dnsmos_p808")
-SEGMENTS_AT_ONCE = {"cpu": 4, "cuda": 32}  # of the PyTorch networks, 0.2 GB each
+SEGMENTS_AT_ONCE = 8  # of the P.808 network in PyTorch: bounds the memory of long clips
 
 #: raw network output to MOS, highest power first, in the network's order SIG, BAK, OVRL
 REGULAR = (
@@ -70,7 +70,7 @@ class TorchNetworks:
     """The same in PyTorch.
 
     Attributes:
-        p835, p808: both take raw samples ``(B, 144160)``.
+        p835, p808: both know raw samples ``(B, 144160)``.
         polynomials: as ``Networks``.
         device: where the two are.
     """
@@ -98,32 +98,32 @@ def dnsmos(samples: NDArray[np.float32], networks: Networks, *, all_segments: bo
     return _mean([ratings[start] for start in starts])
 
 
-def dnsmos_batch(
-    clips: Sequence[NDArray[np.float32]], networks: TorchNetworks, *, all_segments: bool = False
-) -> list[dict[str, float]]:
-    """``dnsmos`` of many clips by the PyTorch networks, within 1e-4; what a clip gets does not depend on the others.
+def dnsmos_torch(
+    samples: NDArray[np.float32], networks: TorchNetworks, *, all_segments: bool = False
+) -> dict[str, float]:
+    """``dnsmos`` by the PyTorch networks, within 1e-4, and with a fraction of the work: see ``nn.dnsmos_segments``.
 
     Args:
-        clips: float32 ``(n,)`` each, as ``dnsmos`` takes them.
+        samples: float32 ``(n,)``, as ``dnsmos`` takes them.
         networks: from ``load_torch_networks``.
         all_segments: see ``dnsmos``.
     """
     import torch
 
+    from f2v_bench.nn.dnsmos_segments import rate_segments
     from f2v_bench.nn.precision import reference_precision
 
-    clipped = [np.clip(samples, -1, 1) for samples in clips]
-    starts = [_starts(len(samples), all_segments) for samples in clipped]
-    wanted = [(clip, start) for clip, own in enumerate(starts) for start in dict.fromkeys(own)]
-    size = SEGMENTS_AT_ONCE[networks.device.partition(":")[0]]
-    ratings: dict[tuple[int, int], list[float]] = {}
-    with reference_precision():
-        for part in (wanted[first : first + size] for first in range(0, len(wanted), size)):
-            segments = torch.from_numpy(np.stack([_segment(clipped[clip], start) for clip, start in part]))
-            heard = segments.to(networks.device)
-            raw, p808 = networks.p835(heard).cpu().numpy(), networks.p808(heard)[:, 0].tolist()
-            ratings |= {key: [*_rated(networks, one), last] for key, one, last in zip(part, raw, p808, strict=True)}
-    return [_mean([ratings[clip, start] for start in own]) for clip, own in enumerate(starts)]
+    clipped = np.clip(samples, -1, 1)
+    starts = segment_starts(len(clipped), all_segments=all_segments)
+    apart = list(dict.fromkeys(start % len(clipped) for start in starts))  # a short clip repeats itself
+    p808: dict[int, float] = {}
+    with reference_precision(), torch.inference_mode():
+        raw = rate_segments(networks.p835, torch.from_numpy(clipped).to(networks.device), starts).cpu().numpy()
+        for first in range(0, len(apart), SEGMENTS_AT_ONCE):
+            part = apart[first : first + SEGMENTS_AT_ONCE]
+            heard = torch.from_numpy(np.stack([_segment(clipped, start) for start in part])).to(networks.device)
+            p808 |= dict(zip(part, networks.p808(heard)[:, 0].tolist(), strict=True))
+    return _mean([[*_rated(networks, one), p808[at % len(clipped)]] for one, at in zip(raw, starts, strict=True)])
 
 
 def _starts(length: int, all_segments: bool) -> list[int]:
@@ -224,7 +224,7 @@ class DNSMOS(Metric):
 
     Setting ``compat``: ``reference`` (default) rates the segments that the published script and the papers' numbers
     rest on, ``all-segments`` every one. Setting ``personalised``: ``true`` takes the personalised P.835 network.
-    Setting ``backend``: ``onnx`` or ``torch``; unless told, torch on a GPU and onnx elsewhere.
+    Setting ``backend``: ``torch`` (default), or ``onnx`` for the published files in onnxruntime, on the CPU.
     """
 
     name = "dnsmos"
@@ -268,7 +268,7 @@ class DNSMOS(Metric):
             raise MetricUnavailable(
                 self.name, "the package onnx, which reads the weights for torch, is missing", "uv pip install onnx"
             )
-        return wanted == "torch" or (not wanted and self.options.device.startswith("cuda") and readable)
+        return wanted == "torch" or (not wanted and readable)
 
     @cached_property
     def _torch_networks(self) -> TorchNetworks:
@@ -288,27 +288,13 @@ class DNSMOS(Metric):
         )
 
     def score(self, batch: Sequence[Sample]) -> list[Scores | ClipFailure]:
-        if not self._torch:
-            return common.one_by_one(batch, self._score_one)
-        outcomes: list[Scores | ClipFailure] = common.one_by_one(batch, _checked)
-        fit = [at for at, outcome in enumerate(outcomes) if isinstance(outcome, Scores)]
-        clips = [batch[at].audio.samples for at in fit]
-        found = dnsmos_batch(clips, self._torch_networks, all_segments=self._all_segments) if fit else []
-        for at, samples, values in zip(fit, clips, found, strict=True):
-            outcomes[at] = _scores(values, samples)
-        return outcomes
+        return common.one_by_one(batch, self._score_one)
 
     def _score_one(self, sample: Sample) -> Scores:
-        _checked(sample)
         samples = sample.audio.samples
-        return _scores(dnsmos(samples, self._networks, all_segments=self._all_segments), samples)
-
-
-def _checked(sample: Sample) -> Scores:
-    """No scores yet, but a clip that can have some; else a ClipFailure."""
-    common.require_sound(sample.audio.samples, "audio")
-    return Scores({})
-
-
-def _scores(values: Mapping[str, float], samples: NDArray[np.float32]) -> Scores:
-    return Scores(values, detail={"clipped_samples": int(np.count_nonzero(np.abs(samples) > 1))})
+        common.require_sound(samples, "audio")
+        if self._torch:
+            values = dnsmos_torch(samples, self._torch_networks, all_segments=self._all_segments)
+        else:
+            values = dnsmos(samples, self._networks, all_segments=self._all_segments)
+        return Scores(values, detail={"clipped_samples": int(np.count_nonzero(np.abs(samples) > 1))})

@@ -51,7 +51,7 @@ def mcd(audio: NDArray[np.float32], reference: NDArray[np.float32]) -> float:
         reference: the real speech; the longer of the two is cut.
 
     Returns:
-        dB, 0 for equal audio; around 5 for good resynthesis, above 10 for other content.
+        dB, 0 for equal audio; 8.6 between different GRID sentences of one speaker.
     """
     return _in_place(mel_cepstrum(audio), mel_cepstrum(reference))
 

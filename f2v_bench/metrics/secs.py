@@ -66,8 +66,11 @@ def secs(audio: NDArray[np.float32], reference: NDArray[np.float32], encoder: En
 
 
 def cosine(ours: NDArray[np.float32], real: NDArray[np.float32]) -> float:
-    """Cosine of two unit vectors, kept in [-1, 1] where rounding would leave it."""
-    return float(min(1.0, max(-1.0, float(ours.astype(float) @ real.astype(float)))))
+    """Cosine of two vectors, in double precision: 1 for equal ones, which unit length in float32 would miss."""
+    import numpy as np
+
+    one, other = ours.astype(np.float64), real.astype(np.float64)
+    return float(np.clip(one @ other / np.sqrt((one @ one) * (other @ other)), -1, 1))
 
 
 def load_encoder(name: str, device: str = "cpu") -> Encoder:

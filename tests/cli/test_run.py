@@ -12,8 +12,8 @@ import pytest
 import soundfile
 
 from f2v_bench.media import write_video
-from tests.clips import RATE, babble, numbered_frames, tone, write_clip
 from tests.cli.conftest import Said
+from tests.clips import RATE, babble, numbered_frames, tone, write_clip
 
 Command = Callable[..., Said]
 QUICK = ("--no-faces", "--metrics", "stoi")

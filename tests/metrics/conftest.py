@@ -27,12 +27,6 @@ def make_speechlike(seconds: float = 2.0, pitch: float = 140.0, seed: int = 0) -
     return (0.15 * rhythm * voice + 0.003 * noise).astype(np.float32)
 
 
-@pytest.fixture(autouse=True)
-def own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Tests neither see nor touch the user's cache."""
-    monkeypatch.setenv("F2V_CACHE", str(tmp_path / ".cache"))
-
-
 @pytest.fixture(scope="session")
 def speechlike() -> Callable[..., NDArray[np.float32]]:
     return make_speechlike

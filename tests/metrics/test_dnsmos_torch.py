@@ -9,7 +9,8 @@ from f2v_bench.assets import require_asset
 from f2v_bench.errors import ClipFailure, F2VError
 from f2v_bench.metrics import dnsmos as module
 from f2v_bench.metrics.contract import MetricOptions, MetricUnavailable, Scores
-from f2v_bench.metrics.dnsmos import DNSMOS, TorchNetworks, dnsmos, dnsmos_batch, load_networks, load_torch_networks
+from f2v_bench.metrics.dnsmos import DNSMOS, TorchNetworks, dnsmos, dnsmos_torch, load_networks, load_torch_networks
+from f2v_bench.nn.dnsmos_segments import rate_segments
 
 TOLERANCE = 1e-4
 
@@ -25,6 +26,10 @@ def by_onnx(clips: list[np.ndarray], **options: bool) -> list[dict[str, float]]:
     return [dnsmos(clip, onnx, **options) for clip in clips]
 
 
+def by_torch(clips: list[np.ndarray], networks: TorchNetworks, **options: bool) -> list[dict[str, float]]:
+    return [dnsmos_torch(clip, networks, **options) for clip in clips]
+
+
 def assert_equal(found: list[dict[str, float]], expected: list[dict[str, float]], tolerance: float) -> None:
     for ours, theirs in zip(found, expected, strict=True):
         assert ours == pytest.approx(theirs, abs=tolerance)
@@ -33,7 +38,7 @@ def assert_equal(found: list[dict[str, float]], expected: list[dict[str, float]]
 @pytest.mark.slow
 def test_equals_the_onnx_path_on_a_real_clip(networks: TorchNetworks, grid_test) -> None:
     clips = [grid_test[0].audio.samples]
-    assert_equal(dnsmos_batch(clips, networks), by_onnx(clips), TOLERANCE)
+    assert_equal(by_torch(clips, networks), by_onnx(clips), TOLERANCE)
 
 
 @pytest.mark.slow
@@ -42,7 +47,7 @@ def test_equals_the_onnx_path_on_real_speech_of_many_lengths(networks: TorchNetw
     clips = [*map(speech, names), *(one.audio.samples for one in grid_test[1:4])]
     for all_segments in (False, True):
         expected = by_onnx(clips, all_segments=all_segments)
-        assert_equal(dnsmos_batch(clips, networks, all_segments=all_segments), expected, TOLERANCE)
+        assert_equal(by_torch(clips, networks, all_segments=all_segments), expected, TOLERANCE)
 
 
 @pytest.mark.slow
@@ -50,18 +55,23 @@ def test_golden_values_of_the_personalised_network(speech) -> None:
     pytest.importorskip("onnx", reason="reads the weights out of the ONNX files")
     settings = {"backend": "torch", "personalised": "true"}
     paths = require_asset("dnsmos-p835-personalised"), require_asset("dnsmos-p808")
-    [found] = dnsmos_batch([speech("jfk")], load_torch_networks(*paths, personalised=True))
+    [found] = by_torch([speech("jfk")], load_torch_networks(*paths, personalised=True))
     wanted = {"dnsmos_ovrl": 3.26602, "dnsmos_sig": 4.34336, "dnsmos_bak": 2.87324}
     assert {name: found[name] for name in wanted} == pytest.approx(wanted, abs=5e-4)
     assert "personalised-9e3a197449ca" in DNSMOS(MetricOptions(settings=settings)).signature
 
 
+@pytest.mark.parametrize("samples", [16_000, 47_360, 48_000, 48_001, 100_000, 160_000, 200_000])
 @pytest.mark.slow
-def test_a_batch_equals_one_by_one_in_any_order(networks: TorchNetworks, speechlike) -> None:
-    clips = [speechlike(seconds, pitch=100 + 20 * i, seed=i) for i, seconds in enumerate((3.0, 10.1, 1.0, 5.0))]
-    together = dnsmos_batch(clips, networks)
-    assert_equal([dnsmos_batch([clip], networks)[0] for clip in clips], together, 1e-5)
-    assert_equal(dnsmos_batch(clips[::-1], networks)[::-1], together, 1e-5)
+def test_shared_work_gives_what_each_segment_gives_by_itself(networks: TorchNetworks, speechlike, samples: int) -> None:
+    import torch
+
+    clip = speechlike(13.0)[:samples]
+    starts = module.segment_starts(samples)
+    together = rate_segments(networks.p835, torch.from_numpy(clip), starts)
+    with torch.inference_mode():
+        alone = [networks.p835(torch.from_numpy(module._segment(clip, start))[None]) for start in starts]
+    torch.testing.assert_close(together, torch.cat(alone), atol=1e-5, rtol=0)
 
 
 def test_features_equal_those_of_the_onnx_path(speechlike) -> None:
@@ -78,14 +88,14 @@ def test_features_equal_those_of_the_onnx_path(speechlike) -> None:
 @pytest.mark.usefixtures("networks")
 def test_the_metric_says_which_backend_it_took(sample, speechlike) -> None:
     loud = (5 * speechlike(1.0)).astype(np.float32)
-    by_torch, by_default = (DNSMOS(MetricOptions(settings=one)) for one in ({"backend": "torch"}, {}))
-    assert "|backend:torch|" in by_torch.signature
-    assert "|backend:onnx|" in by_default.signature
-    assert "|backend:torch|" in DNSMOS(MetricOptions(device="cuda")).signature
+    by_default, by_onnx = (DNSMOS(MetricOptions(settings=one)) for one in ({}, {"backend": "onnx"}))
+    assert "|backend:torch|" in by_default.signature
+    assert "|backend:onnx|" in by_onnx.signature
+    assert DNSMOS(MetricOptions(device="cuda")).signature == by_default.signature
     assert "|backend:onnx|" in DNSMOS(MetricOptions(device="cuda", settings={"backend": "onnx"})).signature
     batch = [sample(np.zeros(16_000, np.float32)), sample(loud)]
-    silent, found = by_torch.score(batch)
-    _, expected = by_default.score(batch)
+    silent, found = by_default.score(batch)
+    _, expected = by_onnx.score(batch)
     assert isinstance(silent, ClipFailure)
     assert isinstance(found, Scores)
     assert isinstance(expected, Scores)
@@ -97,7 +107,7 @@ def test_without_the_reader_torch_is_unavailable(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(module, "find_spec", lambda _: None)
     with pytest.raises(MetricUnavailable, match="the package onnx"):
         DNSMOS(MetricOptions(settings={"backend": "torch"}))
-    assert "|backend:onnx|" in DNSMOS(MetricOptions(device="cuda")).signature
+    assert "|backend:onnx|" in DNSMOS(MetricOptions()).signature
 
 
 def test_another_network_is_refused() -> None:

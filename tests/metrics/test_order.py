@@ -25,7 +25,7 @@ OURS: dict[str, Callable[[], type[Metric]]] = {
     "mcd": lambda: MCD,
 }
 NAMES = sorted({*METRICS.names(), *OURS})
-EXPENSIVE = frozenset({"dnsmos", "utmos", "lse"})
+EXPENSIVE = frozenset({"dnsmos", "lse", "rmse_f0", "utmos"})
 TOLERANCE = 1e-5  # batched networks; everything else is exact
 PERFECT = {
     "rmse_f0": 0.0,

@@ -18,7 +18,8 @@ import json, os, pathlib, sys, time, wave
 import av
 inputs, outputs, listed, seed, device, mode = sys.argv[1:]
 ids = pathlib.Path(listed).read_text().split("\\n")[:-1]
-pathlib.Path("given.json").write_text(json.dumps({"ids": ids, "seed": seed, "device": device, "env": os.environ.get("EXTRA")}))
+given = {"ids": ids, "seed": seed, "device": device, "env": os.environ.get("EXTRA")}
+pathlib.Path("given.json").write_text(json.dumps(given))
 for number, name in enumerate(ids):
     with av.open(f"{inputs}/{name}.mp4") as video:
         assert not video.streams.audio, "the sound was not taken away"

@@ -41,7 +41,7 @@ def test_a_bare_name_that_two_clips_share_belongs_to_neither(tmp_path: Path) -> 
 def test_two_files_for_one_clip_are_refused(tmp_path: Path) -> None:
     wav(tmp_path / "a/s1/one.wav")
     wav(tmp_path / "b/s1/one.wav")
-    with pytest.raises(F2VError, match="2 files .* belong to clip 's1/one'"):
+    with pytest.raises(F2VError, match=r"2 files .* belong to clip 's1/one'"):
         match_files(tmp_path, ["s1/one"])
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict
@@ -13,17 +12,11 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from f2v_bench.errors import F2VError
+from f2v_bench.folders import cache_folder
 from f2v_bench.metrics.asr.contract import Hypothesis, Recogniser
 
 if TYPE_CHECKING:
     from f2v_bench.clip import Waveform
-
-
-def cache_folder() -> Path:
-    """``$F2V_CACHE/hypotheses``, or ``f2v-bench/hypotheses`` in the user's cache folder."""
-    stated = os.environ.get("F2V_CACHE")
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return (Path(stated) if stated else cache / "f2v-bench") / "hypotheses"
 
 
 def hearing_signature(recogniser: Recogniser) -> str:
@@ -38,11 +31,11 @@ class HypothesisCache:
     counts as absent and is replaced.
 
     Args:
-        folder: made when the first entry is written; None is ``cache_folder()``.
+        folder: made when the first entry is written; None is ``cache_folder("hypotheses")``.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
-        self.folder = folder or cache_folder()
+        self.folder = folder or cache_folder("hypotheses")
 
     def transcribe(self, recogniser: Recogniser, clips: Sequence[Waveform]) -> list[Hypothesis]:
         """One hypothesis a clip, in order; what the folder has is not recognised again.

@@ -11,7 +11,8 @@ import pytest
 from f2v_bench.clip import Waveform
 from f2v_bench.datasets import grid_sentences
 from f2v_bench.errors import F2VError
-from f2v_bench.metrics.asr.cache import HypothesisCache, cache_folder, hearing_signature
+from f2v_bench.folders import cache_folder
+from f2v_bench.metrics.asr.cache import HypothesisCache, hearing_signature
 from f2v_bench.metrics.asr.contract import Hypothesis, Recogniser
 from f2v_bench.metrics.contract import MetricOptions
 from f2v_bench.metrics.wer import WER
@@ -84,9 +85,9 @@ def test_many_may_write_at_once(tmp_path: Path) -> None:
 def test_the_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("F2V_CACHE", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert cache_folder() == tmp_path / "f2v-bench" / "hypotheses"
+    assert cache_folder("hypotheses") == tmp_path / "f2v-bench" / "hypotheses"
     monkeypatch.setenv("F2V_CACHE", str(tmp_path / "mine"))
-    assert cache_folder() == tmp_path / "mine" / "hypotheses"
+    assert cache_folder("hypotheses") == tmp_path / "mine" / "hypotheses"
 
 
 def test_a_folder_that_cannot_be_written_says_so(tmp_path: Path) -> None:
