@@ -40,7 +40,9 @@ class Heading:
         return " ".join(part for part in (self.label, self.unit, ARROWS[self.higher_is_better]) if part)
 
     def number(self, value: float) -> str:
-        return f"{value * self.scale:.{self.digits}f}"
+        """The value as tables print it."""
+        text = f"{value * self.scale:.{self.digits}f}"
+        return text.removeprefix("-") if float(text) == 0 else text
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,21 +29,21 @@ def cell_parts(cell: Estimate, heading: Heading) -> tuple[str, str, str]:
 
 
 def terminal_table(results: Results) -> Table:
-    """For the terminal: value, interval and coverage under one another."""
+    """For the terminal, which is narrow: metrics as rows, systems as columns; value, interval and coverage."""
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=results.title, title_justify="left", show_lines=True, header_style="bold")
-    table.add_column("system", no_wrap=True)
-    for heading in results.headings:
-        table.add_column(heading.title, justify="right")
+    table = Table(title=results.title, title_justify="left", header_style="bold")
+    table.add_column("metric", no_wrap=True)
     for row in results.rows:
+        table.add_column(row.label, justify="right")
+    for heading in results.headings:
         cells = []
-        for heading in results.headings:
+        for row in results.rows:
             value, interval, coverage = cell_parts(results.cells[row.label, heading.name], heading)
             weight = "bold" if (row.label, heading.name) in results.ranking.leaders else ""
-            cells.append(Text.assemble((value, weight), "\n", (interval, "dim"), "\n", (coverage, "dim")))
-        table.add_row(row.label, *cells)
+            cells.append(Text.assemble((value, weight), (f" {interval} {coverage}".replace("  ", " "), "dim")))
+        table.add_row(heading.title, *cells)
     return table
 
 
