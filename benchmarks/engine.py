@@ -1,0 +1,235 @@
+"""How fast the metrics engine is, against a plain loop over the packages that define the metrics.
+
+    uv run python benchmarks/engine.py --data-root ../shared/data/grid             # ratio on the processor
+    uv run python benchmarks/engine.py --data-root ../shared/data/grid --device cuda
+
+Both score the same clips, real speech resynthesized by Griffin-Lim, against the real speech, with DNSMOS, RMSE-F0 by
+Harvest (the preset of VERSA), STOI and ESTOI, PESQ in both bands, and WER by pocketsphinx. The largest difference of
+their values is printed beside the ratio of their times. With ``--device`` it prints, for DNSMOS and for UTMOS (random
+weights: speed does not depend on them), seconds of audio per second and the share of the device's matrix throughput.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+
+from f2v_bench.clip import Clip, Waveform
+from f2v_bench.datasets.contract import Dataset, DatasetOptions
+from f2v_bench.media import clip_audio, read_audio, write_audio
+from f2v_bench.metrics.contract import Metric, MetricOptions
+from f2v_bench.processes import claim_compile_cache
+from f2v_bench.registry import DATASETS, METRICS
+from f2v_bench.scoring.cache import ScoreCache
+from f2v_bench.scoring.engine import Candidate
+from f2v_bench.scoring.pool import Job, score_jobs
+from f2v_bench.scoring.rows import ScoreRow
+
+RATE = 16_000
+METRIC_SETTINGS = {"dnsmos": {}, "rmse_f0": {"preset": "versa"}, "stoi": {}, "pesq": {}, "wer": {"cache": "off"}}
+T = TypeVar("T")
+Values = dict[tuple[str, str], float]
+
+
+def main() -> None:
+    """Parse, measure, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data-root", type=Path, help="root of GRID; default: the demo corpus of the package")
+    parser.add_argument("--clips", type=int, default=50)
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--device", help="measure DNSMOS and UTMOS on this device instead: cpu, cuda, cuda:N")
+    asked = parser.parse_args()
+    claim_compile_cache()
+    options = DatasetOptions(root=asked.data_root)
+    dataset: Dataset = DATASETS.load("grid" if asked.data_root else "demo")(options)
+    clips = dataset.clips()[: asked.clips]
+    with tempfile.TemporaryDirectory() as folder:
+        candidates = list(make_candidates(clips, Path(folder)))
+        if asked.device:
+            measure_device(candidates, asked.device)
+        else:
+            measure_engine(candidates, dataset.grammar or "", asked.workers, Path(folder))
+
+
+def make_candidates(clips: Sequence[Clip], folder: Path) -> Iterator[Candidate]:
+    """The resynthesis of every clip, written as a run would store it."""
+    from f2v_bench.systems.contract import SystemOptions
+    from f2v_bench.systems.resynthesis import Resynthesis
+
+    system = Resynthesis(SystemOptions())
+    for index, clip in enumerate(clips):
+        [made] = system.synthesize([clip], seed=0)
+        if not isinstance(made, Waveform):
+            raise SystemExit(str(made))
+        path = folder / f"{index}.flac"
+        write_audio(path, made)
+        yield Candidate("resynthesis", clip, path, read_audio(path).sha256, made.duration_s)
+
+
+def measure_engine(candidates: list[Candidate], grammar: str, workers: int, folder: Path) -> None:
+    """Plain loop, engine, and engine on unchanged audio."""
+    metrics = [METRICS.load(name)(MetricOptions("cpu", grammar, s)) for name, s in METRIC_SETTINGS.items()]
+    plain, plain_s = timed(lambda: plain_loop(candidates, grammar))
+    rows, engine_s = timed(lambda: score(candidates, metrics, workers))
+    ours = {(row.clip, row.column): row.value for row in rows if row.value is not None}
+    with ScoreCache(folder / "scores.sqlite") as cache:
+        for metric in metrics:
+            cache.keep(metric, [row for row in rows if row.metric == metric.name])
+        signatures = {metric.name: metric.signature for metric in metrics}
+        again, cached_s = timed(
+            lambda: [cache.find(metric, signatures[metric.name], one) for metric in metrics for one in candidates]
+        )
+    assert all(found is not None for found in again)
+
+    audio_s = sum(candidate.duration_s for candidate in candidates)
+    table = Table("", "seconds", "ratio", "audio s/s", title=f"{len(candidates)} clips, {audio_s:.0f} s of audio")
+    for name, seconds in (
+        ("plain loop over the packages", plain_s),
+        (f"engine, {workers} workers", engine_s),
+        ("engine, unchanged audio", cached_s),
+    ):
+        table.add_row(name, f"{seconds:.2f}", f"{plain_s / seconds:.1f}", f"{audio_s / seconds:.1f}")
+    out = Console()
+    out.print(table)
+    differences = Table("column", "largest difference", "values")
+    for column in dict.fromkeys(column for _, column in plain):
+        pairs = [(value, ours[clip, name]) for (clip, name), value in plain.items() if name == column]
+        differences.add_row(column, f"{max(abs(a - b) for a, b in pairs):.1e}", str(len(pairs)))
+    out.print(differences)
+
+
+def timed(call: Callable[[], T]) -> tuple[T, float]:
+    """What a call returns, and its wall time in seconds."""
+    begin = time.perf_counter()
+    result = call()
+    return result, time.perf_counter() - begin
+
+
+def score(candidates: list[Candidate], metrics: Sequence[Metric], workers: int) -> list[ScoreRow]:
+    """The engine, start of its workers included."""
+    jobs = [Job(metric, metric.signature, candidates) for metric in metrics]
+    return [row for answer in score_jobs(jobs, workers) for row in answer.rows]
+
+
+def plain_loop(candidates: Sequence[Candidate], grammar: str) -> Values:
+    """One clip after the other through the packages, as an evaluation script does it."""
+    import pesq
+    import pocketsphinx
+    import pystoi
+    from speechmos import dnsmos
+
+    decoder = pocketsphinx.Decoder(lm=None, loglevel="FATAL")
+    decoder.add_jsgf_string("grammar", grammar)
+    decoder.activate_search("grammar")
+    values: Values = {}
+    for candidate in candidates:
+        name = candidate.clip.id
+        audio = read_audio(candidate.audio, RATE).samples
+        real = clip_audio(candidate.clip, RATE).samples
+        with contextlib.redirect_stdout(io.StringIO()):
+            mos = dnsmos.run(audio, sr=RATE)
+        for ours, theirs in (("ovrl", "ovrl_mos"), ("sig", "sig_mos"), ("bak", "bak_mos"), ("p808", "p808_mos")):
+            values[name, f"dnsmos_{ours}"] = float(mos[theirs])
+        values[name, "f0_rmse_versa"] = harvest_rmse(audio, real)
+        values[name, "stoi"] = pystoi.stoi(real, audio, RATE)
+        values[name, "estoi"] = pystoi.stoi(real, audio, RATE, extended=True)
+        values[name, "pesq_wb"] = pesq.pesq(RATE, real, audio, "wb")
+        values[name, "pesq_nb"] = pesq.pesq(RATE, real, audio, "nb")
+        values[name, "wer"] = word_error_rate(decoder, audio, candidate.clip.text or "")
+    return values
+
+
+def harvest_rmse(audio: NDArray[np.float32], real: NDArray[np.float32]) -> float:
+    """RMSE of F0 over all frames in Hz, as VERSA computes it."""
+    import pyworld
+    from scipy.signal import firwin, lfilter
+
+    taps = firwin(255, 70 / (RATE // 2), pass_zero=False)
+    ours, true = (
+        pyworld.harvest(lfilter(taps, 1, x.astype(np.float64) * 32767), RATE, f0_floor=40, f0_ceil=800)[0]
+        for x in (audio, real)
+    )
+    return float(np.sqrt(np.mean((ours - true) ** 2)))
+
+
+def word_error_rate(decoder: object, audio: NDArray[np.float32], text: str) -> float:
+    """What pocketsphinx hears, against the transcript."""
+    import jiwer
+    import pocketsphinx
+
+    assert isinstance(decoder, pocketsphinx.Decoder)
+    decoder.reinit_feat()
+    decoder.start_utt()
+    decoder.process_raw((np.clip(audio, -1, 1) * 32767).astype(np.int16).tobytes(), no_search=False, full_utt=True)
+    decoder.end_utt()
+    heard = decoder.hyp()
+    return float(jiwer.wer(text.lower(), heard.hypstr if heard else ""))
+
+
+def measure_device(candidates: Sequence[Candidate], device: str) -> None:
+    """DNSMOS and UTMOS on one device: throughput, and its share of what a matrix product reaches there."""
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from f2v_bench.assets import require_asset
+    from f2v_bench.metrics.dnsmos import dnsmos_torch, load_torch_networks
+    from f2v_bench.metrics.utmos import utmos
+    from f2v_bench.nn.utmos import UTMOS22Strong
+
+    clips = [read_audio(candidate.audio, RATE).samples for candidate in candidates]
+    audio_s = sum(map(len, clips)) / RATE
+    rater = load_torch_networks(require_asset("dnsmos-p835"), require_asset("dnsmos-p808"), device=device)
+    listener = UTMOS22Strong().to(device).eval()
+    peak = matrix_throughput(device)
+    table = Table("metric", "audio s/s", "TFLOP/s", f"of {peak / 1e12:.2f} TFLOP/s", title=f"{device}, fp32")
+    calls: dict[str, Callable[[], object]] = {
+        "dnsmos": lambda: [dnsmos_torch(clip, rater) for clip in clips],
+        "utmos (random weights)": lambda: utmos(clips, listener, device),
+    }
+    for name, call in calls.items():
+        with FlopCounterMode(display=False) as counter:
+            call()  # warms up, too
+        _, seconds = timed(lambda call=call: (call(), synchronise(device)))
+        rate = counter.get_total_flops() / seconds
+        table.add_row(name, f"{audio_s / seconds:.1f}", f"{rate / 1e12:.2f}", f"{rate / peak:.0%}")
+    Console().print(table)
+    if device.startswith("cuda"):
+        Console().print(torch.cuda.get_device_name(device))
+
+
+def synchronise(device: str) -> None:
+    """Wait for a GPU."""
+    import torch
+
+    if device.startswith("cuda"):
+        torch.cuda.synchronize(device)
+
+
+def matrix_throughput(device: str) -> float:
+    """FLOP/s of a large fp32 matrix product: the roof."""
+    import torch
+
+    size = 8192 if device.startswith("cuda") else 2048
+    matrix = torch.randn(size, size, device=device)
+    best = float("inf")
+    for _ in range(4):
+        synchronise(device)
+        _, seconds = timed(lambda: (matrix @ matrix, synchronise(device)))
+        best = min(best, seconds)
+    return 2 * size**3 / best
+
+
+if __name__ == "__main__":
+    main()
