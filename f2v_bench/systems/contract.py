@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -107,3 +107,14 @@ def clip_generator(seed: int, clip_id: str) -> np.random.Generator:
 
     digest = hashlib.sha256(f"{seed}:{clip_id}".encode()).digest()
     return np.random.default_rng(int.from_bytes(digest[:8], "little"))
+
+
+def one_by_one(batch: Sequence[Clip], synthesize: Callable[[Clip], Waveform]) -> list[Waveform | ClipFailure]:
+    """Synthesize each clip by itself; a failed clip takes its place in the list and leaves the others alone."""
+    outcomes: list[Waveform | ClipFailure] = []
+    for clip in batch:
+        try:
+            outcomes.append(synthesize(clip))
+        except ClipFailure as failure:
+            outcomes.append(failure.with_traceback(None))  # a traceback would keep the frames' memory alive
+    return outcomes

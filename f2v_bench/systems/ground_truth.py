@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from f2v_bench.clip import Clip, Waveform
 from f2v_bench.errors import ClipFailure
 from f2v_bench.media import clip_audio
-from f2v_bench.systems.contract import SpeakerReference, System
+from f2v_bench.systems.contract import SpeakerReference, System, one_by_one
 
 SAMPLE_RATE = 16_000
 
@@ -22,13 +22,7 @@ class GroundTruth(System):
     sample_rate = SAMPLE_RATE
 
     def synthesize(self, batch: Sequence[Clip], seed: int) -> list[Waveform | ClipFailure]:
-        outcomes: list[Waveform | ClipFailure] = []
-        for clip in batch:
-            try:
-                outcomes.append(clip_audio(clip, SAMPLE_RATE))
-            except ClipFailure as failure:
-                outcomes.append(failure)
-        return outcomes
+        return one_by_one(batch, lambda clip: clip_audio(clip, SAMPLE_RATE))
 
     def fingerprint(self, clip: Clip, seed: int) -> str:
         return self.name  # the seed changes nothing

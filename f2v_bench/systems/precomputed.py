@@ -10,7 +10,7 @@ from f2v_bench.assets import file_sha256
 from f2v_bench.clip import Clip, Waveform
 from f2v_bench.errors import ClipFailure, F2VError, FailureKind
 from f2v_bench.media import is_audio_name, read_audio
-from f2v_bench.systems.contract import SpeakerReference, System, SystemOptions
+from f2v_bench.systems.contract import SpeakerReference, System, SystemOptions, one_by_one
 
 
 class Precomputed(System):
@@ -42,13 +42,7 @@ class Precomputed(System):
         return self._file_of[clip.id]
 
     def synthesize(self, batch: Sequence[Clip], seed: int) -> list[Waveform | ClipFailure]:
-        outcomes: list[Waveform | ClipFailure] = []
-        for clip in batch:
-            try:
-                outcomes.append(read_audio(self.file_of(clip)))
-            except ClipFailure as failure:
-                outcomes.append(failure)
-        return outcomes
+        return one_by_one(batch, lambda clip: read_audio(self.file_of(clip)))
 
     def fingerprint(self, clip: Clip, seed: int) -> str:
         path = self._file_of.get(clip.id)

@@ -10,7 +10,7 @@ from f2v_bench.media import clip_audio
 from f2v_bench.signal.griffin_lim import NAME as VOCODER
 from f2v_bench.signal.griffin_lim import griffin_lim
 from f2v_bench.signal.mel import SAMPLE_RATE, log_mel
-from f2v_bench.systems.contract import SpeakerReference, System, clip_generator
+from f2v_bench.systems.contract import SpeakerReference, System, clip_generator, one_by_one
 
 
 class Resynthesis(System):
@@ -23,15 +23,11 @@ class Resynthesis(System):
     sample_rate = SAMPLE_RATE
 
     def synthesize(self, batch: Sequence[Clip], seed: int) -> list[Waveform | ClipFailure]:
-        outcomes: list[Waveform | ClipFailure] = []
-        for clip in batch:
-            try:
-                mel = log_mel(clip_audio(clip, SAMPLE_RATE).samples, SAMPLE_RATE)
-            except ClipFailure as failure:
-                outcomes.append(failure)
-            else:
-                outcomes.append(Waveform(griffin_lim(mel, clip_generator(seed, clip.id)), SAMPLE_RATE))
-        return outcomes
+        return one_by_one(batch, lambda clip: self._one(clip, seed))
+
+    def _one(self, clip: Clip, seed: int) -> Waveform:
+        mel = log_mel(clip_audio(clip, SAMPLE_RATE).samples, SAMPLE_RATE)
+        return Waveform(griffin_lim(mel, clip_generator(seed, clip.id)), SAMPLE_RATE)
 
     def fingerprint(self, clip: Clip, seed: int) -> str:
         return f"{self.name}:{VOCODER}:{seed}"
