@@ -56,6 +56,9 @@ class AssetMissing(F2VError):
 
 _DNSMOS_LICENCE = "MIT (Microsoft DNS-Challenge, through speechmos)"
 _WHISPER = "https://openaipublic.azureedge.net/main/whisper/models"
+_ECAPA = "https://huggingface.co/speechbrain/spkrec-ecapa-voxceleb/resolve/eac27266f68caa806381260bd44ace38b136c76a"
+_ECAPA_SHA256 = "0575cb64845e6b9a10db9bcb74d5ac32b326b8dc90352671d345e2ee3d0126a2"
+_HUGGING_FACE = "~/.cache/huggingface/hub"  # its blobs are called by their hash, whichever revision was fetched
 
 
 def _dnsmos(name: str, path: str, sha256: str) -> Asset:
@@ -139,6 +142,15 @@ ASSETS: dict[str, Asset] = {
             licence="CC BY-SA 3.0 (Microsoft UniSpeech)",
             enables="secs with encoder=wavlm-sv, as in seed-tts-eval",
             how_to_get="follow the link of seed-tts-eval's README to wavlm_large_finetune.pth (1.3 GB)",
+        ),
+        Asset(
+            name="ecapa-voxceleb",
+            filename="ecapa_voxceleb.ckpt",
+            sha256=_ECAPA_SHA256,
+            licence="Apache-2.0 (SpeechBrain)",
+            enables="secs with encoder=ecapa",
+            url=f"{_ECAPA}/embedding_model.ckpt",
+            other_homes=(f"{_HUGGING_FACE}/models--speechbrain--spkrec-ecapa-voxceleb/blobs/{_ECAPA_SHA256}",),
         ),
         Asset(
             name="syncnet-v2",

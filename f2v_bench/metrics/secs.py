@@ -2,7 +2,7 @@
 
 The reference is the same clip's real speech, which is the easier of the two protocols in use (the other, a different
 clip of the speaker, has a ceiling near 0.56 on LRS3). Cosines of different encoders are different scales: GE2E's
-embeddings have no negative values, so that two strangers score about 0.5; WavLM-SV's strangers are near 0.
+embeddings have no negative values, so that two strangers score about 0.5; strangers of the other two are near 0.
 """
 
 from __future__ import annotations
@@ -35,15 +35,17 @@ class Encoder(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Kind:
-    """What the signature says of an encoder, and the shortest clip it takes, in samples."""
+    """The asset with an encoder's weights, what the signature says of it, and its shortest clip, in samples."""
 
+    asset: str
     protocol: str
     shortest: int
 
 
 ENCODERS: Mapping[str, _Kind] = {
-    "ge2e": _Kind("mel:40x25ms/10ms|pieces:1.6s@1.3/s-cover-0.75|volume:-30dBFS-up|vad:none", 400),
-    "wavlm-sv": _Kind("layers:weighted-sum|gain:standardised|vad:none", 720),
+    "ge2e": _Kind("ge2e", "mel:40x25ms/10ms|pieces:1.6s@1.3/s-cover-0.75|volume:-30dBFS-up|vad:none", 400),
+    "wavlm-sv": _Kind("wavlm-sv", "layers:weighted-sum|gain:standardised|vad:none", 720),
+    "ecapa": _Kind("ecapa-voxceleb", "mel:80x25ms/10ms|db:top-80|norm:clip-mean|vad:none", 640),
 }
 
 
@@ -53,7 +55,7 @@ def secs(audio: NDArray[np.float32], reference: NDArray[np.float32], encoder: En
     Args:
         audio: float32 ``(n,)`` at 16 kHz.
         reference: another recording; the two may differ in length.
-        encoder: ``nn.ge2e.GE2E`` or ``nn.wavlm_sv.WavLMSV``.
+        encoder: ``nn.ge2e.GE2E``, ``nn.wavlm_sv.WavLMSV`` or ``nn.ecapa.ECAPA``.
 
     Returns:
         -1 to 1, 1 for a clip and itself.
@@ -80,12 +82,17 @@ def load_encoder(name: str, device: str = "cpu") -> Encoder:
         AssetMissing: the weights are not on this machine.
         F2VError: their file is something else.
     """
-    path = require_asset(name)
-    get_again = f"fetch it again: f2v-bench assets pull {name}" if get_asset(name).url else get_asset(name).how_to_get
+    asset = get_asset(ENCODERS[name].asset)
+    path = require_asset(asset.name)
+    get_again = f"fetch it again: f2v-bench assets pull {asset.name}" if asset.url else asset.how_to_get
     if name == "ge2e":
         from f2v_bench.nn.ge2e import load_ge2e
 
         return load_ge2e(path, get_again, device)
+    if name == "ecapa":
+        from f2v_bench.nn.ecapa import load_ecapa
+
+        return load_ecapa(path, get_again, device)
     from f2v_bench.nn.wavlm_sv import load_wavlm_sv
 
     return load_wavlm_sv(path, get_again, device)
@@ -94,8 +101,8 @@ def load_encoder(name: str, device: str = "cpu") -> Encoder:
 class SECS(Metric):
     """Speaker similarity to the same clip's real speech.
 
-    Setting ``encoder``: ``ge2e`` (default; Resemblyzer's weights, without its voice activity detection) or
-    ``wavlm-sv`` (WavLM-large with ECAPA-TDNN, as seed-tts-eval).
+    Setting ``encoder``: ``ge2e`` (default; Resemblyzer's weights, without its voice activity detection),
+    ``wavlm-sv`` (WavLM-large with ECAPA-TDNN, as seed-tts-eval) or ``ecapa`` (SpeechBrain's ECAPA-TDNN of VoxCeleb).
     """
 
     name = "secs"
@@ -120,7 +127,7 @@ class SECS(Metric):
         super().__init__(options)
         self._name = common.choose(options, self.name, {"encoder": tuple(ENCODERS)})["encoder"]
         try:
-            self._weights = require_asset(self._name)
+            self._weights = require_asset(ENCODERS[self._name].asset)
         except AssetMissing as missing:
             raise MetricUnavailable(self.name, missing.what, missing.do) from missing
         self._known: OrderedDict[str, NDArray[np.float32]] = OrderedDict()
@@ -143,20 +150,16 @@ class SECS(Metric):
         )
 
     def score(self, batch: Sequence[Sample]) -> list[Scores | ClipFailure]:
-        outcomes: list[Scores | ClipFailure] = common.one_by_one(batch, self._checked)
+        outcomes = common.one_by_one(batch, self._checked)
         fit = [sample for sample, outcome in zip(batch, outcomes, strict=True) if isinstance(outcome, Scores)]
-        vectors = self._embedded([wave for sample in fit for wave in (sample.audio, common.reference_of(sample))])
-        return [
-            Scores({"secs": cosine(vectors[sample.audio.sha256], vectors[common.reference_of(sample).sha256])})
-            if isinstance(outcome, Scores)
-            else outcome
-            for sample, outcome in zip(batch, outcomes, strict=True)
-        ]
+        vectors = self._embedded([wave for sample in fit for wave in _both(sample).values()])
+        compared = iter(common.one_by_one(fit, lambda sample: _compared(sample, vectors)))
+        return [next(compared) if isinstance(outcome, Scores) else outcome for outcome in outcomes]
 
     def _checked(self, sample: Sample) -> Scores:
-        """No score yet, but a clip that can have one; else a ClipFailure."""
+        """No score yet, but a clip that can be embedded; else a ClipFailure."""
         shortest = ENCODERS[self._name].shortest
-        for wave, name in ((sample.audio, "audio"), (common.reference_of(sample), "reference")):
+        for name, wave in _both(sample).items():
             common.require_sound(wave.samples, name)
             if len(wave.samples) < shortest:
                 raise ClipFailure(
@@ -170,13 +173,34 @@ class SECS(Metric):
 
     def _embedded(self, waves: Sequence[Waveform]) -> dict[str, NDArray[np.float32]]:
         """The embedding of each waveform by its hash; equal audio is embedded once, whoever it comes from."""
+        import numpy as np
+
         from f2v_bench.nn.precision import reference_precision
 
         new = {wave.sha256: wave.samples for wave in waves if wave.sha256 not in self._known}
         if new:
-            with reference_precision():
+            # what overflows leaves its own clip without a score, see _compared
+            with reference_precision(), np.errstate(over="ignore", invalid="ignore"):
                 self._known.update(zip(new, self._encoder.embed(list(new.values())), strict=True))
         vectors = {wave.sha256: self._known[wave.sha256] for wave in waves}
         while len(self._known) > EMBEDDINGS_KEPT:
             self._known.popitem(last=False)
         return vectors
+
+
+def _both(sample: Sample) -> dict[str, Waveform]:
+    return {"audio": sample.audio, "reference": common.reference_of(sample)}
+
+
+def _compared(sample: Sample, vectors: Mapping[str, NDArray[np.float32]]) -> Scores:
+    """The score of a clip from the embeddings; a ClipFailure where the audio is too loud for a network's float32."""
+    import numpy as np
+
+    ours, real = (vectors[wave.sha256] for wave in _both(sample).values())
+    for vector, (name, wave) in zip((ours, real), _both(sample).items(), strict=True):
+        if not np.isfinite(vector).all():
+            peak = np.abs(wave.samples).max()
+            raise ClipFailure(
+                FailureKind.NOT_FINITE, f"the {name}, with a peak of {peak:.3g}, overflows in the speaker encoder"
+            )
+    return Scores({"secs": cosine(ours, real)})

@@ -64,6 +64,36 @@ def test_score_puts_real_speech_beside_a_folder_of_wavs(f2v: Command, videos: Pa
     assert "2/3" in said.out
 
 
+def test_odd_wavs_get_a_kind_or_a_score(f2v: Command, tmp_path: Path) -> None:
+    real, made = tmp_path / "real", tmp_path / "made"
+    real.mkdir()
+    made.mkdir()
+    names = ["good", "empty", "nan", "silent", "stereo 8k", "short", "junk"]
+    for name in names:
+        soundfile.write(real / f"{name}.wav", babble(1.0), RATE)
+    soundfile.write(made / "good.wav", babble(1.0), RATE)
+    soundfile.write(made / "empty.wav", np.zeros(0, np.float32), RATE)
+    soundfile.write(made / "nan.wav", np.full(RATE, np.nan, np.float32), RATE, subtype="FLOAT")
+    soundfile.write(made / "silent.wav", np.zeros(RATE, np.float32), RATE)
+    soundfile.write(made / "stereo 8k.wav", np.stack([babble(1.0, rate=8000)] * 2, 1), 8000)
+    soundfile.write(made / "short.wav", babble(0.5), RATE)
+    (made / "junk.wav").write_bytes(b"RIFF but no")
+    said = f2v("score", "made", "-d", "folder", "--data-root", "real", "--metrics", "stoi", "-o", "r")
+    assert said.code == 3
+    audio = pd.read_parquet(tmp_path / "r/audio.parquet").set_index(["system", "clip"])["status"]["made"]
+    scores = pd.read_parquet(tmp_path / "r/scores.parquet").set_index(["column", "system", "clip"])["status"]
+    found = {name: audio[name] if audio[name] != "ok" else scores["stoi", "made", name] for name in names}
+    assert found == {
+        "good": "ok",
+        "empty": "empty_audio",
+        "nan": "not_finite",
+        "silent": "silent",
+        "stereo 8k": "ok",
+        "short": "duration_mismatch",
+        "junk": "unreadable_audio",
+    }
+
+
 def test_score_against_a_folder_of_wavs(f2v: Command, tmp_path: Path) -> None:
     for name in ("real", "made"):
         (tmp_path / name).mkdir()

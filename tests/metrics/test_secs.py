@@ -11,6 +11,7 @@ from f2v_bench.assets import find_asset
 from f2v_bench.errors import ClipFailure, F2VError, FailureKind
 from f2v_bench.metrics.contract import MetricOptions, MetricUnavailable, Sample, Scores
 from f2v_bench.metrics.secs import SECS, load_encoder, secs
+from f2v_bench.nn.ecapa import ECAPA
 from f2v_bench.nn.wavlm_sv import WavLMSV
 from tests.nn.published import randomised
 from tests.nn.test_wavlm_sv import SMALL
@@ -91,11 +92,23 @@ def test_failures_leave_the_other_clips_alone(metric: SECS, sample, speechlike) 
     assert 0.5 < fine.values["secs"] < 1
 
 
+def test_audio_beyond_the_networks_range_fails_alone(metric: SECS, sample, speechlike) -> None:
+    good = speechlike(1.0)
+    [audio, fine, reference] = metric.score([sample(good * 1e30, good), sample(good, good), sample(good, good * 1e30)])
+    for failed, name in ((audio, "audio"), (reference, "reference")):
+        assert isinstance(failed, ClipFailure)
+        assert failed.kind is FailureKind.NOT_FINITE
+        assert failed.detail.startswith(f"the {name}, with a peak of 3.")
+    assert isinstance(fine, Scores)
+    assert fine.values["secs"] == pytest.approx(1)
+    assert scored(metric, [sample(good * 1e4, good)])[0] < 1  # too loud for a file, but a number
+
+
 def test_the_signature_names_encoder_and_differences(metric: SECS) -> None:
     assert "encoder:ge2e-39373b86598f|" in metric.signature
     assert "|vad:none|reference:same-clip|" in metric.signature
-    with pytest.raises(F2VError, match="Known: ge2e, wavlm-sv"):
-        SECS(MetricOptions(settings={"encoder": "ecapa"}))
+    with pytest.raises(F2VError, match="Known: ecapa, ge2e, wavlm-sv"):
+        SECS(MetricOptions(settings={"encoder": "titanet"}))
 
 
 def test_without_their_weights_encoders_are_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,6 +117,8 @@ def test_without_their_weights_encoders_are_unavailable(monkeypatch: pytest.Monk
         SECS(MetricOptions())
     with pytest.raises(MetricUnavailable, match=r"wavlm_large_finetune\.pth.*seed-tts-eval"):
         SECS(MetricOptions(settings={"encoder": "wavlm-sv"}))
+    with pytest.raises(MetricUnavailable, match=r"'ecapa-voxceleb'.*f2v-bench assets pull ecapa-voxceleb"):
+        SECS(MetricOptions(settings={"encoder": "ecapa"}))
 
 
 def test_wavlm_sv_from_a_published_file(tmp_path: Path, sample, speechlike, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,6 +136,24 @@ def test_wavlm_sv_from_a_published_file(tmp_path: Path, sample, speechlike, monk
     [short] = metric.score([sample(one[:719], two)])
     assert isinstance(short, ClipFailure)
     assert short.kind is FailureKind.TOO_SHORT
+
+
+def test_ecapa_from_a_published_file(tmp_path: Path, sample, speechlike, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("F2V_ASSETS", str(tmp_path))
+    monkeypatch.setattr("f2v_bench.nn.ecapa.ECAPA", lambda: ECAPA(64, 96))
+    torch.manual_seed(0)
+    file = tmp_path / "ecapa_voxceleb.ckpt"
+    torch.save(randomised(ECAPA(64, 96), spread=0.2).state_dict(), file)
+    metric = SECS(MetricOptions(settings={"encoder": "ecapa"}))
+    one, two = speechlike(1.0), speechlike(1.5, pitch=260, seed=3)
+    batch = [sample(one, one), sample(one, two), sample(one * 1e30, two), sample(one[:639], two)]
+    *fine, loud, short = metric.score(batch)
+    same, other = (outcome.values["secs"] for outcome in fine)
+    assert same == pytest.approx(1, abs=1e-6)
+    assert -1 <= other < 0.9999
+    assert secs(one, two, load_encoder("ecapa")) == other
+    assert f"encoder:ecapa-{assets.file_sha256(file)[:12]}|mel:80x" in metric.signature
+    assert [loud.kind, short.kind] == [FailureKind.NOT_FINITE, FailureKind.TOO_SHORT]
 
 
 _WAVLM_FILE = "wavlm_large_finetune.pth"
