@@ -7,6 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("f2v", deadline=None)  # a busy machine is no failure
+settings.load_profile("f2v")
 
 ROOT = Path(__file__).resolve().parents[1]
 

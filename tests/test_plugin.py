@@ -35,7 +35,7 @@ def f2v(site: Path | None, *arguments: str) -> subprocess.CompletedProcess[str]:
     paths = [str(site)] if site else []
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([*paths, *filter(None, [os.environ.get("PYTHONPATH")])])}
     return subprocess.run(
-        [sys.executable, "-m", "f2v_bench", *arguments], env=environment, capture_output=True, text=True, timeout=300
+        [sys.executable, "-m", "f2v_bench", *arguments], env=environment, capture_output=True, text=True, timeout=900
     )
 
 

@@ -154,7 +154,7 @@ sys.stdout.write(repr([round(float(v), 6) for v in adapter.compute().values()]))
 """
     commands = [[sys.executable, "-c", script, str(rank), str(tmp_path / "meet")] for rank in range(2)]
     started = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) for command in commands]
-    said = [process.communicate(timeout=120)[0] for process in started]
+    said = [process.communicate(timeout=600)[0] for process in started]
     alone = TorchMetric(Levels(MetricOptions()))
     audio, lengths = batch(0.5, 0.8, 0.3)
     alone.update(audio, lengths, text=["a b", "a b c d", "a"])

@@ -46,7 +46,7 @@ def kill_when(root: Path, out: Path, kind: str, count: int) -> None:
     process = subprocess.Popen(
         command(root, out), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
     )
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 600
     while len(lines(out, kind)) < count:
         assert process.poll() is None, "the run ended before it could be killed"
         assert time.monotonic() < deadline
