@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from copy import copy
 from dataclasses import dataclass
 from functools import partial
 
@@ -80,8 +81,9 @@ def score_jobs(jobs: Sequence[Job], workers: int) -> Iterator[Answer]:
         if pool:
             pool.enqueue(Batch(job, clips) for job in away for clips in job.batches(WORKER_BATCH))
         for job in here:
-            for clips in job.batches(job.metric.batch_size):
-                yield _score(job.metric, job.signature, clips)
+            metric = copy(job.metric)  # the model that it loads goes with the copy, before the next one comes
+            for clips in job.batches(metric.batch_size):
+                yield _score(metric, job.signature, clips)
                 if pool:
                     yield from pool.collect(block=False)
         if pool:
@@ -110,8 +112,9 @@ class _Pool:
 
     def _fill(self) -> None:
         while self._waiting and len(self._running) < 2 * self._workers:
-            batch = self._waiting.popleft()
+            batch = self._waiting[0]
             self._running[self._executor.submit(batch.call)] = batch
+            self._waiting.popleft()  # not before: a broken pool refuses it
 
     def collect(self, *, block: bool) -> Iterator[Answer]:
         """What has ended; with ``block``, until nothing is left."""

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
+from concurrent.futures.process import BrokenProcessPool
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 
@@ -8,8 +11,9 @@ import pytest
 import soundfile
 
 from f2v_bench.clip import Clip
-from f2v_bench.errors import F2VError
-from f2v_bench.metrics.contract import Metric, MetricOptions
+from f2v_bench.errors import ClipFailure, F2VError
+from f2v_bench.metrics.contract import Metric, MetricOptions, Sample, Scores
+from f2v_bench.scoring import pool as pool_module
 from f2v_bench.scoring.cache import ScoreCache
 from f2v_bench.scoring.engine import Candidate
 from f2v_bench.scoring.pool import WORKER_BATCH, Answer, Job, score_jobs
@@ -60,6 +64,35 @@ def test_a_worker_that_dies_costs_its_clip_alone(candidates: list[Candidate]) ->
     assert found.pop("s/3") == "internal_error"
     assert set(found.values()) == {OK}
     assert len(found) == CLIPS - 1
+
+
+def test_a_batch_that_a_broken_pool_refuses_is_not_lost(candidates: list[Candidate]) -> None:
+    class Broken:
+        def submit(self, call: object) -> None:
+            raise BrokenProcessPool
+
+    pool = pool_module._Pool(1)
+    pool._executor.shutdown()
+    pool._executor = Broken()  # type: ignore[assignment]
+    batch = pool_module.Batch(job(Peak, candidates), candidates[:2])
+    with pytest.raises(BrokenProcessPool):
+        pool.enqueue([batch])
+    assert list(pool._waiting) == [batch]
+
+
+def test_only_the_metric_at_work_holds_its_model(candidates: list[Candidate]) -> None:
+    class Heavy(Peak):
+        @cached_property
+        def model(self) -> bytes:
+            return bytes(1000)
+
+        def score(self, batch: Sequence[Sample]) -> list[Scores | ClipFailure]:
+            assert self.model
+            return super().score(batch)
+
+    heavy = Heavy(MetricOptions())
+    assert len(peaks(list(score_jobs([Job(heavy, "heavy:1", candidates)], 1)))) == CLIPS
+    assert "model" not in vars(heavy)
 
 
 def test_tracebacks_come_back_from_workers(candidates: list[Candidate]) -> None:
