@@ -10,7 +10,10 @@ import subprocess
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-HEAD = "# Exact versions with hashes, by scripts/pin_versions.py: pip install --no-deps --require-hashes -r constraints.txt\n"
+HEAD = """\
+# Exact versions with hashes, by scripts/pin_versions.py. Use:
+# pip install --no-deps --require-hashes -r constraints.txt
+"""
 BEGIN = "# pinned versions, by scripts/pin_versions.py: the same as in constraints.txt\n"
 
 
