@@ -26,7 +26,7 @@ Model = Annotated[
         "--model",
         "-m",
         metavar="[LABEL=]NAME[:ARGUMENT]",
-        help="A system; may be given several times. Default: all that need nothing but the corpus.",
+        help="A system, as doctor lists them; may be given several times. Default: ground-truth and resynthesis.",
     ),
 ]
 DatasetName = Annotated[str, typer.Option("--dataset", "-d", help="The corpus; 'f2v-bench data list' shows all.")]
