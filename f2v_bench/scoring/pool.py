@@ -149,8 +149,12 @@ class _Pool:
         self._fill()
 
     def close(self) -> None:
+        """Let the workers go; when they are still at work the run was broken off, and nobody waits for them."""
         self._waiting.clear()
         self._executor.shutdown(wait=not self._running, cancel_futures=True)
+        if self._running:
+            for worker in multiprocessing.active_children():
+                worker.terminate()
 
 
 def _died(batch: Batch) -> Answer:
