@@ -1,4 +1,4 @@
-"""Where the suite keeps files on this machine: caches that may be deleted, and weights."""
+"""Where the suite keeps files on this machine, caches that may be deleted and weights; and how a file is written."""
 
 from __future__ import annotations
 
@@ -16,6 +16,13 @@ def asset_folder() -> Path:
     """``$F2V_ASSETS``, or ``f2v-bench/assets`` in the user's cache folder."""
     stated = os.environ.get("F2V_ASSETS")
     return Path(stated) if stated else _user_cache() / "assets"
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a text file whole or not at all."""
+    part = path.with_name(f".{path.name}.part")
+    part.write_text(text, encoding="utf-8", newline="")
+    part.replace(path)
 
 
 def _user_cache() -> Path:

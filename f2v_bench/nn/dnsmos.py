@@ -18,7 +18,6 @@ from torch.nn import functional
 
 from f2v_bench.errors import F2VError
 
-SAMPLES = 144_160  # 9.01 s
 FRAME = 320
 HOP_LENGTH = 160
 FRAMES = 900

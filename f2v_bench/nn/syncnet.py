@@ -13,7 +13,6 @@ from torch import nn
 
 from f2v_bench.nn.checkpoint import load_weights, read_checkpoint
 
-FACE = 224  # pixels
 WINDOW = 5  # video frames
 CEPSTRA = 13
 STEPS = 4  # frames of cepstra per video frame

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from f2v_bench.folders import write_whole
 from f2v_bench.reporting.results import Heading, Results
-from f2v_bench.runs.folder import replace
 from f2v_bench.scoring.statistics import CONFIDENCE, Estimate
 
 if TYPE_CHECKING:
@@ -168,6 +168,6 @@ def write_tables(results: Results, folder: Path) -> list[Path]:
     written = []
     for suffix, render in FORMATS.items():
         path = folder / f"table.{suffix}"
-        replace(path, render(results).encode())
+        write_whole(path, render(results))
         written.append(path)
     return written

@@ -206,12 +206,12 @@ def _score(plan: RunPlan, folder: RunFolder, journal: Journal, watcher: Watcher,
     states = folder.score_states()
     wanted: list[RowKey] = []
     jobs: list[Job] = []
+    candidates = _candidates(plan, folder)
     with ScoreCache(cache_file()) if plan.cached else nullcontext() as cache:
         for metric in plan.metrics:
             signature = metric.signature
             todo: list[Candidate] = []
             known: list[ScoreRow] = []
-            candidates = _candidates(plan, folder)
             for candidate in candidates:
                 inputs = candidate.inputs(metric)
                 keys = [(candidate.system, candidate.clip.id, col.name, signature, inputs) for col in metric.columns]

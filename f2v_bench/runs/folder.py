@@ -24,6 +24,7 @@ from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 from f2v_bench.clip import Waveform
 from f2v_bench.errors import F2VError
+from f2v_bench.folders import write_whole
 from f2v_bench.media import read_audio, write_audio
 from f2v_bench.scoring.rows import RowKey, ScoreRow
 
@@ -170,7 +171,7 @@ class RunFolder:
 
     def write_manifest(self, manifest: dict[str, Any]) -> None:
         text = json.dumps({"format": FORMAT, **manifest}, indent=2, ensure_ascii=False)
-        replace(self.path / "run.json", text.encode())
+        write_whole(self.path / "run.json", text)
 
     def write_table(self, name: str, rows: Iterable[dict[str, Any]], columns: list[str]) -> None:
         """Write a Parquet table whole or not at all; sorted by its columns, so that equal runs are equal files."""
@@ -251,10 +252,3 @@ class Journal:
 def column_names(record: type[AnyRecord]) -> list[str]:
     """The columns of a record's table."""
     return [field.name for field in fields(record)]
-
-
-def replace(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all."""
-    part = path.with_name(f".{path.name}.part")
-    part.write_bytes(content)
-    part.replace(path)

@@ -74,8 +74,9 @@ def score_jobs(jobs: Sequence[Job], workers: int) -> Iterator[Answer]:
     Raises:
         F2VError: what ails every clip of a metric.
     """
-    here = [job for job in jobs if workers <= 1 or _needs_gpu(job.metric)]
-    away = [] if workers <= 1 else [job for job in jobs if not _needs_gpu(job.metric)]
+    stays = [workers <= 1 or _needs_gpu(job.metric) for job in jobs]
+    here = [job for job, stay in zip(jobs, stays, strict=True) if stay]
+    away = [job for job, stay in zip(jobs, stays, strict=True) if not stay]
     pool = _Pool(workers) if any(job.todo for job in away) else None
     try:
         if pool:

@@ -31,6 +31,7 @@ from f2v_bench.datasets.demo.speech import Delivery, Phone, say
 from f2v_bench.datasets.demo.visemes import articulate
 from f2v_bench.datasets.grid_sentences import PLACES, code
 from f2v_bench.errors import F2VError
+from f2v_bench.folders import write_whole
 from f2v_bench.media import placed, resample, write_video
 from f2v_bench.processes import set_up_worker
 
@@ -229,7 +230,7 @@ def _claim(root: Path, seed: int) -> None:
                 "use another folder",
             )
     else:
-        _write_text(path, json.dumps(own, indent=2) + "\n")
+        write_whole(path, json.dumps(own, indent=2) + "\n")
 
 
 def _complete(root: Path, clip: Plan) -> bool:
@@ -273,7 +274,7 @@ def write_clip(root: Path, seed: int, index: int) -> None:
             [phone.name, round(phone.start_s, 4), round(phone.end_s, 4), phone.word] for phone in rendered.phones
         ]
     }
-    _write_text(path.with_suffix(".json"), json.dumps(described) + "\n")
+    write_whole(path.with_suffix(".json"), json.dumps(described) + "\n")
     write_video(path, rendered.frames, rendered.audio, crf=_CRF, audio_bit_rate=_AUDIO_BIT_RATE, preset=_PRESET)
 
 
@@ -300,10 +301,4 @@ def _write_manifest(root: Path, plans: list[Plan]) -> None:
         writer = csv.DictWriter(file, [name for name in rows[0] if name != "phones"], extrasaction="ignore")
         writer.writeheader()
         writer.writerows(sorted(rows, key=lambda row: str(row["clip_id"])))
-    part.replace(path)
-
-
-def _write_text(path: Path, text: str) -> None:
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(text, encoding="utf-8")
     part.replace(path)
