@@ -58,6 +58,7 @@ _DNSMOS_LICENCE = "MIT (Microsoft DNS-Challenge, through speechmos)"
 _WHISPER = "https://openaipublic.azureedge.net/main/whisper/models"
 _ECAPA = "https://huggingface.co/speechbrain/spkrec-ecapa-voxceleb/resolve/eac27266f68caa806381260bd44ace38b136c76a"
 _ECAPA_SHA256 = "0575cb64845e6b9a10db9bcb74d5ac32b326b8dc90352671d345e2ee3d0126a2"
+_AVHUBERT = "https://dl.fbaipublicfiles.com/avhubert/model/lrs3_vox/noise-pretrain"
 _HUGGING_FACE = "~/.cache/huggingface/hub"  # its blobs are called by their hash, whichever revision was fetched
 
 
@@ -82,6 +83,18 @@ def _whisper(size: str, sha256: str) -> Asset:
         enables=f"wer and cer by Whisper {size}",
         url=f"{_WHISPER}/{sha256}/{size}.pt",
         other_homes=(f"~/.cache/whisper/{size}.pt",),
+    )
+
+
+def _avhubert(size: str) -> Asset:
+    return Asset(
+        name=f"avhubert-{size}",
+        filename=f"avhubert_{size}_vox_iter5.pt",
+        sha256=None,
+        licence="AV-HuBERT licence (Meta): non-commercial research only, no biometric processing",
+        enables=f"lip features by AV-HuBERT {size.capitalize()}, pre-trained on LRS3 and VoxCeleb2 with noise",
+        how_to_get=f"accept the licence at https://facebookresearch.github.io/av_hubert, then fetch "
+        f"{_AVHUBERT}/{size}_vox_iter5.pt",
     )
 
 
@@ -159,6 +172,35 @@ ASSETS: dict[str, Asset] = {
             licence="MIT (joonson/syncnet_python, Visual Geometry Group Oxford)",
             enables="lse",
             url="https://www.robots.ox.ac.uk/~vgg/software/lipsync/data/syncnet_v2.model",
+        ),
+        _avhubert("base"),
+        _avhubert("large"),
+        Asset(
+            name="arcface-iresnet50",
+            filename="arcface_iresnet50.pth",
+            sha256=None,
+            licence="non-commercial research only (insightface's pre-trained models)",
+            enables="face identity by ArcFace",
+            how_to_get="follow the model zoo of arcface_torch in github.com/deepinsight/insightface to backbone.pth of "
+            "glint360k_cosface_r50_fp16_0.1 or ms1mv3_arcface_r50_fp16",
+        ),
+        Asset(
+            name="hubert-base",
+            filename="hubert_base_ls960.pt",
+            sha256="1703cf8d2cdc76f8c046f5f6a9bcd224e0e6caf4744cad1a1f4199c32cac8c8d",
+            licence="MIT (Meta, fairseq)",
+            enables="speech units by HuBERT Base",
+            url="https://dl.fbaipublicfiles.com/hubert/hubert_base_ls960.pt",
+            other_homes=("~/.textless/hubert_base_ls960.pt",),
+        ),
+        Asset(
+            name="hubert-base-km200",
+            filename="hubert_base_ls960_km200.bin",
+            sha256="b3c46c9cdd1707ad852dd53c359aa73942e79d53c432a9a8a419ed046408024b",
+            licence="MIT (Meta, fairseq's textless NLP)",
+            enables="the 200 speech units of HuBERT Base's sixth layer",
+            url="https://dl.fbaipublicfiles.com/textless_nlp/gslm/hubert/km200/km.bin",
+            other_homes=("~/.textless/hubert_base_ls960_km200.pt",),
         ),
     )
 }

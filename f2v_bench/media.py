@@ -6,10 +6,12 @@ asked for. The clock of a clip is that of its video: sample 0 of ``clip_audio`` 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
+from io import BytesIO
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +20,7 @@ import soundfile
 import soxr
 
 from f2v_bench.clip import FPS, Clip, Waveform
-from f2v_bench.errors import ClipFailure, FailureKind
+from f2v_bench.errors import ClipFailure, F2VError, FailureKind
 
 if TYPE_CHECKING:
     import av.container
@@ -28,6 +30,10 @@ RESAMPLER = "soxr-hq"  # named in signatures: the resampler moves scores
 _LOWEST_RATE, _HIGHEST_RATE = 1_000, 768_000  # Hz
 _SOUNDFILE_SUFFIXES = frozenset({".wav", ".flac"})
 _AUDIO_SUFFIXES = _SOUNDFILE_SUFFIXES | {".ogg", ".opus", ".mp3", ".m4a", ".aac"}
+#: FFmpeg's format, and the codec of the sound, of the videos that ``copy_with_sound`` writes
+_WITH_SOUND = {".mp4": ("mp4", "aac"), ".m4v": ("mp4", "aac"), ".mov": ("mov", "aac"), ".mkv": ("matroska", "flac")}
+_AUDIO_BIT_RATE = 96_000
+_ANY_RATE = 48_000  # Hz, which every codec takes
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,7 +319,7 @@ def write_video(
     audio: Waveform | None = None,
     *,
     crf: int = 23,
-    audio_bit_rate: int = 96_000,
+    audio_bit_rate: int = _AUDIO_BIT_RATE,
     preset: str = "medium",
 ) -> None:
     """Write H.264 video at 25 fps with an AAC track; equal input, equal bytes (one encoder thread).
@@ -349,13 +355,19 @@ def write_video(
             raise ValueError("a video needs at least one frame")
         container.mux(stream.encode(None))
         if audio is not None:
-            block = av.AudioFrame.from_ndarray(np.clip(audio.samples, -1, 1)[None], format="fltp", layout="mono")
-            block.sample_rate = audio.sample_rate
-            block.pts = 0  # without a time the encoder's priming samples would not be marked, and delay the sound
-            block.time_base = Fraction(1, audio.sample_rate)
-            container.mux(sound.encode(block))
-            container.mux(sound.encode(None))
+            _encode_sound(container, sound, audio)
     part.replace(path)
+
+
+def _encode_sound(container: av.container.OutputContainer, stream: Any, audio: Waveform) -> None:
+    import av
+
+    block = av.AudioFrame.from_ndarray(np.clip(audio.samples, -1, 1)[None], format="fltp", layout="mono")
+    block.sample_rate = audio.sample_rate
+    block.pts = 0  # without a time the encoder's priming samples would not be marked, and delay the sound
+    block.time_base = Fraction(1, audio.sample_rate)
+    container.mux(stream.encode(block))
+    container.mux(stream.encode(None))
 
 
 def copy_silent(source: Path, target: Path) -> None:
@@ -374,3 +386,120 @@ def copy_silent(source: Path, target: Path) -> None:
             if packet.dts is not None:  # the last, empty packet only flushes
                 packet.stream = copy
                 out.mux(packet)
+
+
+def check_copy_with_sound(source: Path, target: Path) -> None:
+    """Check in a moment that ``copy_with_sound`` can write the picture of ``source`` into ``target``.
+
+    Raises:
+        ClipFailure: ``file_missing``, ``unreadable_video`` or ``no_video``.
+        F2VError: the name says no container that is written here, or one that does not take this picture as it is.
+    """
+    import av
+
+    if target.suffix.lower() not in _WITH_SOUND:
+        raise F2VError(
+            f"'{target}' does not end in one of {', '.join(_WITH_SOUND)}",
+            "these are the videos that are written here; .mkv takes any codec",
+        )
+    form, _ = _WITH_SOUND[target.suffix.lower()]
+    with closing(_packets_from_zero(source)) as packets:
+        first = next(packets)
+        stream = first.stream
+        if first.is_discard and form == "matroska":
+            raise F2VError(
+                f"'{source}' was trimmed by hiding frames before its start, and {target.suffix} cannot hide them",
+                "write .mp4 or .mov, which can",
+            )
+        try:
+            with av.open(BytesIO(), "w", format=form) as trial:
+                trial.add_stream_from_template(stream, opaque=True)
+                trial.start_encoding()
+        except (av.FFmpegError, ValueError) as error:
+            raise F2VError(
+                f"a {target.suffix} file cannot hold the picture of '{source}' ({stream.codec_context.name}) as it is",
+                "write .mkv, which takes any codec",
+            ) from error
+
+
+def copy_with_sound(source: Path, target: Path, audio: Waveform) -> None:
+    """Write a copy of a video with another sound, whole or not at all.
+
+    The picture is copied packet by packet, not encoded again: every frame and every step in time stays as it is, at
+    any frame rate. Only the origin moves: the first frame that can be decoded shows at time 0, where the sound starts
+    too. Other tracks of ``source`` (its own sound, subtitles) are left behind.
+
+    Args:
+        source: any video.
+        target: ends in ``.mp4``, ``.m4v`` or ``.mov`` (AAC, 96 kbit/s) or ``.mkv`` (FLAC, 16 bits).
+        audio: starts with the first frame, at any rate; what lies outside [-1, 1] is clipped.
+
+    Raises:
+        ClipFailure: as ``check_copy_with_sound``.
+        F2VError: as ``check_copy_with_sound``; or the file cannot be written.
+    """
+    import av
+
+    check_copy_with_sound(source, target)
+    form, codec = _WITH_SOUND[target.suffix.lower()]
+    part = target.with_name(f".{target.stem}.part{target.suffix}")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        # by default what is muxed first is written first after 10 s; without that limit the tracks come interleaved
+        with (
+            closing(_packets_from_zero(source)) as packets,
+            av.open(str(part), "w", format=form, options={"max_interleave_delta": "0"}) as out,
+        ):
+            first = next(packets)
+            picture = out.add_stream_from_template(first.stream, opaque=True)
+            picture.time_base = first.stream.time_base
+            _add_sound(out, codec, audio)
+            for packet in chain([first], packets):
+                packet.stream = picture
+                out.mux(packet)
+        part.replace(target)
+    except (OSError, av.FFmpegError) as error:  # in writing: what cannot be read is a ClipFailure by now
+        raise F2VError(
+            f"'{target}' cannot be written: {error.strerror}", "free space, or name another place"
+        ) from error
+    finally:
+        if part.exists():
+            part.unlink()
+
+
+def _add_sound(out: av.container.OutputContainer, codec: str, audio: Waveform) -> None:
+    import av
+
+    rates = av.Codec(codec, "w").audio_rates
+    if rates and audio.sample_rate not in rates:
+        audio = Waveform(resample(audio.samples, audio.sample_rate, _ANY_RATE), _ANY_RATE)
+    stream: Any = out.add_stream(codec, rate=audio.sample_rate, layout="mono")
+    if codec == "aac":
+        stream.bit_rate = _AUDIO_BIT_RATE
+    _encode_sound(out, stream, audio)
+
+
+def _packets_from_zero(path: Path) -> Generator[Any, None, None]:
+    """The packets of a video stream, on a clock that starts with the first frame that can be decoded.
+
+    Raises:
+        ClipFailure: ``file_missing``, ``unreadable_video`` or ``no_video``.
+    """
+    with _opened(path, FailureKind.UNREADABLE_VIDEO) as container:
+        shown = next(container.decode(_video_stream(container, path)), None)
+    if shown is None:
+        raise ClipFailure(FailureKind.UNREADABLE_VIDEO, f"'{path}' has no frame that can be decoded")
+    # opened anew: going back to the start loses packets in some formats
+    with _opened(path, FailureKind.UNREADABLE_VIDEO) as container:
+        before: int | None = None
+        for packet in container.demux(_video_stream(container, path)):
+            if not packet.size:  # the last one only flushes
+                continue
+            if packet.pts is None or shown.pts is None:
+                raise ClipFailure(FailureKind.UNREADABLE_VIDEO, f"'{path}' has pictures without a time")
+            packet.pts -= shown.pts
+            stated = None if packet.dts is None else packet.dts - shown.pts
+            # containers ask for times of decoding that increase; those of MPEG-1 files begin with the same one twice
+            soonest = None if before is None else before + 1
+            packet.dts = before = max((dts for dts in (stated, soonest) if dts is not None), default=packet.pts)
+            yield packet

@@ -23,7 +23,7 @@ def doctor() -> int:
     from f2v_bench.cli.options import resolve_device
     from f2v_bench.folders import asset_folder
     from f2v_bench.registry import DATASETS, METRICS, SYSTEMS
-    from f2v_bench.runs.surroundings import hardware, versions
+    from f2v_bench.surroundings import hardware, versions
 
     out = console()
     device = resolve_device("auto")

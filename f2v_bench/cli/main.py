@@ -7,7 +7,7 @@ from typing import NoReturn
 
 import typer
 
-from f2v_bench.cli import assets, compare, data, doctor, report, run, score
+from f2v_bench.cli import assets, compare, data, doctor, dub, report, run, score, train
 from f2v_bench.cli.console import error_console
 from f2v_bench.errors import ClipFailure, F2VError
 
@@ -27,6 +27,8 @@ app = typer.Typer(
 )
 app.command("run", epilog=run.EXAMPLES)(run.run)
 app.command("score", epilog=score.EXAMPLES)(score.score)
+app.command("train", epilog=train.EXAMPLES)(train.train)
+app.command("dub", epilog=dub.EXAMPLES)(dub.dub)
 app.command("report", epilog=report.EXAMPLES)(report.report)
 app.command("compare", epilog=compare.EXAMPLES)(compare.compare)
 app.add_typer(data.app, name="data")

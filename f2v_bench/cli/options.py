@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -69,8 +69,38 @@ def limited(clips: Sequence[Clip], limit: int | None) -> Sequence[Clip]:
     return clips[:limit]
 
 
-def open_systems(specs: Sequence[ModelSpec], clips: Sequence[Clip], device: str, out: Path) -> list[tuple[str, System]]:
+@dataclass(frozen=True, slots=True)
+class SystemChoices:
+    """What a command line says to every system that listens.
+
+    Attributes:
+        weights: name or file.
+        speaker_reference: where the voice comes from.
+        landmarks: precomputed ones.
+    """
+
+    weights: str | None = None
+    speaker_reference: str | None = None
+    landmarks: Path | None = None
+
+
+def open_systems(
+    specs: Sequence[ModelSpec],
+    dataset: Dataset,
+    device: str,
+    out: Path,
+    choices: SystemChoices,
+    settings: Mapping[str, dict[str, str]],
+) -> list[tuple[str, System]]:
     """Every system, checked before anything runs.
+
+    Args:
+        specs: which.
+        dataset: they will speak for.
+        device: where.
+        out: the run folder.
+        choices: for all of them.
+        settings: by label.
 
     Raises:
         F2VError: an unknown name, a label twice, or something that a system lacks.
@@ -85,7 +115,17 @@ def open_systems(specs: Sequence[ModelSpec], clips: Sequence[Clip], device: str,
         (
             spec.label,
             SYSTEMS.load(spec.name)(
-                SystemOptions(clips=clips, argument=spec.argument, device=device, workdir=out / "work" / spec.label)
+                SystemOptions(
+                    clips=dataset.clips(),
+                    argument=spec.argument,
+                    device=device,
+                    workdir=out / "work" / spec.label,
+                    dataset=dataset.name,
+                    weights=choices.weights,
+                    speaker_reference=choices.speaker_reference,
+                    landmarks=choices.landmarks,
+                    settings=settings.get(spec.label, {}),
+                )
             ),
         )
         for spec in specs
@@ -93,7 +133,7 @@ def open_systems(specs: Sequence[ModelSpec], clips: Sequence[Clip], device: str,
 
 
 def open_metrics(
-    names: Sequence[str], grammar: str | None, device: str, settings: Sequence[str]
+    names: Sequence[str], grammar: str | None, device: str, settings: Mapping[str, dict[str, str]]
 ) -> tuple[list[Metric], list[MetricUnavailable]]:
     """Every metric that can be computed here, and those that cannot.
 
@@ -101,21 +141,20 @@ def open_metrics(
         names: as ``--metrics`` gives them; none means all, and then what is unavailable is listed, not refused.
         grammar: of the corpus.
         device: where to compute.
-        settings: ``METRIC.OPTION=VALUE``.
+        settings: by metric.
 
     Raises:
         F2VError: an unknown name or setting, or a metric that was asked for by name and is unavailable.
     """
     from f2v_bench.metrics.contract import MetricOptions, MetricUnavailable
 
-    asked = [name for text in names for name in text.split(",") if name]
-    chosen = list(dict.fromkeys(asked)) or METRICS.names()
-    options = parse_settings(settings, chosen)
+    asked = bool(names)
+    chosen = chosen_metrics(names)
     metrics: list[Metric] = []
     gone: list[MetricUnavailable] = []
     for name in chosen:
         try:
-            metric: Metric = METRICS.load(name)(MetricOptions(device, grammar, options.get(name, {})))
+            metric: Metric = METRICS.load(name)(MetricOptions(device, grammar, settings.get(name, {})))
             metrics.append(metric)
         except MetricUnavailable as unavailable:
             if asked:
@@ -124,21 +163,30 @@ def open_metrics(
     return metrics, gone
 
 
-def parse_settings(settings: Sequence[str], metrics: Sequence[str]) -> dict[str, dict[str, str]]:
-    """``METRIC.OPTION=VALUE`` texts by metric.
+def chosen_metrics(names: Sequence[str]) -> list[str]:
+    """The metrics that ``--metrics`` names, each once, or all there are."""
+    return list(dict.fromkeys(name for text in names for name in text.split(",") if name)) or METRICS.names()
+
+
+def parse_settings(settings: Sequence[str], names: Sequence[str]) -> dict[str, dict[str, str]]:
+    """``NAME.OPTION=VALUE`` texts by metric or system.
+
+    Args:
+        settings: the texts.
+        names: metrics and systems of the run.
 
     Raises:
-        F2VError: another form, or a metric that is not part of the run.
+        F2VError: another form, or a name that is not part of the run.
     """
     parsed: dict[str, dict[str, str]] = {}
     for text in settings:
         path, equals, value = text.partition("=")
-        metric, dot, option = path.partition(".")
+        name, dot, option = path.rpartition(".")
         if not (equals and dot and option):
-            raise F2VError(f"--set {text!r} is not METRIC.OPTION=VALUE", "for example --set dnsmos.compat=all-segments")
-        if metric not in metrics:
-            raise F2VError(f"--set {text!r}: there is no metric '{metric}' in this run", suggest(metric, metrics))
-        parsed.setdefault(metric, {})[option] = value
+            raise F2VError(f"--set {text!r} is not NAME.OPTION=VALUE", "for example --set dnsmos.compat=all-segments")
+        if name not in names:
+            raise F2VError(f"--set {text!r}: there is no metric or model '{name}' in this run", suggest(name, names))
+        parsed.setdefault(name, {})[option] = value
     return parsed
 
 

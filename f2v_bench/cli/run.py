@@ -17,6 +17,8 @@ f2v-bench run -m ground-truth -m resynthesis -m shuffled -d grid --data-root ~/d
 
 f2v-bench run -d lrs3 --data-root ~/data/lrs3 -m ground-truth -m lipvoicer=precomputed:wavs/lipvoicer
 
+f2v-bench run -m ground-truth -m ours -d grid --data-root ~/data/grid --set ours.steps=10
+
 f2v-bench run -d demo --metrics wer,dnsmos --set dnsmos.compat=all-segments --limit 10
 """
 
@@ -26,7 +28,7 @@ Model = Annotated[
         "--model",
         "-m",
         metavar="[LABEL=]NAME[:ARGUMENT]",
-        help="A system, as doctor lists them; may be given several times. Default: ground-truth and resynthesis.",
+        help="A system, as doctor lists them; may be given several times. Default: ground-truth, resynthesis and ours.",
     ),
 ]
 DatasetName = Annotated[str, typer.Option("--dataset", "-d", help="The corpus; 'f2v-bench data list' shows all.")]
@@ -35,11 +37,23 @@ DataRoot = Annotated[
 ]
 Split = Annotated[str, typer.Option(help="Which part of the corpus.")]
 ListFile = Annotated[Path | None, typer.Option("--list", help="File of clip ids, one a line, instead of the split's.")]
+Weights = Annotated[
+    str | None,
+    typer.Option(metavar="NAME|FILE", help="Weights of the models that have a choice. Default: those of the corpus."),
+]
+Reference = Annotated[
+    str | None,
+    typer.Option(
+        "--speaker-reference",
+        metavar="face|same-clip|other-clip",
+        help="Where models that have a choice know the voice from; printed beside their numbers. Default: the face.",
+    ),
+]
 Metrics = Annotated[
     list[str] | None, typer.Option("--metrics", help="Metrics, separated by commas. Default: all that can be computed.")
 ]
 Settings = Annotated[
-    list[str] | None, typer.Option("--set", metavar="METRIC.OPTION=VALUE", help="An option of one metric.")
+    list[str] | None, typer.Option("--set", metavar="NAME.OPTION=VALUE", help="An option of one metric or model.")
 ]
 Limit = Annotated[int | None, typer.Option(help="Only the first N clips of the list.")]
 Seed = Annotated[int, typer.Option(help="Decides every random choice, together with the clip.")]
@@ -68,17 +82,19 @@ def run(
     all_columns: AllColumns = False,
     faces: Annotated[bool, typer.Option(help="Look for the talking face in every clip first.")] = True,
     landmarks: Landmarks = None,
+    weights: Weights = None,
+    speaker_reference: Reference = None,
     workers: Workers = None,
     cache: Cached = True,
 ) -> int:
     """Run systems on a corpus, score them, and show a table and a picture. The same command resumes a killed run."""
-    from f2v_bench.cli.options import ModelSpec, open_dataset
+    from f2v_bench.cli.options import ModelSpec, SystemChoices, open_dataset
     from f2v_bench.cli.session import default_models, look_for_face, perform
 
     specs = [ModelSpec.parse(text) for text in model or []]
     notes: list[str] = []
     if not specs:
-        specs, notes = default_models()
+        specs, notes = default_models(dataset, weights)
     return perform(
         dataset=open_dataset(dataset, data_root, split, list_file),
         specs=specs,
@@ -90,6 +106,7 @@ def run(
         out=out,
         all_columns=all_columns,
         find_face=look_for_face(landmarks) if faces else None,
+        choices=SystemChoices(weights, speaker_reference, landmarks),
         workers=workers,
         cached=cache,
         notes=notes,

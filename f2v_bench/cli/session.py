@@ -7,7 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from f2v_bench.cli.console import ProgressBars, console, error_console
-from f2v_bench.cli.options import ModelSpec, limited, open_metrics, open_systems, resolve_device
+from f2v_bench.cli.options import (
+    ModelSpec,
+    SystemChoices,
+    chosen_metrics,
+    limited,
+    open_metrics,
+    open_systems,
+    parse_settings,
+    resolve_device,
+)
 from f2v_bench.registry import SYSTEMS
 
 if TYPE_CHECKING:
@@ -19,13 +28,18 @@ EXIT_SOME_FAILED = 3
 SHOWN_FAILURES = 3  # examples of each kind of failure
 
 
-def default_models() -> tuple[list[ModelSpec], list[str]]:
-    """What ``run`` without ``--model`` takes, and what it says about that."""
-    names = ["ground-truth", "resynthesis"]
-    if "ours" in SYSTEMS.names():
-        return [ModelSpec.parse(name) for name in [*names, "ours"]], []
-    note = "the reference model 'ours' is not part of this version: real speech and its resynthesis are shown"
-    return [ModelSpec.parse(name) for name in names], [note]
+def default_models(dataset: str, weights: str | None) -> tuple[list[ModelSpec], list[str]]:
+    """What ``run`` without ``--model`` takes for a corpus, and what it says about that."""
+    from f2v_bench.errors import F2VError
+    from f2v_bench.systems.contract import SystemOptions
+
+    names, notes = ["ground-truth", "resynthesis"], []
+    try:
+        SYSTEMS.load("ours")(SystemOptions(dataset=dataset, weights=weights))
+        names.append("ours")
+    except F2VError as error:
+        notes.append(f"without the reference model 'ours': {error.what}; {error.do}")
+    return [ModelSpec.parse(name) for name in names], notes
 
 
 def look_for_face(landmarks: Path | None) -> Callable[[Clip], float]:
@@ -55,25 +69,27 @@ def perform(
     cached: bool,
     notes: Sequence[str],
     command: Sequence[str],
+    choices: SystemChoices | None = None,
 ) -> int:
     """Execute and show; returns the exit code."""
     from f2v_bench.processes import claim_compile_cache
     from f2v_bench.runs.executor import execute
     from f2v_bench.runs.folder import RunFolder
     from f2v_bench.runs.plan import RunPlan
-    from f2v_bench.runs.surroundings import cores
+    from f2v_bench.surroundings import cores
 
     claim_compile_cache()
     device = resolve_device(device)
     everything = dataset.clips()
     part = dataset.options.list_file.stem if dataset.options.list_file else dataset.split
     path = out or Path("runs") / f"{dataset.name}-{part}{f'-s{seed}' if seed else ''}"
-    metrics, unavailable = open_metrics(metric_names, dataset.grammar, device, settings)
+    parsed = parse_settings(settings, [*chosen_metrics(metric_names), *(spec.label for spec in specs)])
+    metrics, unavailable = open_metrics(metric_names, dataset.grammar, device, parsed)
     plan = RunPlan(
         dataset=dataset,
         clips=limited(everything, limit),
         listed=len(everything),
-        systems=open_systems(specs, everything, device, path),
+        systems=open_systems(specs, dataset, device, path, choices or SystemChoices(), parsed),
         metrics=metrics,
         unavailable=unavailable,
         seed=seed,

@@ -38,7 +38,7 @@ class CropCache:
 
     def key(self, video: Path, settings: str) -> str:
         """The name of the entry for a video's content under these settings."""
-        return hashlib.sha256(f"{self._content(video)}|{settings}".encode()).hexdigest()
+        return hashlib.sha256(f"{self.content(video)}|{settings}".encode()).hexdigest()
 
     def load(self, key: str) -> dict[str, Any] | None:
         """The fields of the ``FaceCrops`` stored under a key, or None."""
@@ -71,7 +71,7 @@ class CropCache:
     def _entry(self, key: str) -> Path:
         return self.folder / key[:2] / f"{key}.npz"
 
-    def _content(self, video: Path) -> str:
+    def content(self, video: Path) -> str:
         """SHA-256 of the file, remembered while its path, size and time of change stay the same."""
         at = video.resolve()
         stat = at.stat()

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import struct
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
 
 import torch
+from torch._weights_only_unpickler import get_globals_in_pkl
 
 from f2v_bench.errors import F2VError
 
 #: libraries whose settings lie beside the weights of published checkpoints
-_SETTINGS_OF = ("omegaconf.", "pytorch_lightning.", "lightning.", "lightning_fabric.", "typing.")
+LIGHTNING = ("omegaconf.", "pytorch_lightning.", "lightning.", "lightning_fabric.", "typing.")
+ANYBODY = ("",)  # every name starts so
+_ZIP = b"PK\x03\x04"
 
 
 class _Inert:
@@ -28,14 +32,17 @@ class _Inert:
         pass
 
 
-def read_checkpoint(path: Path, get_again: str, *, with_settings: bool = False) -> dict[str, Any]:
+def read_checkpoint(
+    path: Path, get_again: str, *, with_settings: bool = False, settings_of: tuple[str, ...] = LIGHTNING
+) -> dict[str, Any]:
     """What ``torch.save`` wrote, restricted to tensors and plain containers.
 
     Args:
         path: the file.
         get_again: how a person gets a sound copy, for the error message.
-        with_settings: the file may hold objects of OmegaConf and Lightning beside its tensors. They are replaced by
-            objects that do nothing: none of their code is imported, let alone run.
+        with_settings: the file may hold a training library's objects beside its tensors. They are replaced by objects
+            that do nothing: none of their code is imported, let alone run.
+        settings_of: whose: how the names of their classes and functions start; ``ANYBODY`` is all of them.
 
     Raises:
         F2VError: the file cannot be read, or holds anything else.
@@ -43,17 +50,34 @@ def read_checkpoint(path: Path, get_again: str, *, with_settings: bool = False) 
     try:
         inert: list[Any] = []
         if with_settings:
-            names = torch.serialization.get_unsafe_globals_in_checkpoint(path)
-            inert = [(_Inert, name) for name in names if name.startswith(_SETTINGS_OF)]
+            inert = [(_Inert, name) for name in _foreign_names(path) if name.startswith(settings_of)]
         with torch.serialization.safe_globals(inert):
             content = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, EOFError, RuntimeError, LookupError, TypeError, ValueError, UnpicklingError) as error:
+    except (
+        OSError,
+        EOFError,
+        RuntimeError,
+        LookupError,
+        TypeError,
+        ValueError,
+        struct.error,
+        UnpicklingError,
+    ) as error:
         # torch's text to an UnpicklingError advises to run what the file holds
         why = "it holds more than plain weights" if isinstance(error, UnpicklingError) else str(error).split("\n")[0]
         raise F2VError(f"'{path}' cannot be read as weights: {why}", get_again) from error
     if not isinstance(content, dict):
         raise F2VError(f"'{path}' holds a {type(content).__name__}, not named weights", get_again)
     return content
+
+
+def _foreign_names(path: Path) -> Iterable[str]:
+    """Classes and functions that a file of ``torch.save`` names; none of them is looked up."""
+    with path.open("rb") as file:
+        if file.read(len(_ZIP)) == _ZIP:
+            return torch.serialization.get_unsafe_globals_in_checkpoint(path)
+        file.seek(0)  # torch before 1.6: four pickles (a number, a version, the machine, the content), then the tensors
+        return {name for _ in range(4) for name in get_globals_in_pkl(file)}
 
 
 def load_weights(module: torch.nn.Module, weights: Mapping[str, Any], path: Path, get_again: str) -> None:

@@ -14,12 +14,12 @@ from f2v_bench.clip import Clip, Waveform
 from f2v_bench.errors import ClipFailure, F2VError, FailureKind
 from f2v_bench.runs.folder import AudioRecord, FaceRecord, Journal, RunFolder
 from f2v_bench.runs.plan import RunPlan, RunSummary, Watcher, manifest_of
-from f2v_bench.runs.surroundings import cores
 from f2v_bench.runs.tables import write_tables
 from f2v_bench.scoring.cache import ScoreCache, cache_file
 from f2v_bench.scoring.engine import Candidate
 from f2v_bench.scoring.pool import Job, score_jobs
 from f2v_bench.scoring.rows import OK, RowKey, ScoreRow, is_done
+from f2v_bench.surroundings import cores
 from f2v_bench.systems.contract import System
 
 T = TypeVar("T")

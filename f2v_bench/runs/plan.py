@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from f2v_bench.clip import Clip
 from f2v_bench.datasets.contract import Dataset, list_sha256
 from f2v_bench.metrics.contract import Metric, MetricUnavailable
-from f2v_bench.runs.surroundings import hardware, versions
+from f2v_bench.surroundings import hardware, versions
 from f2v_bench.systems.contract import System
 
 

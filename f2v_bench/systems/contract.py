@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from f2v_bench.clip import Clip, Waveform
-from f2v_bench.errors import ClipFailure, F2VError
+from f2v_bench.errors import ClipFailure, F2VError, suggest
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from f2v_bench.face.crops import FaceCrops
 
 
 class SpeakerReference(StrEnum):
@@ -35,12 +37,22 @@ class SystemOptions:
         argument: what follows the colon in ``--model NAME:ARGUMENT``.
         device: ``cpu``, ``cuda`` or ``cuda:N``.
         workdir: a folder of the system's own, kept between resumes.
+        dataset: name of the corpus, by which systems choose their weights; None outside a corpus.
+        weights: name or file of the weights to use instead.
+        speaker_reference: where the voice is to come from, for systems that have a choice.
+        landmarks: file or folder of precomputed landmarks, as ``face_crops`` takes it.
+        settings: of the system's own, name to text.
     """
 
     clips: Sequence[Clip] = field(default_factory=tuple)
     argument: str | None = None
     device: str = "cpu"
     workdir: Path | None = None
+    dataset: str | None = None
+    weights: str | None = None
+    speaker_reference: str | None = None
+    landmarks: Path | None = None
+    settings: Mapping[str, str] = field(default_factory=dict)
 
     def argument_folder(self, name: str) -> Path:
         """The argument as a folder.
@@ -71,12 +83,17 @@ class System(ABC):
     stages: ClassVar[tuple[str, ...]]
     #: whether it looks at face crops; a clip without a usable face then fails
     needs_faces: ClassVar[bool] = False
+    #: names of the settings it takes
+    settings: ClassVar[tuple[str, ...]] = ()
     #: how many clips one call to ``synthesize`` should be given
     batch_size: int = 1
     #: the rate of every waveform, or None where each file brings its own
     sample_rate: int | None
 
     def __init__(self, options: SystemOptions) -> None:
+        for name in options.settings:
+            if name not in self.settings:
+                raise F2VError(f"the system '{self.name}' has no setting '{name}'", suggest(name, self.settings))
         self.options = options
 
     @abstractmethod
@@ -99,6 +116,40 @@ class System(ABC):
     def provenance(self) -> str:
         """Weights and training data, or where the audio came from: printed beside every number."""
         return self.summary
+
+
+class CropSystem(System):
+    """A system that speaks for face crops, of a corpus's clips or of any video."""
+
+    needs_faces = True
+
+    @abstractmethod
+    def speak(self, crops: Sequence[FaceCrops], names: Sequence[str], seed: int) -> list[Waveform]:
+        """The speech of faces, each as long as its frames: 640 samples of 16 kHz, or as much of another rate.
+
+        Args:
+            crops: of each video, of any length.
+            names: of each video; with the seed they decide what is drawn.
+            seed: of the run.
+        """
+
+    def speak_clips(self, clips: Sequence[Clip], crops: Sequence[FaceCrops], seed: int) -> list[Waveform | ClipFailure]:
+        """The speech of a corpus's clips; systems that take the voice from somewhere else find it here."""
+        return list(self.speak(crops, [clip.id for clip in clips], seed))
+
+    def synthesize(self, batch: Sequence[Clip], seed: int) -> list[Waveform | ClipFailure]:
+        from f2v_bench.face.crops import face_crops
+
+        found: dict[str, FaceCrops | ClipFailure] = {}
+        for clip in batch:
+            try:
+                found[clip.id] = face_crops(clip.video, landmarks=self.options.landmarks)
+            except ClipFailure as failure:
+                found[clip.id] = failure.with_traceback(None)
+        seen = {name: one for name, one in found.items() if not isinstance(one, ClipFailure)}
+        ready = [clip for clip in batch if clip.id in seen]
+        made = iter(self.speak_clips(ready, list(seen.values()), seed) if ready else [])
+        return [one if isinstance(one, ClipFailure) else next(made) for one in found.values()]
 
 
 def clip_generator(seed: int, clip_id: str) -> np.random.Generator:

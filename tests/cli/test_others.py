@@ -17,7 +17,7 @@ Command = Callable[..., Said]
 def test_help_names_every_command_with_examples(f2v: Command) -> None:
     said = f2v("--help")
     assert said.code == 0
-    for name in ("run", "score", "report", "data", "assets", "doctor"):
+    for name in ("run", "score", "train", "report", "data", "assets", "doctor"):
         assert name in said.out
         assert f2v(name, "--help").code == 0
     assert "precomputed:wavs/lipvoicer" in f2v("run", "--help").out

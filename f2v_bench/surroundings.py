@@ -33,6 +33,7 @@ _PACKAGES = (
     "speechmos",
     "torch",
     "torchaudio",
+    "torchdiffeq",
 )
 
 

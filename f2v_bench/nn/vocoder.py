@@ -1,0 +1,143 @@
+"""Vocoders: the suite's mel spectrogram back to samples, by one of two generators under one contract.
+
+A generator maps natural-log mels ``(B, T, 80)`` to samples ``(B, 160 T)`` at 16 kHz and says in ``context`` how many
+frames beyond its own a sample may depend on. ``hifigan`` loads published checkpoints; ``istft`` is light enough for a
+CPU to train.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from f2v_bench.errors import F2VError
+from f2v_bench.signal.mel import HOP, N_MELS
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import nn
+
+CHUNK = 1000  # frames that go through a generator at once, 10 s
+
+
+@dataclass(frozen=True, slots=True)
+class VocoderConfig:
+    """A generator, and how it is trained.
+
+    Attributes:
+        generator: ``hifigan`` (Kong 2020) or ``istft``, ConvNeXt blocks and an inverse STFT (Vocos, Siuzdak 2024).
+        channels: hifigan: channels before the first upsampling; each halves them.
+        upsample: hifigan: factors, 160 in all.
+        upsample_kernels: hifigan: kernels of the transposed convolutions, one a factor, even or odd as it is.
+        resblock_kernels: hifigan: one residual block each, after every upsampling.
+        dilations: hifigan: of the convolutions in a residual block.
+        width: istft: channels.
+        blocks: istft: ConvNeXt blocks.
+        hidden: istft: channels inside a block.
+        n_fft: istft: samples of an inverse transform, an even multiple of 160.
+        mel_weight: of the L1 distance of log mels.
+        spectral_weight: of the multi-resolution STFT loss.
+        spectral_sizes: its transforms, samples; each hops by a quarter.
+        adversarial_from: step of training from which the discriminators take part; negative is never.
+        adversarial_weight: of the generator's adversarial loss.
+        feature_weight: of feature matching.
+        discriminator_width: channels of the discriminators as a share of the published ones.
+        periods: of the multi-period discriminator; none leaves it out.
+        scales: of the multi-scale discriminator; 0 leaves it out.
+        resolutions: transforms of the multi-resolution discriminator, samples; none leaves it out.
+        segment: samples of each clip that a training step sees, a multiple of 160.
+    """
+
+    generator: Literal["hifigan", "istft"] = "hifigan"
+    channels: int = 512
+    upsample: tuple[int, ...] = (5, 4, 2, 2, 2)
+    upsample_kernels: tuple[int, ...] = (11, 8, 4, 4, 4)
+    resblock_kernels: tuple[int, ...] = (3, 7, 11)
+    dilations: tuple[int, ...] = (1, 3, 5)
+    width: int = 256
+    blocks: int = 8
+    hidden: int = 768
+    n_fft: int = 640
+    mel_weight: float = 45.0
+    spectral_weight: float = 0.0
+    spectral_sizes: tuple[int, ...] = (320, 640, 1280)
+    adversarial_from: int = 0
+    adversarial_weight: float = 1.0
+    feature_weight: float = 2.0
+    discriminator_width: float = 1.0
+    periods: tuple[int, ...] = (2, 3, 5, 7, 11)
+    scales: int = 3
+    resolutions: tuple[int, ...] = ()
+    segment: int = 8160
+
+
+def build_vocoder(config: VocoderConfig) -> nn.Module:
+    """The generator of a configuration: ``(B, T, 80)`` to ``(B, 160 T)``.
+
+    Raises:
+        F2VError: sizes that do not make 160 samples of a frame.
+    """
+    check(config)
+    if config.generator == "istft":
+        from f2v_bench.nn.istft_vocoder import ISTFTVocoder
+
+        return ISTFTVocoder(config)
+    from f2v_bench.nn.hifigan import HiFiGAN
+
+    return HiFiGAN(config)
+
+
+def check(config: VocoderConfig) -> None:
+    """Refuse sizes that cannot work.
+
+    Raises:
+        F2VError: which one, and what it must be.
+    """
+    if config.segment < HOP or config.segment % HOP:
+        raise F2VError(f"vocoder.segment is {config.segment} samples", f"give a multiple of {HOP}, for example 8160")
+    if config.adversarial_from >= 0 and not (config.periods or config.scales or config.resolutions):
+        raise F2VError("vocoder.periods, scales and resolutions leave no discriminator", "set adversarial_from to -1")
+    if config.generator == "istft":
+        if config.n_fft < 2 * HOP or config.n_fft % (2 * HOP):
+            raise F2VError(f"vocoder.n_fft is {config.n_fft}", f"give an even multiple of {HOP}")
+        return
+    factors, kernels = config.upsample, config.upsample_kernels
+    if prod(factors) != HOP:
+        raise F2VError(f"vocoder.upsample {factors} makes {prod(factors)} samples of a frame", f"make {HOP}")
+    if len(factors) != len(kernels) or any(k < u or (k - u) % 2 for u, k in zip(factors, kernels, strict=True)):
+        raise F2VError(
+            f"vocoder.upsample_kernels {kernels} do not fit the factors {factors}",
+            "give one kernel a factor, at least as large, and larger by an even number",
+        )
+
+
+def vocode(module: nn.Module, mel: NDArray[np.float32], chunk: int = CHUNK) -> NDArray[np.float32]:
+    """Samples of one clip, in pieces that know enough of their neighbours to equal the whole.
+
+    Args:
+        module: a generator in evaluation mode, on any device.
+        mel: float32 ``(T, 80)``, natural log, see ``f2v_bench.signal.mel``.
+        chunk: frames of a piece.
+
+    Returns:
+        float32 ``(160 T,)`` at 16 kHz.
+    """
+    import torch
+
+    if mel.ndim != 2 or mel.shape[1] != N_MELS:
+        raise ValueError(f"a mel spectrogram is (T, {N_MELS}), got {mel.shape}")
+    context = module.context
+    assert isinstance(context, int)
+    device = next(module.parameters()).device
+    samples = np.empty(HOP * len(mel), np.float32)
+    with torch.inference_mode():
+        for start in range(0, len(mel), chunk):
+            end = min(start + chunk, len(mel))
+            first = max(start - context, 0)
+            piece = torch.from_numpy(mel[first : end + context])[None].to(device, torch.float32)
+            made = module(piece)[0, HOP * (start - first) : HOP * (end - first)]
+            samples[HOP * start : HOP * end] = made.float().cpu().numpy()
+    return samples

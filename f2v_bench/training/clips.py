@@ -1,0 +1,138 @@
+"""Prepared clips in memory as far as they fit, and the labels of their sound."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from torch.utils.data import get_worker_info
+
+from f2v_bench.errors import F2VError
+from f2v_bench.training.labels import UNITS
+from f2v_bench.training.prepare import Prepared
+from f2v_bench.training.targets import Targets
+from f2v_bench.training.units import MfccUnits, UnitConfig, fit_units
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from f2v_bench.nn.hubert import HubertUnits
+
+_KEPT_BYTES = 6_000_000_000
+
+
+class Clips:
+    """The clips of a split; the first that fit stay in memory, others are read each time.
+
+    A process that loads batches has what its parent had in memory, and keeps no more: the room is there once.
+
+    Args:
+        prepared: where they are.
+        budget: bytes that may be kept.
+    """
+
+    def __init__(self, prepared: Prepared, budget: int = _KEPT_BYTES) -> None:
+        self.prepared = prepared
+        self._kept: dict[int, Targets] = {}
+        self._room = budget
+
+    def __len__(self) -> int:
+        return len(self.prepared)
+
+    def __getitem__(self, index: int) -> Targets:
+        kept = self._kept.get(index)
+        if kept is not None:
+            return kept
+        targets = self.prepared.load(index)
+        size = sum(array.nbytes for array in targets.arrays().values())
+        if size <= self._room and get_worker_info() is None:
+            self._room -= size
+            self._kept[index] = targets
+        return targets
+
+    @property
+    def hours(self) -> float:
+        """Of speech, as far as the corpus states durations, else counted."""
+        return sum(clip.duration_s or 0.0 for clip in self.prepared.clips) / 3600 or self._counted
+
+    @cached_property
+    def _counted(self) -> float:
+        return sum(self[at].frames for at in range(len(self))) / 25 / 3600
+
+
+class Units:
+    """Speech units of training clips: clusters of MFCC, fitted once and kept in a file, or HuBERT's.
+
+    Args:
+        config: which.
+        file: where the clusters of MFCC are kept.
+        clips: what they are fitted to where the file is not there yet.
+
+    Raises:
+        AssetMissing: HuBERT or its clusters are not here.
+        F2VError: too little sound, or a file of another number of units.
+    """
+
+    def __init__(self, config: UnitConfig, file: Path, clips: Clips | None = None) -> None:
+        self.config = config
+        self._mfcc = self._fitted(file, clips) if config.source == "mfcc" else None
+
+    def __call__(self, targets: Targets) -> NDArray[np.int64]:
+        """Units of a clip, int64 ``(2 T,)``."""
+        if self._mfcc is not None:
+            return self._mfcc.nearest(targets.cepstra)
+        found = self._hubert.label(targets.audio.astype(np.float32) / np.float32(32_768))
+        wanted = UNITS * targets.frames  # HuBERT's convolutions leave out the last frame
+        return np.pad(found[:wanted], (0, max(0, wanted - len(found))), mode="edge")
+
+    @cached_property
+    def _hubert(self) -> HubertUnits:
+        from f2v_bench.assets import get_asset, require_asset
+        from f2v_bench.nn.hubert import load_hubert_units
+
+        centres = require_asset("hubert-base-km200")
+        network = require_asset("hubert-base")
+        return load_hubert_units(network, centres, get_asset("hubert-base").how_to_get, layer=self.config.layer)
+
+    def _fitted(self, file: Path, clips: Clips | None) -> MfccUnits:
+        if not file.is_file():
+            if clips is None:
+                raise F2VError(
+                    f"the speech units '{file}' are not there", "train the stage that comes before: --stage lips"
+                )
+            units = fit_units([clips[at].cepstra for at in range(len(clips))], self.config)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            part = file.with_name(f".{file.name}.part.npz")
+            np.savez(part, centres=units.centres, scale=units.scale)
+            part.replace(file)
+        with np.load(file, allow_pickle=False) as entry:
+            units = MfccUnits(entry["centres"], entry["scale"])
+        if len(units.centres) != self.config.count:
+            raise F2VError(
+                f"'{file}' holds {len(units.centres)} units, the settings ask for {self.config.count}",
+                "use another folder, or the same settings",
+            )
+        return units
+
+
+def speech(targets: Targets) -> NDArray[np.float32]:
+    """The samples of a clip, float32 ``(640 T,)`` in [-1, 1]."""
+    samples: NDArray[np.float32] = targets.audio.astype(np.float32) / np.float32(32_767)
+    return samples
+
+
+def segment_of(
+    targets: Targets, samples: int, rng: np.random.Generator
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """A random piece of a clip: samples ``(S,)`` and its mel frames ``(S / 160, 80)``; short clips end in silence."""
+    frames = samples // 160
+    first = int(rng.integers(max(1, len(targets.mel) - frames + 1)))
+    mel = targets.mel[first : first + frames]
+    sound = speech(targets)[160 * first : 160 * (first + frames)]
+    missing = frames - len(mel)
+    if missing:
+        mel = np.pad(mel, ((0, missing), (0, 0)), constant_values=np.float32(np.log(1e-5)))
+        sound = np.pad(sound, (0, 160 * missing))
+    return sound, mel

@@ -1,0 +1,24 @@
+"""Who is seen, by ArcFace: loaded once a process and device."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING
+
+from f2v_bench.assets import get_asset, require_asset
+
+if TYPE_CHECKING:
+    from f2v_bench.nn.arcface import IResNet50
+
+
+@cache
+def arcface(device: str = "cpu") -> IResNet50:
+    """The network with the published weights.
+
+    Raises:
+        AssetMissing: they are not on this machine.
+    """
+    from f2v_bench.nn.arcface import load_arcface
+
+    name = "arcface-iresnet50"
+    return load_arcface(require_asset(name), get_asset(name).how_to_get, device)

@@ -1,0 +1,103 @@
+"""Batches by step: what step n sees depends on the seed and n alone, so that a resumed training goes on exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
+
+from f2v_bench.nn.batches import valid_mask
+
+Batch = dict[str, torch.Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One clip on its way into a batch.
+
+    Attributes:
+        frames: of video, T.
+        sequences: arrays whose first axis is a whole multiple of T.
+        whole: arrays of one shape for all clips.
+    """
+
+    frames: int
+    sequences: Mapping[str, np.ndarray[Any, Any]]
+    whole: Mapping[str, np.ndarray[Any, Any]] = field(default_factory=dict)
+
+
+class Steps(IterableDataset[Batch]):
+    """Every clip once in an order of its own for each round, as many rounds as there are steps.
+
+    Args:
+        load: the item of a clip; its generator is for what is drawn on loading.
+        count: clips.
+        batch: clips a step, over all devices.
+        steps: of the whole training.
+        seed: of the orders.
+        first: step to begin with.
+        rank: which device this is.
+        world: how many devices there are.
+    """
+
+    def __init__(
+        self,
+        load: Callable[[int, np.random.Generator], Item],
+        *,
+        count: int,
+        batch: int,
+        steps: int,
+        seed: int,
+        first: int = 0,
+        rank: int = 0,
+        world: int = 1,
+    ) -> None:
+        super().__init__()
+        self.load, self.count, self.batch, self.steps = load, count, batch, steps
+        self.seed, self.first, self.rank, self.world = seed, first, rank, world
+
+    def clips_of(self, step: int) -> list[int]:
+        """Indices of the clips that one device sees at a step."""
+        places = range(step * self.batch, (step + 1) * self.batch)[self.rank :: self.world]
+        return [int(self._order(place // self.count)[place % self.count]) for place in places]
+
+    def _order(self, round_: int) -> np.ndarray[Any, np.dtype[np.int64]]:
+        return np.random.default_rng([self.seed, 11, round_]).permutation(self.count)
+
+    def __iter__(self) -> Iterator[Batch]:
+        info = get_worker_info()
+        worker, workers = (info.id, info.num_workers) if info else (0, 1)
+        for step in range(self.first + worker, self.steps, workers):  # the loader takes turns: the order stays
+            rng = np.random.default_rng([self.seed, 12, step, self.rank])
+            yield collated([self.load(at, rng) for at in self.clips_of(step)]) | {"step": torch.tensor(step)}
+
+
+def collated(items: Sequence[Item]) -> Batch:
+    """Items in one batch: sequences padded with zeros at their end, ``lengths`` and ``mask`` of the video frames."""
+    lengths = torch.tensor([item.frames for item in items])
+    longest = int(lengths.max())
+    batch: Batch = {"lengths": lengths, "mask": valid_mask(lengths, longest)}
+    for name, first in items[0].sequences.items():
+        rate = len(first) // items[0].frames
+        out = torch.from_numpy(np.zeros((len(items), rate * longest, *first.shape[1:]), first.dtype))
+        for row, item in zip(out, items, strict=True):
+            row[: rate * item.frames] = torch.from_numpy(item.sequences[name])
+        batch[name] = out
+    for name in items[0].whole:
+        batch[name] = torch.from_numpy(np.stack([item.whole[name] for item in items]))
+    return batch
+
+
+def steps_loader(steps: Steps, workers: int, *, pin: bool = False) -> DataLoader[Batch]:
+    """A loader of ready batches; with workers, they are read ahead in other processes."""
+    return DataLoader(steps, batch_size=None, num_workers=workers, pin_memory=pin, persistent_workers=workers > 0)
+
+
+def whole_batches(load: Callable[[int], Item], count: int, batch: int) -> Iterator[Batch]:
+    """Every clip once, in order: what validation and feature extraction go through."""
+    for first in range(0, count, batch):
+        yield collated([load(at) for at in range(first, min(first + batch, count))])

@@ -1,0 +1,61 @@
+"""How one stage of a training runs, and the optimiser and learning rate that follow from it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+
+@dataclass(frozen=True, slots=True)
+class StageConfig:
+    """Steps, batch and optimiser of one stage.
+
+    Attributes:
+        steps: of the optimiser.
+        batch: clips a step and device.
+        learning_rate: its peak.
+        floor: share of the peak at the last step; between them half a cosine.
+        warmup: steps from 0 to the peak.
+        betas: of AdamW.
+        weight_decay: of AdamW, on matrices alone.
+        clip: largest norm of the gradient.
+        ema: decay of the average of the weights, which validation and synthesis use.
+        precision: ``bf16-mixed`` or ``32-true``, as Lightning calls them.
+        validate_every: steps between two validations.
+        validate_clips: clips of the validation split that are looked at.
+    """
+
+    steps: int = 10_000
+    batch: int = 16
+    learning_rate: float = 1e-3
+    floor: float = 0.01
+    warmup: int = 200
+    betas: tuple[float, ...] = (0.9, 0.98)
+    weight_decay: float = 0.01
+    clip: float = 1.0
+    ema: float = 0.999
+    precision: Literal["bf16-mixed", "32-true"] = "bf16-mixed"
+    validate_every: int = 1000
+    validate_clips: int = 50
+
+
+def optimiser(named: Iterable[tuple[str, torch.nn.Parameter]], stage: StageConfig) -> torch.optim.AdamW:
+    """AdamW; biases, norms and single vectors are not decayed."""
+    parameters = [parameter for _, parameter in named if parameter.requires_grad]
+    groups = [
+        {"params": [one for one in parameters if one.ndim > 1], "weight_decay": stage.weight_decay},
+        {"params": [one for one in parameters if one.ndim <= 1], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=stage.learning_rate, betas=(stage.betas[0], stage.betas[1]))
+
+
+def rate_at(step: int, stage: StageConfig) -> float:
+    """The learning rate's share of its peak: a straight rise, then half a cosine down to the floor."""
+    if step < stage.warmup:
+        return (step + 1) / stage.warmup
+    through = min(1.0, (step - stage.warmup) / max(1, stage.steps - stage.warmup))
+    return stage.floor + (1 - stage.floor) * 0.5 * (1 + math.cos(math.pi * through))

@@ -1,0 +1,151 @@
+"""Training of a vocoder: spectral losses from the first step, discriminators from a chosen one.
+
+HiFi-GAN (Kong 2020): L_G = mel_weight L1(mel) + adversarial + feature_weight feature matching, L_D = least squares. For
+light generators the multi-resolution STFT loss stands beside the mel's, so that they speak before discriminators come.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+
+import lightning
+import torch
+from lightning.pytorch.core.optimizer import LightningOptimizer
+from lightning.pytorch.loggers import TensorBoardLogger
+from torch import nn
+from torch.nn import functional
+
+from f2v_bench.nn.discriminators import (
+    Discriminators,
+    Judgement,
+    SpectralLoss,
+    adversarial_loss,
+    discriminator_loss,
+    feature_loss,
+)
+from f2v_bench.nn.mel import LogMel
+from f2v_bench.nn.vocoder import VocoderConfig, build_vocoder
+from f2v_bench.signal.mel import HOP, SAMPLE_RATE
+from f2v_bench.training.ema import EMA, evaluating
+from f2v_bench.training.loader import Batch
+from f2v_bench.training.stage import StageConfig, optimiser, rate_at
+
+SHOWN = 3  # clips of the first validation batch that TensorBoard shows
+
+
+class VocoderTraining(lightning.LightningModule):
+    """A generator against discriminators, on segments of real speech.
+
+    A training batch holds ``audio`` ``(B, S)`` and ``mel`` ``(B, S / 160, 80)``: a segment of a clip and the same
+    frames of the whole clip's mel spectrogram, or of a predicted one to fine-tune on. A validation batch holds clips,
+    padded at their end where it has a ``mask`` ``(B, T)``, of which T divides the mel frames.
+
+    Several devices need the strategy ``ddp_find_unused_parameters_true``: each side leaves the other's weights alone.
+
+    Args:
+        config: generator, discriminators and weights of the losses.
+        stage: steps and optimiser, the same for both sides.
+    """
+
+    def __init__(self, config: VocoderConfig, stage: StageConfig) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.save_hyperparameters({"vocoder": asdict(config), "stage": asdict(stage)})
+        self.config, self.stage = config, stage
+        self.generator = build_vocoder(config)
+        self.discriminators = Discriminators(config) if config.adversarial_from >= 0 else None
+        self.ema = EMA(self.generator, stage.ema)
+        self.log_mel = LogMel()
+        self.spectral = SpectralLoss(config.spectral_sizes)
+
+    def training_step(self, batch: Batch, _: int) -> None:
+        step = self.global_step
+        real, made = batch["audio"], self.generator(batch["mel"])  # (B, S) each
+        judges = self.discriminators if step >= self.config.adversarial_from else None
+        sides = self.optimizers()
+        ours, *theirs = sides if isinstance(sides, list) else [sides]
+        if judges is not None:
+            of_real, of_made = _halves(judges(torch.cat([real, made.detach()])))
+            loss = discriminator_loss(of_real, of_made)
+            self.log("train/discriminator", loss)
+            self._update(theirs[0].optimizer, judges, loss, step)  # torch's own: Lightning counts the generator's steps
+        loss = self.generator_loss(real, made, judges)
+        self.log("train/loss", loss, prog_bar=True)
+        self._update(ours, self.generator, loss, step)
+        self.ema.update(self.generator)  # here, not after the batch: a checkpoint may be written before that
+
+    def generator_loss(
+        self, real: torch.Tensor, made: torch.Tensor, judges: Discriminators | None = None
+    ) -> torch.Tensor:
+        """Weighted sum of all losses of made against real samples, ``(B, S)`` each; each part is logged."""
+        config = self.config
+        parts = {"mel": (config.mel_weight, functional.l1_loss(self.log_mel(made), self.log_mel(real)))}
+        if config.spectral_weight:
+            parts["spectral"] = (config.spectral_weight, self.spectral(made, real))
+        if judges is not None:
+            judges.requires_grad_(False)  # gradients pass through them to the generator, and stop there
+            with torch.no_grad():
+                of_real = judges(real)
+            of_made = judges(made)
+            judges.requires_grad_(True)
+            parts["adversarial"] = (config.adversarial_weight, adversarial_loss(of_made))
+            parts["features"] = (config.feature_weight, feature_loss(of_real, of_made))
+        self.log_dict({f"train/{name}": part.detach() for name, (_, part) in parts.items()})
+        return torch.stack([weight * part for weight, part in parts.values()]).sum()
+
+    def validation_step(self, batch: Batch, index: int) -> None:
+        distances = []
+        with evaluating(self.ema.average):
+            for place, (mel, real) in enumerate(clips_of(batch)):
+                made = self.ema.average(mel[None])  # (1, 160 T)
+                ours, theirs = self.log_mel(made), self.log_mel(real[None])  # (1, T, 80) each
+                distances.append(torch.stack([functional.l1_loss(ours, theirs), self.spectral(made, real[None])]))
+                if index == 0 and place < SHOWN:
+                    self._show(place, real, made[0], torch.cat([theirs, ours], dim=2)[0])
+        mel_distance, spectral = torch.stack(distances).mean(0)
+        values = {"val/mel": mel_distance, "val/spectral": spectral}
+        self.log_dict(values, prog_bar=True, batch_size=len(distances), sync_dist=True)
+
+    def configure_optimizers(self) -> list[torch.optim.AdamW]:
+        sides = [self.generator, self.discriminators]
+        return [optimiser(side.named_parameters(), self.stage) for side in sides if side is not None]
+
+    def _update(
+        self, optimiser: LightningOptimizer | torch.optim.Optimizer, side: nn.Module, loss: torch.Tensor, step: int
+    ) -> None:
+        for group in optimiser.param_groups:
+            group["lr"] = self.stage.learning_rate * rate_at(step, self.stage)
+        optimiser.zero_grad()
+        self.manual_backward(loss)
+        nn.utils.clip_grad_norm_(side.parameters(), self.stage.clip)
+        optimiser.step()
+
+    def _show(self, place: int, real: torch.Tensor, made: torch.Tensor, mels: torch.Tensor) -> None:
+        """Real and made samples, and real below made ``(T, 160)`` mels as a picture, for those who watch."""
+        for logger in self.loggers:
+            if isinstance(logger, TensorBoardLogger):
+                low, high = mels.aminmax()
+                picture = ((mels - low) / (high - low).clamp(min=1e-6)).T.flip(0)  # (160, T)
+                logger.experiment.add_image(f"clip{place}/real_below_made", picture, self.global_step, dataformats="HW")
+                for name, samples in (("real", real), ("made", made)):
+                    logger.experiment.add_audio(f"clip{place}/{name}", samples, self.global_step, SAMPLE_RATE)
+
+
+def clips_of(batch: Batch) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Mel ``(T, 80)`` and samples ``(160 T,)`` of each clip of a batch, its padding cut off."""
+    frames = batch["mel"].shape[1]
+    for row, (mel, audio) in enumerate(zip(batch["mel"], batch["audio"], strict=True)):
+        if "mask" in batch:
+            mask = batch["mask"][row]
+            frames = int(mask.sum()) * (batch["mel"].shape[1] // len(mask))
+        yield mel[:frames], audio[: HOP * frames]
+
+
+def _halves(judgements: Sequence[Judgement]) -> tuple[list[Judgement], list[Judgement]]:
+    """Judgements of a batch's first half, and of its second."""
+    pairs = [
+        tuple((score, [one.chunk(2)[half] for one in maps]) for half, score in enumerate(scores.chunk(2)))
+        for scores, maps in judgements
+    ]
+    return [pair[0] for pair in pairs], [pair[1] for pair in pairs]

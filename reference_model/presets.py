@@ -1,0 +1,85 @@
+"""The three sizes of the reference model."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import get_args
+
+from f2v_bench.errors import F2VError, suggest
+from f2v_bench.nn.lips import LipEncoderConfig
+from f2v_bench.nn.vocoder import VocoderConfig
+from f2v_bench.training.stage import StageConfig
+from f2v_bench.training.units import UnitConfig
+from reference_model.config import Ablation, ContentConfig, FlowConfig, ProsodyConfig, ReferenceConfig, TimbreConfig
+
+#: official weights throughout; one or more GPUs and LRS3 or LRS2
+PAPER = ReferenceConfig(
+    preset="paper",
+    lips=LipEncoderConfig(encoder="avhubert-large"),
+    units=UnitConfig(source="hubert", count=200),
+    content=ContentConfig(width=512, blocks=8, kernel=15),
+    timbre=TimbreConfig(face="arcface"),
+    prosody=ProsodyConfig(channels=(32, 64, 128), width=128),
+    flow=FlowConfig(width=384, depth=2, blocks=2, segment=0),
+    main_stage=StageConfig(steps=200_000, batch=32, learning_rate=2e-4, warmup=4000, validate_every=5000),
+    vocoder_stage=StageConfig(
+        steps=500_000, batch=16, learning_rate=2e-4, betas=(0.8, 0.99), precision="32-true", validate_every=5000
+    ),
+)
+
+#: everything trained from nothing on an open corpus; one GPU
+BASE = ReferenceConfig(
+    preset="base",
+    lips=LipEncoderConfig(size=80, channels=(32, 64, 128, 256), width=384, layers=6, heads=6),
+    units=UnitConfig(count=200),
+    content=ContentConfig(width=384, blocks=6),
+    prosody=ProsodyConfig(channels=(32, 64, 128), width=128),
+    flow=FlowConfig(width=320, depth=2, blocks=1, segment=256),
+    vocoder=VocoderConfig(channels=256),
+    lips_stage=StageConfig(steps=40_000, batch=32, validate_every=2000),
+    main_stage=StageConfig(steps=60_000, batch=32, learning_rate=5e-4, validate_every=2000),
+    vocoder_stage=StageConfig(
+        steps=200_000, batch=32, learning_rate=2e-4, betas=(0.8, 0.99), precision="32-true", validate_every=5000
+    ),
+)
+
+#: two CPU cores train it in an hour or two; its weights ship with the project
+TINY = ReferenceConfig(
+    preset="tiny",
+    lips=LipEncoderConfig(field=68, size=48, channels=(24, 32, 64, 96), width=192, layers=3),
+    content=ContentConfig(width=192, blocks=4),
+    timbre=TimbreConfig(channels=(24, 48, 96, 96)),
+    flow=FlowConfig(width=160, depth=1, blocks=1, segment=128, temperature=0.7),
+    vocoder=VocoderConfig(
+        generator="istft",
+        width=192,
+        blocks=8,
+        hidden=576,
+        mel_weight=45.0,
+        spectral_weight=1.0,
+        adversarial_from=1500,
+        discriminator_width=0.125,
+        scales=0,
+        periods=(2, 3, 5),
+    ),
+    lips_stage=StageConfig(steps=5000, batch=16, weight_decay=0.05, ema=0.998, validate_every=500),
+    main_stage=StageConfig(steps=4000, batch=16, ema=0.998, validate_every=500),
+    vocoder_stage=StageConfig(steps=3000, batch=16, betas=(0.8, 0.99), validate_every=500),
+)
+
+PRESETS = {preset.preset: preset for preset in (PAPER, BASE, TINY)}
+
+
+def preset(name: str, ablate: str = "none") -> ReferenceConfig:
+    """The configuration of a preset, whole or with a part taken out.
+
+    Raises:
+        F2VError: no such preset or part.
+    """
+    if name not in PRESETS:
+        raise F2VError(f"the reference model has no preset '{name}'", suggest(name, PRESETS))
+    parts: tuple[Ablation, ...] = get_args(Ablation)
+    for part in parts:
+        if part == ablate:
+            return replace(PRESETS[name], ablate=part)
+    raise F2VError(f"--ablate {ablate!r} is no part of the reference model", suggest(ablate, parts[1:]))

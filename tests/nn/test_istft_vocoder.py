@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+from math import log
+
+import numpy as np
+import pytest
+import torch
+
+from f2v_bench.errors import F2VError
+from f2v_bench.nn.istft_vocoder import InverseSTFT, ISTFTVocoder, envelope, overlapped
+from f2v_bench.nn.vocoder import VocoderConfig, build_vocoder, vocode
+from f2v_bench.signal.mel import mel_filters
+from tests.nn.published import chirp, randomised
+
+SMALL = VocoderConfig(generator="istft", width=32, blocks=3, hidden=64)
+
+
+@pytest.fixture(scope="module")
+def small() -> ISTFTVocoder:
+    torch.manual_seed(0)
+    network = randomised(build_vocoder(SMALL))
+    assert isinstance(network, ISTFTVocoder)
+    return network
+
+
+def mel_of(frames: int) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
+    return (-4 + 2 * np.random.default_rng(0).standard_normal((frames, 80))).astype(np.float32)
+
+
+@pytest.mark.parametrize("n_fft", [320, 640, 960, 1280])
+def test_the_inverse_undoes_the_transform(n_fft: int) -> None:
+    """Frames cut as the mel's are: reflected by (n_fft - hop) / 2, so that T frames are 160 T samples."""
+    wave = chirp(160 * 13)[None]
+    pad = (n_fft - 160) // 2
+    framed = torch.nn.functional.pad(wave[:, None], (pad, pad), "reflect")[:, 0]
+    window = torch.hann_window(n_fft)
+    spectrum = torch.stft(framed, n_fft, 160, window=window, center=False, return_complex=True).transpose(1, 2)
+    assert spectrum.shape == (1, 13, n_fft // 2 + 1)
+    torch.testing.assert_close(InverseSTFT(n_fft)(spectrum), wave, atol=1e-5, rtol=0)
+
+
+def test_overlapping_frames_are_summed() -> None:
+    frames = torch.arange(2 * 3 * 640, dtype=torch.float32).view(2, 3, 640)
+    expected = torch.zeros(2, 960)
+    for place in range(3):
+        expected[:, 160 * place : 160 * place + 640] += frames[:, place]
+    torch.testing.assert_close(overlapped(frames), expected, atol=0, rtol=0)
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("frames", [1, 2, 51])
+def test_a_frame_is_160_samples(small: ISTFTVocoder, frames: int) -> None:
+    samples = small(torch.from_numpy(mel_of(frames))[None].expand(3, -1, -1))
+    assert samples.shape == (3, 160 * frames)
+    assert samples.dtype == torch.float32
+    torch.testing.assert_close(samples[0], samples[2], atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("chunk", [1, 9, 40])
+def test_chunks_equal_the_whole(small: ISTFTVocoder, chunk: int) -> None:
+    whole = vocode(small, mel_of(61))
+    assert whole.shape == (160 * 61,)
+    assert float(np.abs(whole).max()) > 1e-3
+    np.testing.assert_allclose(vocode(small, mel_of(61), chunk), whole, atol=1e-5)
+
+
+@pytest.mark.parametrize("n_fft", [640, 960])
+def test_the_context_is_what_a_sample_sees(n_fft: int) -> None:
+    """Three frames for each of two blocks and the first convolution, and what overlaps of a frame's transform."""
+    torch.manual_seed(0)
+    config = VocoderConfig(generator="istft", width=16, blocks=2, hidden=16, n_fft=n_fft)
+    network = build_vocoder(config)
+    mel = torch.randn(1, 41, 80, requires_grad=True)
+    samples = network(mel)[0, 160 * 20 : 160 * 21]
+    near = [torch.autograd.grad(sample, mel, retain_graph=True)[0][0].any(1).nonzero() for sample in samples[[0, -1]]]
+    reach = max(abs(int(edge) - 20) for frames in near for edge in (frames.min(), frames.max()))
+    assert network.context == reach == 9 + n_fft // 320
+
+
+def test_the_light_sizes_have_about_two_million_weights() -> None:
+    with torch.device("meta"):
+        network = build_vocoder(VocoderConfig(generator="istft", width=192, blocks=8, hidden=576))
+    width, hidden, bins = 192, 576, 642
+    block = 7 * width + width + 2 * width + width * hidden + hidden + hidden * width + width + width
+    expected = (80 * 7 + 1) * width + 2 * width + 8 * block + 2 * width + (width + 1) * bins
+    assert sum(parameter.numel() for parameter in network.parameters()) == expected == 2_024_898
+
+
+@pytest.mark.parametrize("n_fft", [640, 1280])
+def test_the_envelope_is_that_of_the_spectrum(n_fft: int) -> None:
+    """An even spectrum comes back from its mel exactly, at any loudness; a slope stays a slope."""
+    offset, shares = envelope(n_fft)
+    torch.testing.assert_close(shares.sum(0), torch.ones(n_fft // 2 + 1))
+    filters = torch.from_numpy(mel_filters())  # (80, 321)
+    for level in (-6.0, 2.0):
+        even = filters.sum(1).log() + level
+        torch.testing.assert_close((even - offset) @ shares, torch.full((n_fft // 2 + 1,), level + log(n_fft / 640)))
+    slope = torch.linspace(0, -6, 321)
+    found = ((filters @ slope.exp()).log() - offset) @ shares
+    error = (found[:: n_fft // 640] - log(n_fft / 640) - slope).abs()
+    assert float(error[:308].max()) < 0.1  # above the last centre it stays level
+
+
+def test_silence_gives_near_silence(small: ISTFTVocoder) -> None:
+    with torch.inference_mode():
+        samples = small(torch.full((1, 10, 80), -11.513))
+    assert bool(samples.isfinite().all())
+    assert float(samples.abs().max()) < 0.05
+
+
+def test_bfloat16_comes_near(small: ISTFTVocoder) -> None:
+    mel = torch.from_numpy(mel_of(20))[None]
+    with torch.inference_mode():
+        with torch.autocast("cpu", torch.bfloat16):
+            found = small(mel)
+        expected = small(mel)
+    assert found.dtype == torch.float32
+    assert float((found - expected).norm() / expected.norm()) < 0.1
+
+
+def test_sizes_that_cannot_work_are_refused() -> None:
+    for n_fft in (160, 480, 512):
+        with pytest.raises(F2VError, match=f"n_fft is {n_fft}"):
+            build_vocoder(VocoderConfig(generator="istft", n_fft=n_fft))

@@ -1,0 +1,137 @@
+"""A reference model small enough for tests, and batches, crops and weight files for it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+from torch.nn import functional
+
+from f2v_bench.face.crops import FaceCrops
+from f2v_bench.nn.batches import valid_mask
+from f2v_bench.nn.frozen_lips import FrozenLips
+from f2v_bench.nn.lips import LipEncoder, LipEncoderConfig
+from f2v_bench.nn.vocoder import VocoderConfig, build_vocoder
+from f2v_bench.training.loader import Batch
+from f2v_bench.training.units import UnitConfig
+from reference_model.config import (
+    Ablation,
+    ConditionConfig,
+    ContentConfig,
+    FlowConfig,
+    ProsodyConfig,
+    ReferenceConfig,
+    TimbreConfig,
+)
+from reference_model.model import ReferenceModel, Standard
+from reference_model.weights import Facts, save_weights
+from tests.nn.test_transformer import awake, seeded
+
+UNITS = 10
+ABLATIONS: tuple[Ablation, ...] = ("none", "hierarchy", "timbre", "prosody")
+STANDARD = Standard(mel=(-5.0, 2.0), pitch=(5.0, 0.3), energy=(1.5, 0.8))
+SMALL = ReferenceConfig(
+    preset="small",
+    lips=LipEncoderConfig(field=64, size=16, channels=(4, 4, 4, 4), width=8, layers=1, heads=2, kernel=3),
+    units=UnitConfig(count=UNITS),
+    content=ContentConfig(width=16, blocks=2, kernel=5),
+    timbre=TimbreConfig(channels=(4, 4, 8, 8), frames=2),
+    prosody=ProsodyConfig(channels=(4, 4, 4), width=8, blocks=1, kernel=3),
+    condition=ConditionConfig(blocks=1, kernel=3),
+    flow=FlowConfig(width=16, heads=2, steps=2, guidance=1.5),
+    vocoder=VocoderConfig(
+        generator="istft", width=8, blocks=1, hidden=8, n_fft=320, adversarial_from=-1, spectral_sizes=(320,)
+    ),
+)
+FACTS = Facts("small", "demo", "demo/train", 6, 0.01, {"main": {"steps": 3, "seconds": 1.0}}, "none", 0, "MIT")
+
+
+def small(ablate: Ablation = "none", standard: Standard = STANDARD, seed: int = 0, **flow: Any) -> ReferenceModel:
+    """A model with weights that are all random, ready for inference."""
+    config = replace(SMALL, ablate=ablate, flow=replace(SMALL.flow, **flow))
+    return awake(ReferenceModel(config, standard), seed)
+
+
+def batch_of(lengths: Sequence[int], beyond: int = 0, seed: int = 0) -> Batch:
+    """What the main stage sees; beyond each clip's end stands anything but zeros."""
+    rng, longest, count = seeded(seed), max(lengths) + beyond, len(lengths)
+    layers, channels = SMALL.lips.outputs
+
+    def pixels(*shape: int) -> torch.Tensor:
+        return torch.randint(256, shape, dtype=torch.uint8, generator=rng)
+
+    voiced = torch.rand(count, 4 * longest, generator=rng) < 0.6
+    return {
+        "mask": valid_mask(torch.tensor(lengths), longest),
+        "features": torch.randn(count, longest, layers, channels, generator=rng),
+        "face": pixels(count, longest, 56, 56),
+        "identity": pixels(count, 2, 112, 112, 3),
+        "units": torch.randint(UNITS, (count, 2 * longest), generator=rng),
+        "mel": STANDARD.mel[0] + STANDARD.mel[1] * torch.randn(count, 4 * longest, 80, generator=rng),
+        "f0": voiced * (STANDARD.pitch[0] + STANDARD.pitch[1] * torch.randn(voiced.shape, generator=rng)).exp(),
+        "energy": STANDARD.energy[0] + STANDARD.energy[1] * torch.randn(voiced.shape, generator=rng),
+        "speaker": functional.normalize(torch.rand(count, 256, generator=rng), dim=1),
+        "pitch_place": torch.randn(count, 2, generator=rng) * 0.1 + torch.tensor([0.0, 1.0]),
+    }
+
+
+def alone(batch: Batch, clip: int) -> Batch:
+    """One clip of a batch, without padding."""
+    real, longest = int(batch["mask"][clip].sum()), batch["mask"].shape[1]
+    out = {}
+    for name, tensor in batch.items():
+        one = tensor[clip : clip + 1]
+        whole = name in ("identity", "speaker", "pitch_place", "voice")
+        out[name] = one if whole else one[:, : real * (one.shape[1] // longest)]
+    return out
+
+
+def crops_of(frames: int, seed: int = 0) -> FaceCrops:
+    """Noise in the shape of a talking face."""
+    rng = np.random.default_rng(seed)
+
+    def pixels(*shape: int) -> NDArray[np.uint8]:
+        return rng.integers(256, size=shape, dtype=np.uint8)
+
+    return FaceCrops(
+        lips=pixels(frames, 96, 96),
+        face=pixels(frames, 112, 112, 3),
+        boxes=np.zeros((frames, 4), np.float32),
+        points=np.zeros((frames, 5, 2), np.float32),
+        seen=np.ones(frames, np.bool_),
+        detector="cascade",
+    )
+
+
+def save_small(
+    path: Path, config: ReferenceConfig = SMALL, facts: Facts = FACTS, *, vocoder: bool = True, seed: int = 0
+) -> Path:
+    """A weight file with random weights in every part; the vocoder's stay as they begin, so that it is not too loud."""
+    save_weights(
+        path,
+        config=config,
+        standard=STANDARD,
+        facts=facts,
+        model=awake(ReferenceModel(config, STANDARD), seed).state_dict(),
+        lips=awake(LipEncoder(config.lips), seed + 1).state_dict(),
+        vocoder=small_vocoder(config, seed).state_dict() if vocoder else None,
+    )
+    return path
+
+
+def small_vocoder(config: ReferenceConfig = SMALL, seed: int = 0) -> nn.Module:
+    """The vocoder of ``save_small``."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return build_vocoder(config.vocoder)
+
+
+def small_lips(config: ReferenceConfig = SMALL, seed: int = 1) -> FrozenLips:
+    """The lip encoder of ``save_small``."""
+    return FrozenLips(config.lips, awake(LipEncoder(config.lips), seed).state_dict())

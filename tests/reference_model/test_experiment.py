@@ -1,0 +1,283 @@
+"""The whole training: stages into one folder, gone on with after a kill, and bases of ablations."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import lightning
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from f2v_bench.clip import Clip
+from f2v_bench.errors import F2VError
+from f2v_bench.nn.checkpoint import read_checkpoint
+from f2v_bench.training.contract import TrainOptions
+from f2v_bench.training.runner import CHECKPOINT, Hardware, trained_steps
+from f2v_bench.training.settings import as_mapping
+from f2v_bench.training.stage import StageConfig
+from reference_model import experiment as module
+from reference_model.experiment import ReferenceTrainee
+from reference_model.system import Ours
+from reference_model.weights import Weights
+from tests.cli.conftest import Said
+from tests.reference_model.small import SMALL
+from tests.training.toys import demo_clips, toy_prepared
+
+STAGE = StageConfig(steps=4, batch=2, warmup=2, precision="32-true", validate_every=2, validate_clips=2)
+CONFIG = replace(SMALL, lips_stage=STAGE, vocoder_stage=STAGE, main_stage=STAGE)
+TRAINING, VALIDATION = ([Clip(f"{name}/0", name, Path(name), Path(name), None, name)] for name in ("train", "val"))
+HERE = Hardware(accelerator="cpu", save_every=2, progress=False)
+
+
+class Heard(lightning.Callback):
+    """Takes the place of the metrics, which would need speech."""
+
+    def __init__(self, speak: Callable[[int], Any], real: Sequence[Any], *_: object) -> None:
+        self.speak, self.real = speak, real
+
+    def on_validation_end(self, *_: object) -> None:
+        made = self.speak(0)
+        assert made.shape == self.real[0].shape
+        assert np.isfinite(made).all()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def noise(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Clips of noise in place of a corpus that would have to be cropped and measured first."""
+    folder = tmp_path_factory.mktemp("prepared")
+    made = {}
+    for name, frames in (("train", [14, 10, 12, 9, 11]), ("val", [10, 8])):
+        (folder / name).mkdir()
+        toys = toy_prepared(folder / name, frames)
+        files = [
+            file.rename(file.with_stem(f"{name}-{file.stem}")) for file in toys.files
+        ]  # as one of a kind as hashes
+        made[name] = replace(toys, files=tuple(files))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "prepare", lambda clips, *_: made[clips[0].split])
+        patch.setattr(module, "Listening", Heard)
+        yield
+
+
+def trainee(folder: Path, config: Any = CONFIG, **named: Any) -> ReferenceTrainee:
+    """With all settings in a file, but for the part that is left out."""
+    file = folder.with_suffix(".yaml")
+    settings = as_mapping(config)
+    del settings["ablate"]
+    file.write_text(yaml.safe_dump(settings))
+    options: dict[str, Any] = {
+        "dataset": "demo", "list_id": "demo/train", "clips": TRAINING, "validation": VALIDATION,
+        "settings_file": file, "hardware": HERE,
+    }  # fmt: skip
+    return ReferenceTrainee(TrainOptions(folder=folder, **options | named))
+
+
+def state(folder: Path, stage: str = "main") -> Mapping[str, torch.Tensor]:
+    found: Mapping[str, torch.Tensor] = read_checkpoint(folder / stage / CHECKPOINT, "", with_settings=True)[
+        "state_dict"
+    ]
+    return found
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A training from the first stage to the last."""
+    folder = tmp_path_factory.mktemp("whole") / "ours-demo"
+    training = trainee(folder)
+    for stage in ReferenceTrainee.stages:
+        assert training.export() is None
+        training.train(stage)
+    assert training.export() == folder / "weights.safetensors"
+    return folder
+
+
+def refuse(*_: object, **__: object) -> None:
+    raise AssertionError("nothing was left to be trained")
+
+
+def test_a_training_ends_in_weights_that_say_where_they_come_from(whole: Path) -> None:
+    weights = Weights(whole / "weights.safetensors")
+    facts = weights.facts
+    assert weights.config == CONFIG
+    assert (facts.name, facts.dataset, facts.list_id, facts.clips) == ("ours-demo", "demo", "demo/train", 5)
+    assert {stage: noted["steps"] for stage, noted in facts.stages.items()} == dict.fromkeys(ReferenceTrainee.stages, 4)
+    assert all(noted["seconds"] > 0 for noted in facts.stages.values())
+    average = {name.removeprefix("ema.average."): one for name, one in state(whole).items() if "ema.average." in name}
+    for name, tensor in weights.model().state_dict().items():
+        torch.testing.assert_close(tensor, average[name], atol=1e-6, rtol=1e-3)
+    assert weights.vocoder() is not None
+    assert yaml.safe_load((whole / "settings.yaml").read_text())["trained_on"] == "demo/train"
+
+
+def test_a_second_training_does_nothing(whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = {path: path.stat().st_mtime_ns for path in whole.rglob("*.ckpt")}
+    sha = Weights(whole / "weights.safetensors").sha256
+    notes = (whole / "stages.json").read_text()
+    monkeypatch.setattr(module, "fit", refuse)
+    training = trainee(whole)
+    for stage in ReferenceTrainee.stages:
+        training.train(stage)
+    exported = training.export()
+    assert exported is not None
+    assert Weights(exported).sha256 == sha
+    assert {path: path.stat().st_mtime_ns for path in whole.rglob("*.ckpt")} == before
+    assert (whole / "stages.json").read_text() == notes
+
+
+def test_a_killed_training_goes_on_to_the_same_weights(
+    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed in step 3 of 4, between two checkpoints; with the base's other stages, as after a kill of the first."""
+    step = module.MainTraining.training_step
+
+    def killed(self: Any, batch: Any, index: int) -> torch.Tensor:
+        if int(batch["step"]) == 3:
+            raise RuntimeError("power cut")
+        return step(self, batch, index)
+
+    folder = tmp_path / "killed"
+    with monkeypatch.context() as patch:
+        patch.setattr(module.MainTraining, "training_step", killed)
+        with pytest.raises(RuntimeError, match="power cut"):
+            trainee(folder, base=whole).train("main")
+    assert trained_steps(folder / "main" / CHECKPOINT) == 2
+    assert json.loads((folder / "stages.json").read_text())["main"]["steps"] == 2
+    torch.manual_seed(77)  # another process
+    trainee(folder, base=whole).train("main")
+    wanted, found = state(whole), state(folder)
+    assert wanted.keys() == found.keys()
+    assert all(torch.equal(found[name], tensor) for name, tensor in wanted.items())
+
+
+def test_the_seed_decides_the_first_weights(tmp_path: Path) -> None:
+    seen = []
+    for at, seed in enumerate((0, 0, 1)):
+        torch.manual_seed(at)  # whatever was drawn before
+        trainee(tmp_path / str(at), seed=seed).train("lips")
+        seen.append(state(tmp_path / str(at), "lips"))
+    assert all(torch.equal(tensor, seen[1][name]) for name, tensor in seen[0].items())
+    assert not torch.equal(seen[0]["network.units.weight"], seen[2]["network.units.weight"])
+
+
+def test_an_ablation_stands_on_the_stages_of_its_base(
+    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "no-timbre"
+    training = trainee(folder, base=whole, ablate="timbre", seed=5)
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "fit", refuse)
+        training.train("lips")
+        training.train("vocoder")
+        assert training.export() is None  # the base's main stage is another model
+    training.train("main")
+    weights = training.export()
+    assert weights is not None
+    assert sorted(path.name for path in folder.iterdir() if path.is_dir()) == ["main"]
+    assert Weights(weights).config.ablate == "timbre"
+    assert Weights(weights).facts.stages.keys() == set(ReferenceTrainee.stages)
+    assert Weights(weights).model().timbre is None
+    ours, base = (Weights(one / "weights.safetensors").lips().state_dict() for one in (folder, whole))
+    assert all(torch.equal(tensor, base[name]) for name, tensor in ours.items())
+
+
+def test_a_stage_needs_those_before_it(tmp_path: Path) -> None:
+    with pytest.raises(F2VError, match=r"the stage 'lips' .* has 0 of 4 steps") as error:
+        trainee(tmp_path / "new").train("main")
+    assert "--stage lips" in error.value.do
+
+
+def test_a_base_that_cannot_be_stood_on_is_refused(whole: Path, tmp_path: Path) -> None:
+    with pytest.raises(F2VError, match="holds no training"):
+        trainee(tmp_path / "a", base=tmp_path / "nothing")
+    wider = replace(CONFIG, vocoder=replace(CONFIG.vocoder, width=16))
+    with pytest.raises(F2VError, match="other settings under 'vocoder'"):
+        trainee(tmp_path / "b", wider, base=whole)
+    base = tmp_path / "base"
+    (base / "lips").mkdir(parents=True)
+    longer = yaml.safe_load((whole / "settings.yaml").read_text())
+    longer["lips_stage"]["steps"] = 9
+    (base / "settings.yaml").write_text(yaml.safe_dump(longer))
+    (base / "lips" / CHECKPOINT).write_bytes((whole / "lips" / CHECKPOINT).read_bytes())
+    with pytest.raises(F2VError, match="has 4 of 9 steps"):  # it is still under way
+        trainee(tmp_path / "c", base=base).train("lips")
+
+
+@pytest.mark.parametrize(
+    ("changes", "named", "what"),
+    [
+        ({"content": replace(CONFIG.content, width=24)}, {}, "content"),
+        ({}, {"seed": 1}, "seed"),
+        ({}, {"list_id": "demo/other"}, "trained_on"),
+        ({}, {"ablate": "prosody"}, "ablate"),
+    ],
+)
+def test_a_folder_of_other_settings_is_refused(
+    changes: dict[str, Any], named: dict[str, Any], what: str, tmp_path: Path
+) -> None:
+    folder = tmp_path / "ours"
+    trainee(folder)
+    before = (folder / "settings.yaml").read_text()
+    with pytest.raises(F2VError, match=f"other settings under '{what}'"):
+        trainee(folder, replace(CONFIG, **changes), **named)
+    assert (folder / "settings.yaml").read_text() == before
+    trainee(folder, replace(CONFIG, main_stage=replace(STAGE, steps=99)))  # a longer training is the same one
+
+
+def test_a_grown_training_goes_on_where_it_ended(whole: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "grown"
+    trainee(folder).train("lips")
+    longer = replace(CONFIG, lips_stage=replace(STAGE, steps=6))
+    trainee(folder, longer).train("lips")
+    assert trained_steps(folder / "lips" / CHECKPOINT) == 6
+    assert json.loads((folder / "stages.json").read_text())["lips"]["steps"] == 6
+
+
+def test_unknown_settings_are_refused_before_anything_is_made(tmp_path: Path) -> None:
+    with pytest.raises(F2VError, match=r"there is no setting 'flaw'"):
+        trainee(tmp_path / "new", settings=["flaw.steps=3"])
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.slow
+def test_six_clips_from_video_to_scored_speech(
+    f2v: Callable[..., Said], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Real clips through every stage by the command line, and what was trained speaks for two of them."""
+    from f2v_bench.training.listening import Listening
+    from f2v_bench.training.prepare import prepare
+
+    monkeypatch.setattr(module, "prepare", prepare)
+    monkeypatch.setattr(module, "Listening", Listening)
+    rows = ["clip_id,path,split,transcript"]
+    for at, clip in enumerate(demo_clips(6)):
+        split = "train" if at < 4 else "test"
+        rows.append(f"{clip.id},{clip.video.resolve()},{split},{clip.text}")
+    (tmp_path / "clips.csv").write_text("\n".join(rows) + "\n")
+    settings = as_mapping(CONFIG)
+    del settings["ablate"]
+    (tmp_path / "small.yaml").write_text(yaml.safe_dump(settings))
+    words = (
+        "train", "-d", "folder", "--data-root", tmp_path / "clips.csv", "--val-split", "test", "-o", tmp_path / "ours",
+        "--config", tmp_path / "small.yaml", "--accelerator", "cpu", "--workers", "1",
+    )  # fmt: skip
+    said = f2v(*words)
+    assert said.code == 0, said.err
+    weights = tmp_path / "ours" / "weights.safetensors"
+    assert str(weights) in said.out.replace("\n", "")
+    first = weights.read_bytes()
+    assert f2v(*words).code == 0
+    assert weights.read_bytes() == first
+    said = f2v(
+        "run", "-m", "ours", "--weights", weights, "-d", "folder", "--data-root", tmp_path / "clips.csv",
+        "--metrics", "stoi", "--no-faces", "-o", tmp_path / "run",
+    )  # fmt: skip
+    assert said.code == 0, said.err
+    assert "2/2" in said.out
+    assert len(list((tmp_path / "run" / "audio" / "ours").rglob("*.flac"))) == 2
+    assert Ours.name == "ours"

@@ -1,0 +1,194 @@
+"""``ours`` as a system: settings, voices, failures, and what a resumed run may keep."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from f2v_bench.clip import Clip, Waveform
+from f2v_bench.errors import ClipFailure, F2VError, FailureKind
+from f2v_bench.face import crops as crops_module
+from f2v_bench.face.crops import FaceCrops
+from f2v_bench.media import write_audio
+from f2v_bench.registry import SYSTEMS
+from f2v_bench.systems.contract import SpeakerReference, SystemOptions
+from reference_model.config import Ablation
+from reference_model.synthesis import Synthesizer
+from reference_model.system import Ours
+from tests.clips import RATE, babble, write_clip
+from tests.reference_model.small import SMALL, crops_of, save_small
+
+FRAMES = {"ann/0": 6, "ann/1": 9, "bob/0": 4, "bob/1": 1}
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_small(tmp_path_factory.mktemp("weights") / "small.safetensors")
+
+
+@pytest.fixture
+def clips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Clip, ...]:
+    """Four clips of two speakers, noise for faces; the name of a video decides its face."""
+
+    def cropped(video: Path, **_: Any) -> FaceCrops:
+        if video.stem == "faceless":
+            raise ClipFailure(FailureKind.NO_FACE, "nobody there")
+        name = f"{video.parent.name}/{video.stem}"
+        return crops_of(FRAMES[name], list(FRAMES).index(name))
+
+    monkeypatch.setattr(crops_module, "face_crops", cropped)
+    made = []
+    for at, (name, frames) in enumerate(FRAMES.items()):
+        audio = tmp_path / f"{name}.wav"
+        video = write_clip(tmp_path / f"{name}.mp4", 1.0).video
+        write_audio(audio, Waveform(babble(1.0 + frames / 25, at), RATE))
+        made.append(Clip(name, name.split("/")[0], video, audio, "bin blue", "test"))
+    return tuple(made)
+
+
+def ours(weights: Path, clips: Sequence[Clip] = (), **named: Any) -> Ours:
+    return Ours(SystemOptions(clips=clips, weights=str(weights), dataset="demo", **named))
+
+
+def sounds(system: Ours, clips: Sequence[Clip], seed: int = 0) -> list[np.ndarray[Any, Any]]:
+    made = system.synthesize(clips, seed)
+    assert all(isinstance(one, Waveform) for one in made), made
+    return [one.samples for one in made if isinstance(one, Waveform)]
+
+
+def same(first: Sequence[np.ndarray[Any, Any]], second: Sequence[np.ndarray[Any, Any]]) -> bool:
+    return all(np.allclose(a, b, atol=1e-4) for a, b in zip(first, second, strict=True))
+
+
+def test_every_clip_is_spoken_as_long_as_it_is_seen(weights: Path, clips: tuple[Clip, ...]) -> None:
+    system = ours(weights, clips)
+    assert SYSTEMS.load("ours") is Ours
+    made = system.synthesize(clips, 0)
+    for one, frames in zip(made, FRAMES.values(), strict=True):
+        assert isinstance(one, Waveform)
+        assert (one.samples.shape, one.sample_rate) == ((640 * frames,), system.sample_rate)
+
+
+def test_batch_and_order_do_not_matter_and_the_seed_does(weights: Path, clips: tuple[Clip, ...]) -> None:
+    system = ours(weights, clips)
+    together = sounds(system, clips)
+    assert same(together, sounds(system, clips[::-1])[::-1])
+    assert same(together, [sounds(system, [clip])[0] for clip in clips])
+    assert same(together, sounds(ours(weights, clips), clips))
+    assert not same(together, sounds(system, clips, seed=1))
+
+
+def test_a_clip_without_a_face_leaves_the_others_alone(weights: Path, clips: tuple[Clip, ...]) -> None:
+    system = ours(weights, clips)
+    faceless = replace(clips[0], id="ann/faceless", video=clips[0].video.with_name("faceless.mp4"))
+    first, failure, last = system.synthesize([clips[0], faceless, clips[1]], 0)
+    assert isinstance(failure, ClipFailure)
+    assert failure.kind == FailureKind.NO_FACE
+    assert isinstance(first, Waveform)
+    assert isinstance(last, Waveform)
+    assert same([first.samples, last.samples], sounds(system, clips[:2]))
+    (only,) = system.synthesize([faceless], 0)
+    assert isinstance(only, ClipFailure)
+
+
+def test_a_fingerprint_follows_everything_that_is_heard(weights: Path, clips: tuple[Clip, ...], tmp_path: Path) -> None:
+    other = save_small(tmp_path / "other.safetensors", seed=1)
+    copy = save_small(tmp_path / "copy.safetensors")
+    clip = clips[0]
+    prints = [
+        ours(weights, clips).fingerprint(clip, 0),
+        ours(weights, clips).fingerprint(clip, 1),
+        ours(other, clips).fingerprint(clip, 0),
+        *(
+            ours(weights, clips, settings=settings).fingerprint(clip, 0)
+            for settings in ({"steps": "5"}, {"guidance": "1"}, {"temperature": "0.5"}, {"solver": "heun"})
+        ),
+        *(
+            ours(weights, clips, speaker_reference=reference).fingerprint(clip, 0)
+            for reference in ("same-clip", "other-clip")
+        ),
+    ]
+    assert len(set(prints)) == len(prints)
+    assert ours(copy, clips).fingerprint(clip, 0) == prints[0]
+    assert ours(weights, clips, settings={"steps": str(SMALL.flow.steps)}).fingerprint(clip, 0) == prints[0]
+    assert ours(weights, clips, speaker_reference="face").fingerprint(clip, 0) == prints[0]
+
+
+def test_settings_change_what_is_said_and_others_are_refused(weights: Path, clips: tuple[Clip, ...]) -> None:
+    plain = sounds(ours(weights, clips), clips[:1])
+    assert not same(plain, sounds(ours(weights, clips, settings={"guidance": "3"}), clips[:1]))
+    with pytest.raises(F2VError, match="has no setting 'step'") as error:
+        ours(weights, settings={"step": "3"})
+    assert "did you mean 'steps'" in error.value.do
+    with pytest.raises(F2VError, match="'steps' is"):
+        ours(weights, settings={"steps": "many"})
+    with pytest.raises(F2VError, match="cannot take the voice from 'mother'"):
+        ours(weights, speaker_reference="mother")
+
+
+def test_a_voice_of_the_clip_or_of_another_one(
+    weights: Path, clips: tuple[Clip, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An encoder that tells recordings apart by their length stands in for GE2E."""
+
+    def embedded(_: Synthesizer, samples: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        voice = np.zeros(256, np.float32)
+        voice[len(samples) // 640 % 256] = 1
+        heard.append(len(samples) // 640 - 25)
+        return voice
+
+    heard: list[int] = []
+    monkeypatch.setattr(Synthesizer, "voice", embedded)
+    own = ours(weights, clips, speaker_reference="same-clip")
+    assert own.speaker_reference == SpeakerReference.SAME_CLIP
+    said = sounds(own, clips)
+    assert heard == list(FRAMES.values())
+    assert not same(said, sounds(ours(weights, clips), clips))
+    heard.clear()
+    other = ours(weights, clips, speaker_reference="other-clip")
+    assert not same(said, sounds(other, clips))
+    assert heard == [9, 6, 1, 4]  # the other clip of the same speaker
+
+
+def test_failures_of_voices_leave_the_other_clips_alone(
+    weights: Path, clips: tuple[Clip, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Synthesizer, "voice", lambda *_: np.full(256, 1 / 16, np.float32))
+    assert clips[1].audio is not None
+    write_audio(clips[1].audio, Waveform(np.zeros(RATE, np.float32), RATE))
+    system = ours(weights, clips, speaker_reference="same-clip")
+    spoken, silent, *_ = system.synthesize(clips, 0)
+    assert isinstance(spoken, Waveform)
+    assert isinstance(silent, ClipFailure)
+    assert silent.kind == FailureKind.SILENT
+    single = ours(weights, clips[:1] + clips[2:], speaker_reference="other-clip")
+    lonely, *others = single.synthesize([clips[0], *clips[2:]], 0)
+    assert isinstance(lonely, ClipFailure)
+    assert lonely.kind == FailureKind.NO_OTHER_CLIP
+    assert all(isinstance(one, Waveform) for one in others)
+    assert isinstance(single.fingerprint(clips[0], 0), str)
+
+
+@pytest.mark.parametrize(("ablate", "declared"), [("timbre", "none"), ("hierarchy", "face"), ("prosody", "face")])
+def test_ablations_declare_where_their_voice_comes_from(ablate: Ablation, declared: str, tmp_path: Path) -> None:
+    file = save_small(tmp_path / "w", replace(SMALL, ablate=ablate))
+    assert ours(file).speaker_reference == declared
+    assert f"without {ablate}" in ours(file).provenance
+    if ablate == "prosody":
+        assert ours(file, speaker_reference="same-clip").speaker_reference == "same-clip"
+        return
+    with pytest.raises(F2VError, match=f"without {ablate} cannot take the voice"):
+        ours(file, speaker_reference="same-clip")
+
+
+def test_weights_may_follow_the_colon_and_missing_ones_are_refused(weights: Path) -> None:
+    assert Ours(SystemOptions(argument=str(weights))).provenance == ours(weights).provenance
+    with pytest.raises(F2VError, match="neither a weight file nor"):
+        ours(weights.with_name("gone.safetensors"))
+    with pytest.raises(F2VError, match="trained on 'lrs9'"):
+        Ours(SystemOptions(dataset="lrs9"))

@@ -1,0 +1,203 @@
+"""Weight files: what goes in comes out but for half precision, and what is none is refused in words."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from f2v_bench.errors import F2VError
+from f2v_bench.nn.lips import LipEncoder
+from reference_model import weights as module
+from reference_model.model import ReferenceModel
+from reference_model.weights import Weights, find_weights, save_weights, shipped
+from tests.nn.test_transformer import awake
+from tests.reference_model.small import FACTS, SMALL, STANDARD, save_small, small_lips, small_vocoder
+
+HALF = 2**-11  # largest relative error of rounding to half precision
+TINIEST = 2**-25  # and the absolute one, near 0
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return save_small(tmp_path / "small.safetensors")
+
+
+@pytest.fixture
+def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Stands in for the folder of shipped weights."""
+    folder = tmp_path / "shelf"
+    folder.mkdir()
+    monkeypatch.setattr(module, "SHIPPED", folder)
+    return folder
+
+
+def near(found: dict[str, torch.Tensor], wanted: dict[str, torch.Tensor]) -> None:
+    assert found.keys() == wanted.keys()
+    for name, tensor in wanted.items():
+        assert found[name].dtype == tensor.dtype
+        error = (found[name] - tensor).abs()
+        assert (error <= HALF * tensor.abs() + TINIEST).all(), name
+
+
+def test_what_is_saved_comes_back_rounded_to_half_precision(file: Path) -> None:
+    weights = Weights(file)
+    assert weights.config == SMALL
+    assert weights.standard == STANDARD
+    assert weights.facts == FACTS
+    model, vocoder = weights.model(), weights.vocoder()
+    near(model.state_dict(), awake(ReferenceModel(SMALL, STANDARD)).state_dict())
+    near(weights.lips().encoder.state_dict(), small_lips().encoder.state_dict())
+    assert vocoder is not None
+    near(vocoder.state_dict(), small_vocoder().state_dict())
+    for part in (model, vocoder, weights.lips()):
+        assert not part.training
+        assert not any(parameter.requires_grad for parameter in part.parameters())
+
+
+def test_means_and_deviations_are_not_rounded(tmp_path: Path) -> None:
+    standard = replace(STANDARD, mel=(-5.123456, 2.345678))
+    config = replace(SMALL, ablate="prosody")
+    save_weights(
+        tmp_path / "w", config=config, standard=standard, facts=FACTS,
+        model=ReferenceModel(config, standard).state_dict(), lips=None, vocoder=None,
+    )  # fmt: skip
+    assert torch.equal(Weights(tmp_path / "w").model().mel_standard, torch.tensor([-5.123456, 2.345678]))
+
+
+def test_counters_stay_integers(tmp_path: Path) -> None:
+    encoder = LipEncoder(SMALL.lips)
+    encoder.front_end.norm.num_batches_tracked.fill_(100_001)  # beyond what half precision counts
+    save_weights(
+        tmp_path / "w", config=SMALL, standard=STANDARD, facts=FACTS,
+        model=ReferenceModel(SMALL, STANDARD).state_dict(), lips=encoder.state_dict(), vocoder=None,
+    )  # fmt: skip
+    assert Weights(tmp_path / "w").lips().encoder.state_dict()["front_end.norm.num_batches_tracked"] == 100_001
+
+
+def test_a_file_is_half_as_large_as_its_numbers_and_nothing_is_left_beside_it(file: Path) -> None:
+    with safe_open(file, "pt") as opened:
+        values = sum(opened.get_tensor(name).numel() for name in opened.keys())  # noqa: SIM118  it is no mapping
+    assert 2 * values < file.stat().st_size < 2 * values + 40_000
+    assert [one.name for one in file.parent.iterdir()] == [file.name]
+
+
+def test_tables_say_what_weights_were_trained_on_and_what_is_missing(tmp_path: Path) -> None:
+    whole = Weights(save_small(tmp_path / "whole")).provenance
+    assert "small: trained by f2v-bench on 6 clips (0.0 h) of demo/train" in whole
+    assert "preset small" in whole
+    assert "griffin-lim" not in whole
+    assert "without" not in whole
+    config = replace(SMALL, ablate="timbre")
+    part = Weights(save_small(tmp_path / "part", config, vocoder=False))
+    assert "without timbre" in part.provenance
+    assert "griffin-lim" in part.provenance
+    assert part.vocoder() is None
+
+
+def test_the_sum_follows_the_content(tmp_path: Path) -> None:
+    first, same, other = (Weights(save_small(tmp_path / str(at), seed=seed)) for at, seed in enumerate((0, 0, 1)))
+    assert first.sha256 == same.sha256 != other.sha256
+
+
+def _no_file(path: Path) -> None:
+    path.unlink()
+
+
+def _text(path: Path) -> None:
+    path.write_text("no weights")
+
+
+def _half(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def _somebody_else_s(path: Path) -> None:
+    save_file({"weight": torch.zeros(3)}, path, metadata={"format": "pt"})
+
+
+def _without_a_head(path: Path) -> None:
+    save_file({"weight": torch.zeros(3)}, path)
+
+
+@pytest.mark.parametrize("spoil", [_no_file, _text, _half, _somebody_else_s, _without_a_head])
+def test_another_file_is_refused(file: Path, spoil: object) -> None:
+    assert callable(spoil)
+    spoil(file)
+    with pytest.raises(F2VError, match="no weight file of the reference model") as error:
+        Weights(file)
+    assert str(file) in error.value.what
+    assert "f2v-bench train" in error.value.do
+
+
+def rewritten(path: Path, **entries: object) -> Path:
+    """The file with other entries in its head."""
+    with safe_open(path, "pt") as opened:
+        tensors = {name: opened.get_tensor(name).clone() for name in opened.keys()}  # noqa: SIM118  it is no mapping
+        ((name, head),) = opened.metadata().items()
+    save_file(tensors, path, metadata={name: json.dumps(json.loads(head) | entries)})
+    return path
+
+
+def test_a_file_of_another_format_is_refused_before_its_settings_are_read(file: Path) -> None:
+    with pytest.raises(F2VError, match="has format 2, this version reads 1"):
+        Weights(rewritten(file, format=2, config={"unknown": 1}))
+
+
+def test_weights_of_another_size_are_refused(file: Path) -> None:
+    weights = Weights(rewritten(file, config={"content": {"width": 24}}))
+    with pytest.raises(F2VError, match="does not fit ReferenceModel"):
+        weights.model()
+
+
+def test_flow_settings_are_typed(file: Path) -> None:
+    weights = Weights(file)
+    names = ("steps", "solver", "guidance", "temperature")
+    found = weights.flow_settings(names, {"steps": "7", "guidance": "1"})
+    assert found == {"steps": 7, "solver": "euler", "guidance": 1.0, "temperature": 1.0}
+    with pytest.raises(F2VError, match="'steps' is"):
+        weights.flow_settings(names, {"steps": "many"})
+    with pytest.raises(F2VError, match="did you mean 'midpoint'"):
+        weights.flow_settings(names, {"solver": "midpiont"})
+
+
+def test_weights_are_found_by_corpus_name_or_file(shelf: Path, file: Path) -> None:
+    for name in ("demo", "grid"):
+        save_small(shelf / f"{name}.safetensors", facts=replace(FACTS, name=name, dataset=name))
+    assert list(shipped()) == ["demo", "grid"]
+    assert find_weights(None, "grid").facts.name == "grid"
+    assert find_weights("demo", "grid").facts.name == "demo"
+    assert find_weights(str(file), "lrs3").path == file
+
+
+def test_weights_without_a_part_are_never_chosen_by_corpus(shelf: Path) -> None:
+    save_small(shelf / "demo-no-timbre.safetensors", replace(SMALL, ablate="timbre"))
+    with pytest.raises(F2VError):
+        find_weights(None, "demo")
+    save_small(shelf / "demo.safetensors")
+    assert find_weights(None, "demo").config.ablate == "none"
+
+
+def test_a_corpus_without_weights_is_refused_with_what_there_is(shelf: Path) -> None:
+    with pytest.raises(F2VError, match="trained on 'lrs3'") as error:
+        find_weights(None, "lrs3")
+    assert "none are shipped" in error.value.do
+    save_small(shelf / "demo.safetensors")
+    with pytest.raises(F2VError, match="trained on 'lrs3'") as error:
+        find_weights(None, "lrs3")
+    assert "train --model ours --dataset lrs3" in error.value.do
+    assert "6 clips" in error.value.do
+    with pytest.raises(F2VError, match="needs weights") as error:
+        find_weights(None, None)  # outside a corpus there is no choice to make
+    assert "demo/train" in error.value.do
+
+
+def test_an_unknown_name_is_refused_with_a_suggestion(shelf: Path) -> None:
+    save_small(shelf / "demo.safetensors")
+    with pytest.raises(F2VError, match="did you mean 'demo'"):
+        find_weights("dmeo", "demo")

@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from f2v_bench.errors import F2VError
+from f2v_bench.signal.mel import log_mel
+from f2v_bench.training.clips import Clips, Units, segment_of, speech
+from f2v_bench.training.loader import Item, Steps, steps_loader
+from f2v_bench.training.prepare import Prepared
+from f2v_bench.training.targets import Targets
+from f2v_bench.training.units import UnitConfig
+from tests.clips import babble
+from tests.training.toys import toy_prepared, toy_targets
+
+
+def spoken(frames: int) -> Targets:
+    """A clip of noise whose sound and mel belong together."""
+    audio = np.rint(babble(frames / 25)[: 640 * frames] * 32_767).astype(np.int16)
+    plain = replace(toy_targets(frames), audio=audio)
+    return replace(plain, mel=log_mel(speech(plain), 16_000))
+
+
+def test_clips_stay_in_memory_as_far_as_they_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    prepared = toy_prepared(tmp_path, [20, 60, 20, 20])
+    sizes = [sum(a.nbytes for a in prepared.load(at).arrays().values()) for at in range(4)]
+    read: list[int] = []
+    load = Prepared.load
+
+    def noted(self: Prepared, at: int) -> Targets:
+        read.append(at)
+        return load(self, at)
+
+    monkeypatch.setattr(Prepared, "load", noted)
+    clips = Clips(prepared, budget=sizes[0] + sizes[2])
+    assert len(clips) == 4
+    for _ in range(2):
+        for at in range(4):
+            np.testing.assert_array_equal(clips[at].mel, toy_targets([20, 60, 20, 20][at], at).mel)
+    assert read == [0, 1, 2, 3, 1, 3]
+
+
+@pytest.mark.slow
+def test_loading_processes_keep_nothing_of_their_own(tmp_path: Path) -> None:
+    clips = Clips(toy_prepared(tmp_path, [3, 3, 3]))
+    assert clips[0].frames == 3
+
+    def load(at: int, _: np.random.Generator) -> Item:
+        assert clips[at].frames == 3
+        return Item(1, {"kept": np.array([len(clips._kept)])})
+
+    batches = list(steps_loader(Steps(load, count=3, batch=1, steps=9, seed=0), 1))
+    assert {int(batch["kept"][0, 0]) for batch in batches} == {1}
+
+
+def test_hours_are_those_that_the_corpus_states_or_counted(tmp_path: Path) -> None:
+    prepared = toy_prepared(tmp_path, [25, 50])
+    assert Clips(prepared).hours == pytest.approx(3 / 3600)
+    stated = tuple(replace(clip, duration_s=1800.0) for clip in prepared.clips)
+    assert Clips(replace(prepared, clips=stated)).hours == pytest.approx(1)
+
+
+def test_units_are_fitted_once_and_kept(tmp_path: Path) -> None:
+    clips = Clips(toy_prepared(tmp_path, [20, 20]))
+    config, file = UnitConfig(count=5), tmp_path / "new" / "units.npz"
+    units = Units(config, file, clips)
+    labels = units(clips[0])
+    assert labels.shape == (40,)
+    assert set(labels.tolist()) <= set(range(5))
+    written = file.stat().st_mtime_ns
+    np.testing.assert_array_equal(Units(config, file)(clips[0]), labels)
+    np.testing.assert_array_equal(Units(config, file, Clips(toy_prepared(tmp_path, [9])))(toy_targets(20, 0)), labels)
+    assert file.stat().st_mtime_ns == written
+    assert [path.name for path in file.parent.iterdir()] == ["units.npz"]
+
+
+def test_units_that_are_not_there_or_of_another_number(tmp_path: Path) -> None:
+    file = tmp_path / "units.npz"
+    with pytest.raises(F2VError, match="are not there"):
+        Units(UnitConfig(count=5), file)
+    Units(UnitConfig(count=5), file, Clips(toy_prepared(tmp_path, [20])))
+    with pytest.raises(F2VError, match="holds 5 units, the settings ask for 6"):
+        Units(UnitConfig(count=6), file)
+
+
+def test_a_segments_sound_and_mel_belong_together() -> None:
+    whole = spoken(30)
+    firsts = set()
+    for seed in range(10):
+        sound, mel = segment_of(whole, 8000, np.random.default_rng(seed))
+        assert sound.shape == (8000,)
+        assert mel.shape == (50, 80)
+        np.testing.assert_allclose(log_mel(sound, 16_000)[2:-2], mel[2:-2], atol=2e-3)  # mel frames at an edge differ
+        firsts.add(next(at for at in range(71) if np.array_equal(whole.mel[at : at + 50], mel)))
+    assert len(firsts) > 5
+    ends = {segment_of(whole, 160 * 119, np.random.default_rng(seed))[1][0, 0] for seed in range(20)}
+    assert ends == {whole.mel[0, 0], whole.mel[1, 0]}, "every beginning can be drawn, the last one too"
+
+
+def test_short_clips_end_in_silence() -> None:
+    whole = spoken(5)
+    sound, mel = segment_of(whole, 8000, np.random.default_rng(0))
+    np.testing.assert_array_equal(mel[:20], whole.mel)
+    np.testing.assert_allclose(mel[20:], np.log(1e-5))
+    np.testing.assert_allclose(log_mel(sound, 16_000)[23:], mel[23:], atol=1e-5)
+    assert sound.shape == (8000,)
+    assert sound.dtype == mel.dtype == np.float32
+    assert (sound[3200:] == 0).all()

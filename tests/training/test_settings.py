@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import pytest
+import yaml
+
+from f2v_bench.errors import F2VError
+from f2v_bench.training.settings import as_mapping, changed, from_mapping, with_file, with_texts
+from f2v_bench.training.stage import StageConfig
+
+
+@dataclass(frozen=True)
+class Inner:
+    steps: int = 10
+    rate: float = 1e-3
+    sizes: tuple[int, ...] = (1, 2)
+    kind: Literal["left", "right"] = "left"
+
+
+@dataclass(frozen=True)
+class Outer:
+    inner: Inner = field(default_factory=Inner)
+    stage: StageConfig = field(default_factory=StageConfig)
+    name: str | None = None
+    fast: bool = False
+
+
+def test_what_goes_into_a_file_comes_back(tmp_path: Path) -> None:
+    outer = Outer(Inner(3, 0.5, (4, 5, 6), "right"), StageConfig(steps=7), "a", True)
+    file = tmp_path / "settings.yaml"
+    file.write_text(yaml.safe_dump(as_mapping(outer)))
+    assert with_file(Outer(), file) == outer
+    assert from_mapping(Outer, as_mapping(outer)) == outer
+    assert from_mapping(Outer, {}) == Outer()
+    assert as_mapping(outer)["inner"]["sizes"] == [4, 5, 6]
+
+
+def test_texts_are_read_by_type() -> None:
+    made = with_texts(
+        Outer(), ["inner.steps=5", "inner.rate=1e-4", "inner.sizes=[3]", "inner.kind=right", "name=x", "fast=true"]
+    )
+    assert made == Outer(Inner(5, 1e-4, (3,), "right"), name="x", fast=True)
+    assert isinstance(with_texts(Outer(), ["inner.rate=2"]).inner.rate, float)
+    assert with_texts(made, ["name=null"]).name is None
+    assert with_texts(Outer(), ["inner={steps: 4, rate: 2}"]).inner == Inner(4, 2.0)
+    assert with_texts(Outer(), ["inner.steps=1", "inner.steps=2"]).inner.steps == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("inner.stepz=5", "there is no setting 'inner.stepz'"),
+        ("innner.steps=5", "there is no setting 'innner'"),
+        ("inner.steps=1.5", "'inner.steps' is of type int, got 1.5"),
+        ("inner.steps=true", "'inner.steps' is of type int, got True"),
+        ("inner.steps=", "'inner.steps' is of type int, got None"),
+        ("inner.rate=fast", "'inner.rate' is of type float, got 'fast'"),
+        ("inner.rate=true", "'inner.rate' is of type float, got True"),
+        ("inner.kind=up", "'inner.kind' cannot be 'up'"),
+        ("inner.sizes=3", "'inner.sizes' is a list, got 3"),
+        ("inner.sizes=[a]", "'inner.sizes' is of type int, got 'a'"),
+        ("inner=3", "'inner' is a group of settings, got 3"),
+        ("fast=1", "'fast' is of type bool, got 1"),
+        ("name=[", "the value cannot be read"),
+        ("name.first=x", "'name' is of type str"),
+        ("inner.steps", "is not NAME=VALUE"),
+        ("=3", "is not NAME=VALUE"),
+    ],
+)
+def test_what_does_not_fit_is_refused(text: str, what: str) -> None:
+    with pytest.raises(F2VError) as error:
+        with_texts(Outer(), [text])
+    assert what in error.value.what
+    assert error.value.do
+
+
+def test_unknown_names_come_with_the_nearest_known_one() -> None:
+    with pytest.raises(F2VError, match="did you mean 'steps'"):
+        changed(Outer(), {"inner": {"stepps": 3}})
+    with pytest.raises(F2VError, match="did you mean 'right'"):
+        with_texts(Outer(), ["inner.kind=rihgt"])
+    with pytest.raises(F2VError, match="no setting '3'"):
+        changed(Outer(), {3: 4})  # type: ignore[dict-item]
+
+
+@pytest.mark.parametrize("content", ["- a\n- b\n", "a: [", "just words"])
+def test_files_that_are_no_settings(tmp_path: Path, content: str) -> None:
+    file = tmp_path / "x.yaml"
+    file.write_text(content)
+    with pytest.raises(F2VError):
+        with_file(Outer(), file)
+
+
+def test_files_that_are_empty_or_missing(tmp_path: Path) -> None:
+    (tmp_path / "empty.yaml").touch()
+    assert with_file(Outer(), tmp_path / "empty.yaml") == Outer()
+    with pytest.raises(F2VError, match="cannot be read"):
+        with_file(Outer(), tmp_path / "none.yaml")

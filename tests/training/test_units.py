@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from f2v_bench.errors import F2VError
+from f2v_bench.training.units import HOP, MfccUnits, UnitConfig, features, fit_units
+from tests.clips import babble
+
+CONFIG = UnitConfig(count=8)
+
+
+def test_features_are_two_a_video_frame_and_free_of_the_clips_mean() -> None:
+    for samples in (640 * 30, 640 * 30 + 319, HOP):
+        found = features(babble(2.0)[:samples])
+        assert found.shape == (samples // HOP, 39)
+        assert found.dtype == np.float32
+        np.testing.assert_allclose(found.mean(0), 0, atol=1e-3)
+    loud, quiet = features(babble(1.0)), features(0.5 * babble(1.0))
+    np.testing.assert_allclose(loud, quiet, atol=0.5)  # loudness is in the mean, but for librosa's 80 dB floor
+
+
+def test_units_are_the_same_every_time() -> None:
+    clips = [features(babble(1.0, seed)) for seed in range(4)]
+    one, other = fit_units(clips, CONFIG), fit_units(clips, CONFIG)
+    np.testing.assert_array_equal(one.centres, other.centres)
+    np.testing.assert_array_equal(one.label(babble(1.0, 9)), other.label(babble(1.0, 9)))
+    assert not np.array_equal(fit_units(clips, UnitConfig(count=8, seed=1)).centres, one.centres)
+    assert one.label(babble(1.0)).shape == (50,)
+    assert len(set(one.label(babble(1.0)).tolist())) > 3
+
+
+def test_a_unit_is_the_nearest_centre() -> None:
+    rng = np.random.default_rng(0)
+    centres, scale = rng.standard_normal((6, 39)).astype(np.float32), rng.uniform(1, 2, 39).astype(np.float32)
+    points = rng.standard_normal((20, 39)).astype(np.float32)
+    distances = ((points[:, None] / scale - centres) ** 2).sum(2)
+    np.testing.assert_array_equal(MfccUnits(centres, scale).nearest(points), distances.argmin(1))
+    np.testing.assert_array_equal(MfccUnits(centres, scale).nearest(centres * scale), np.arange(6))
+
+
+def test_too_little_sound() -> None:
+    with pytest.raises(F2VError, match="50 pieces of sound cannot make 100 units"):
+        fit_units([features(babble(1.0))], UnitConfig())
