@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 EXAMPLES = """
 Examples:
 
-f2v-bench dub talk.mp4 -o dubbed.mp4 --weights grid-s1
+f2v-bench dub talk.mp4 -o dubbed.mp4 --weights demo-tiny
 
 f2v-bench dub talk.mp4 -o dubbed.mkv --weights model.safetensors --speaker-reference voice.wav --sheet dubbed.png
 
-f2v-bench dub talk.mpg -o dubbed.mp4 --weights grid-s1 --set steps=20 --seed 1
+f2v-bench dub talk.mpg -o dubbed.mp4 --weights demo-tiny --set steps=20 --seed 1
 
 The picture is copied as it is; -o takes .mp4, .m4v, .mov and .mkv.
 """

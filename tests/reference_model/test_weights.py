@@ -72,7 +72,9 @@ def test_means_and_deviations_are_not_rounded(tmp_path: Path) -> None:
 
 def test_counters_stay_integers(tmp_path: Path) -> None:
     encoder = LipEncoder(SMALL.lips)
-    encoder.front_end.norm.num_batches_tracked.fill_(100_001)  # beyond what half precision counts
+    counter = encoder.front_end.norm.num_batches_tracked
+    assert counter is not None
+    counter.fill_(100_001)  # beyond what half precision counts
     save_weights(
         tmp_path / "w", config=SMALL, standard=STANDARD, facts=FACTS,
         model=ReferenceModel(SMALL, STANDARD).state_dict(), lips=encoder.state_dict(), vocoder=None,
