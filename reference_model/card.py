@@ -29,7 +29,7 @@ def write_card(path: Path, weights: Path, runs: Sequence[Path]) -> None:
         f"| {name} | {int(stage['steps']):,} | {getattr(config, f'{name}_stage').batch} | {stage['seconds'] / 60:.0f} |"
         for name, stage in facts.stages.items()
     )
-    scored = "\n".join(f"## Scores: {run.name}\n\n{(run / 'table.md').read_text(encoding='utf-8')}" for run in runs)
+    scored = "\n".join(f"## Scores: {run.name}\n\n{_table(run)}" for run in runs)
     size = weights.stat().st_size / 1e6
     text = f"""\
 # {path.stem}
@@ -55,3 +55,9 @@ def write_card(path: Path, weights: Path, runs: Sequence[Path]) -> None:
 {_INTENT}
 {scored}"""
     write_whole(path, text)
+
+
+def _table(run: Path) -> str:
+    """The run's table without what could not be computed: where weights were looked for is no fact of the model."""
+    lines = (run / "table.md").read_text(encoding="utf-8").splitlines(keepends=True)
+    return "".join(line for line in lines if ": unavailable (" not in line)
