@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from f2v_bench.training.clips import Clips, Units
 from f2v_bench.training.loader import collated
@@ -16,7 +17,7 @@ from f2v_bench.training.targets import Targets
 from reference_model.config import FlowConfig
 from reference_model.model import ReferenceModel, Standard
 from reference_model.training import MainTraining, main_item, pitch_places, standard_of
-from tests.reference_model.small import SMALL, STANDARD, UNITS, batch_of, small_lips
+from tests.reference_model.small import SMALL, STANDARD, batch_of
 from tests.training.toys import demo_clips, toy_targets
 
 
@@ -103,57 +104,61 @@ def test_a_step_draws_by_seed_and_step_alone() -> None:
         module = MainTraining(SMALL, STANDARD, seed)
         module.log_dict = module.log = lambda *_, **__: None  # type: ignore[assignment, method-assign]
         torch.manual_seed(number)  # whatever was drawn before
-        return float(module.training_step(batch_of([8, 6]) | {"step": torch.tensor(number)}, 0))
+        return float(module.training_step(batch_of([8, 6]) | {"step": torch.tensor(number)}, 0).detach())
 
     assert step(0, 1) == step(0, 1)
     assert step(0, 1) != step(0, 2)
     assert step(0, 1) != step(1, 1)
 
 
+def seen(lips: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Features that tell frames apart, of the shape of the lip encoder's: brightness over time in 16 fields."""
+    fields = lips.reshape(len(lips), 4, 24, 4, 24).mean((2, 4)).reshape(len(lips), -1)
+    standardised = ((fields - fields.mean(0)) / fields.std(0)).astype(np.float32)
+    return np.reshape(standardised, (-1, *SMALL.lips.outputs))
+
+
 @pytest.mark.slow
 def test_four_clips_are_learned_by_heart(tmp_path: Path) -> None:
-    """A mel L1 of 0.35 nats: a fifth of the 1.8 that the mean alone is off."""
+    """To a mel L1 of 0.34 nats, and mu to 0.36, where the mean of all mels is off by 1.43; noise adds 0.2."""
     torch.manual_seed(0)
-    flow = FlowConfig(width=64, heads=2, dropout=0, condition_dropout=0, guidance=1.0, steps=8, temperature=0.5)
+    steps, rate = 400, 4e-3
     config = replace(
         SMALL,
         content=replace(SMALL.content, width=64, dropout=0.0),
         timbre=replace(SMALL.timbre, audio_probability=0.0),
         prosody=replace(SMALL.prosody, dropout=0.0, blocks=2),
         condition=replace(SMALL.condition, dropout=0.0),
-        flow=flow,
+        flow=FlowConfig(width=64, heads=2, dropout=0, condition_dropout=0, guidance=1.0, steps=8),
     )
-    clips = Clips(prepare(demo_clips(4), 1))
+    demo = demo_clips(4)
+    clips = Clips(prepare(demo, 1))
     units = Units(config.units, tmp_path / "units.npz", clips)
-    targets = [clips[at] for at in range(4)]
-    standard = standard_of(targets)
-    places = pitch_places([(clip.speaker, one) for clip, one in zip(demo_clips(4), targets, strict=True)], standard)
+    pairs = [(clip.speaker, clips[at]) for at, clip in enumerate(demo)]
+    standard = standard_of([one for _, one in pairs])
+    places = pitch_places(pairs, standard)
     batch = collated(
-        [
-            main_item(
-                one,
-                small_lips()(torch.from_numpy(one.lips)[None], torch.ones(1, one.frames, dtype=torch.bool))[0].numpy(),
-                units,
-                places[clip.speaker],
-                one.identity[:2],
-            )
-            for clip, one in zip(demo_clips(4), targets, strict=True)
-        ]
+        [main_item(one, seen(one.lips), units, places[speaker], one.identity[:2]) for speaker, one in pairs]  # type: ignore[arg-type]
     )
-    assert int(batch["units"].max()) < UNITS
     model = ReferenceModel(config, standard)
-    optimiser = torch.optim.AdamW(model.parameters(), lr=3e-3)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=rate)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=steps, pct_start=0.1)
     mask = batch["mask"].repeat_interleave(4, 1)[..., None]
 
     def distance(mel: torch.Tensor) -> float:
         return float(((mel - batch["mel"]).abs() * mask).sum() / (80 * mask.sum()))
 
-    silent = distance(torch.full_like(batch["mel"], standard.mel[0]))
-    for _ in range(300):
+    for _ in range(steps):
         optimiser.zero_grad()
         model.losses(batch)["loss"].backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()
-    mel = model.eval().synthesize(batch, torch.randn(batch["mel"].shape, generator=torch.Generator().manual_seed(0)))
-    assert silent > 1.2
-    assert distance(mel) < 0.35
+        schedule.step()
+    model.eval()
+    noise = torch.randn(batch["mel"].shape, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        mu = model.condition(batch).mu * standard.mel[1] + standard.mel[0]
+    assert distance(torch.full_like(mu, standard.mel[0])) > 1.4
+    assert distance(mu) < 0.4
+    assert distance(model.synthesize(batch, noise, temperature=0.0)) < 0.4
+    assert distance(model.synthesize(batch, noise, temperature=0.5)) < 0.65

@@ -14,7 +14,7 @@ from f2v_bench.training.loader import Item
 from f2v_bench.training.prepare import Prepared
 from f2v_bench.training.targets import Targets
 
-ENCODER = LipEncoderConfig(size=32, channels=(4, 4, 6), width=8, layers=1, heads=2, kernel=3)
+ENCODER = LipEncoderConfig(size=32, channels=(16, 16, 16), width=8, layers=1, heads=2, kernel=3)
 UNIT_COUNT = 5
 
 
