@@ -25,6 +25,7 @@ from f2v_bench.errors import F2VError
 from f2v_bench.folders import write_whole
 from f2v_bench.nn.checkpoint import read_checkpoint
 from f2v_bench.nn.frozen_lips import FrozenLips
+from f2v_bench.nn.generator import Generator
 from f2v_bench.nn.vocoder import build_vocoder, vocode
 from f2v_bench.signal.griffin_lim import griffin_lim
 from f2v_bench.surroundings import hardware
@@ -121,8 +122,8 @@ class ReferenceTrainee(Trainee):
         config = self.config.vocoder
 
         def item(at: int, rng: np.random.Generator) -> Item:
-            sound, mel = segment_of(self._clips[at], config.segment, rng)
-            return Item(len(mel), {"audio": sound, "mel": mel})
+            piece = segment_of(self._clips[at], config.segment, rng)
+            return Item(len(piece["mel"]), piece)
 
         def whole(at: int) -> Item:
             return Item(held[at].frames, {"audio": speech(held[at]), "mel": held[at].mel})
@@ -224,7 +225,7 @@ class ReferenceTrainee(Trainee):
     def _places(self, clips: Clips, standard: Standard) -> dict[str, NDArray[np.float32]]:
         return pitch_places(((clip.speaker, clips[at]) for at, clip in enumerate(clips.prepared.clips)), standard)
 
-    def _vocoder(self) -> torch.nn.Module | None:
+    def _vocoder(self) -> Generator | None:
         if not self._finished("vocoder"):
             return None
         network = build_vocoder(self.config.vocoder)

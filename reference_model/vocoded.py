@@ -11,7 +11,7 @@ from f2v_bench.errors import ClipFailure, F2VError
 from f2v_bench.systems.contract import SpeakerReference, System, SystemOptions, one_by_one
 
 if TYPE_CHECKING:
-    from torch import nn
+    from f2v_bench.nn.generator import Generator
 
 _SAMPLE_RATE = 16_000
 
@@ -32,7 +32,7 @@ class OursVocoder(System):
         self._weights = find_weights(options.argument or options.weights, options.dataset)
 
     @cached_property
-    def _vocoder(self) -> nn.Module:
+    def _vocoder(self) -> Generator:
         vocoder = self._weights.vocoder()
         if vocoder is None:
             raise F2VError(f"'{self._weights.path}' has no vocoder", "train the stage: --stage vocoder")

@@ -18,6 +18,7 @@ from f2v_bench.assets import file_sha256
 from f2v_bench.errors import F2VError, suggest
 from f2v_bench.nn.checkpoint import load_weights
 from f2v_bench.nn.frozen_lips import FrozenLips
+from f2v_bench.nn.generator import Generator
 from f2v_bench.nn.vocoder import build_vocoder
 from f2v_bench.signal.griffin_lim import NAME as GRIFFIN_LIM
 from f2v_bench.training.settings import as_mapping, from_mapping, with_texts
@@ -99,7 +100,7 @@ class Weights:
         """The model, ready for synthesis."""
         return self._filled(ReferenceModel(self.config, self.standard), "model.")
 
-    def vocoder(self) -> nn.Module | None:
+    def vocoder(self) -> Generator | None:
         """The vocoder, or None where the file has none."""
         own = self._part("vocoder.")
         return self._filled(build_vocoder(self.config.vocoder), "vocoder.") if own else None

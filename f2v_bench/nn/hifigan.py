@@ -18,6 +18,8 @@ from torch.nn import functional
 from torch.nn.utils.parametrizations import weight_norm
 
 from f2v_bench.nn.checkpoint import load_weights, read_checkpoint
+from f2v_bench.nn.excitation import Source
+from f2v_bench.nn.generator import Generator
 from f2v_bench.nn.vocoder import VocoderConfig
 from f2v_bench.signal.mel import N_MELS
 
@@ -55,7 +57,7 @@ class ResidualBlock(nn.Module):
         return x
 
 
-class HiFiGAN(nn.Module):
+class HiFiGAN(Generator):
     """Mel ``(B, T, 80)`` to samples ``(B, 160 T)``.
 
     Args:
@@ -86,7 +88,7 @@ class HiFiGAN(nn.Module):
         )
         self.conv_post = norm(nn.Conv1d(widths[-1], 1, KERNEL, padding=KERNEL // 2))
 
-    def forward(self, mel: torch.Tensor) -> torch.Tensor:
+    def forward(self, mel: torch.Tensor, source: Source | None = None) -> torch.Tensor:
         x = self.conv_pre(mel.transpose(1, 2))  # (B, C, T)
         kinds = len(self.resblocks) // len(self.ups)
         for level, up in enumerate(self.ups):

@@ -1,9 +1,15 @@
-"""Vocos' way from mel to samples: ConvNeXt blocks at the frame rate, then one inverse short-time Fourier transform.
+"""From mel to samples as a voice does it: pulses and noise, filtered in the domain of the short-time Fourier transform.
 
-Siuzdak, "Vocos: closing the gap between time-domain and Fourier-based neural vocoders" (ICLR 2024). No layer runs at
-the sample rate, so that a CPU trains it. Choices of ours: the log magnitude is a residual on the mel's own envelope,
-which an untrained network would take thousands of steps to copy; beyond a clip's ends the mel is silence, not zeros (a
-log mel of 0 is loud); blocks are the suite's own.
+ConvNeXt blocks at the frame rate and one inverse transform: Siuzdak, "Vocos: closing the gap between time-domain and
+Fourier-based neural vocoders" (ICLR 2024), so that no layer runs at the sample rate and a CPU trains it. What the
+transform is of: the source of ``nn.excitation`` (HiFTNet, Li et al. 2023). A network that must make every phase itself
+needs days before its vowels are periodic; pulses are so from the first step.
+
+    S = exp(e + a) P exp(i b) + exp(e + c) N      per frame and bin
+
+with P and N the transforms of pulses and noise, e the mel's own envelope, and a, b, c what the blocks say. Choices of
+ours: the gains are residuals on the mel's envelope, which an untrained network would take thousands of steps to copy;
+beyond a clip's ends the mel is silence, not zeros; blocks are the suite's own.
 """
 
 from __future__ import annotations
@@ -14,11 +20,13 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from f2v_bench.nn.excitation import KERNEL, MIDDLE, SPREAD, PitchNet, Source, quietly_padded, source_of
+from f2v_bench.nn.generator import Generator
 from f2v_bench.nn.transformer import ConvBlock
 from f2v_bench.nn.vocoder import VocoderConfig
-from f2v_bench.signal.mel import F_MAX, F_MIN, FLOOR, HOP, N_FFT, N_MELS, SAMPLE_RATE, mel_filters
+from f2v_bench.signal.mel import F_MAX, F_MIN, HOP, N_FFT, N_MELS, SAMPLE_RATE, mel_filters
 
-KERNEL = 7  # frames, of every convolution
+PARTS = 3  # numbers a bin: gain and turn of the pulses, gain of the noise
 
 
 def envelope(n_fft: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -81,11 +89,34 @@ def overlapped(frames: torch.Tensor) -> torch.Tensor:
     return out.flatten(1)
 
 
-class ISTFTVocoder(nn.Module):
-    """Mel ``(B, T, 80)`` to samples ``(B, 160 T)``: blocks, then log magnitude and phase of every bin.
+class ForwardSTFT(nn.Module):
+    """Samples to spectra, 160 T samples to T frames, cut as ``InverseSTFT`` puts them together; zeros lie beyond.
+
+    White noise of variance 1 has magnitudes of about 1.
+
+    Args:
+        n_fft: samples of a frame, an even multiple of 160.
+    """
+
+    window: torch.Tensor
+
+    def __init__(self, n_fft: int) -> None:
+        super().__init__()
+        window = torch.hann_window(n_fft)
+        self.register_buffer("window", window / window.square().sum().sqrt(), persistent=False)
+
+    def forward(self, samples: torch.Tensor) -> torch.Tensor:
+        """``(B, 160 T)`` to complex ``(B, T, n_fft / 2 + 1)``."""
+        cut = (len(self.window) - HOP) // 2
+        frames = functional.pad(samples, (cut, cut)).unfold(1, len(self.window), HOP)  # (B, T, n_fft)
+        return torch.fft.rfft(frames * self.window, dim=2)
+
+
+class ISTFTVocoder(Generator):
+    """Mel ``(B, T, 80)`` to samples ``(B, 160 T)``: blocks, then what becomes of pulses and noise in every bin.
 
     Attributes:
-        context: frames on either side of its own that a sample depends on at most.
+        context: frames on either side of its own that a sample depends on at most, the source apart.
     """
 
     offset: torch.Tensor
@@ -97,26 +128,41 @@ class ISTFTVocoder(nn.Module):
         self.register_buffer("offset", offset, persistent=False)
         self.register_buffer("shares", shares, persistent=False)
         self.loudest = log(config.n_fft / 2)  # samples within 1 have no magnitude above the window's sum
+        self.pitch = PitchNet(config.pitch_width, config.pitch_blocks)
         self.embed = nn.Conv1d(N_MELS, config.width, KERNEL)
+        self.embed_pitch = nn.Linear(2, config.width, bias=False)
         self.embed_norm = nn.LayerNorm(config.width)
         self.blocks = nn.ModuleList(ConvBlock(config.width, KERNEL, hidden=config.hidden) for _ in range(config.blocks))
         self.norm = nn.LayerNorm(config.width)
-        self.head = nn.Linear(config.width, config.n_fft + 2)
+        self.head = nn.Linear(config.width, PARTS * (config.n_fft // 2 + 1))
+        self.transform = ForwardSTFT(config.n_fft)
         self.inverse = InverseSTFT(config.n_fft)
         self.context = (config.blocks + 1) * (KERNEL // 2) + config.n_fft // HOP // 2
         for layer in (self.embed, self.head):
             nn.init.trunc_normal_(layer.weight, std=0.02)
             nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
 
-    def forward(self, mel: torch.Tensor) -> torch.Tensor:
-        quiet = functional.pad(mel.transpose(1, 2), (KERNEL // 2, KERNEL // 2), value=log(FLOOR))  # (B, 80, T + 6)
-        x = self.embed_norm(self.embed(quiet).transpose(1, 2))  # (B, T, C)
+    def source(self, mel: torch.Tensor, f0: torch.Tensor | None = None) -> Source:
+        return source_of(self.pitch.f0(mel) if f0 is None else f0, vary=self.training)
+
+    def losses(self, mel: torch.Tensor, f0: torch.Tensor) -> dict[str, torch.Tensor]:
+        return self.pitch.losses(mel, f0)
+
+    def forward(self, mel: torch.Tensor, source: Source | None = None) -> torch.Tensor:
+        f0, pulses, noise = source or self.source(mel)
+        voiced = f0 > 0
+        heard = torch.stack([(f0.clamp(min=1) / MIDDLE).log() / SPREAD * voiced, voiced], dim=2)  # (B, T, 2)
+        x = self.embed(quietly_padded(mel, KERNEL // 2)).transpose(1, 2)  # (B, T, C)
+        x = self.embed_norm(x + self.embed_pitch(heard.to(mel.dtype)))
         mask = x.new_ones(x.shape[:2], dtype=torch.bool)
         for block in self.blocks:
             x = block(x, mask)
-        residual, phase = self.head(self.norm(x)).float().chunk(2, dim=2)  # (B, T, n_fft / 2 + 1) each
+        of_pulses, turn, of_noise = self.head(self.norm(x)).float().chunk(PARTS, dim=2)  # (B, T, n_fft / 2 + 1) each
         with torch.autocast(mel.device.type, enabled=False):  # no bfloat16 in transforms and phases
-            logarithm = (mel.float() - self.offset) @ self.shares + residual
-            spectrum = torch.polar(logarithm.clamp(max=self.loudest).exp(), phase)
-            samples: torch.Tensor = self.inverse(spectrum)  # (B, 160 T)
+            even = (mel.float() - self.offset) @ self.shares
+            filtered = torch.polar(self._gain(even + of_pulses), turn) * self.transform(pulses)
+            samples: torch.Tensor = self.inverse(filtered + self._gain(even + of_noise) * self.transform(noise))
         return samples
+
+    def _gain(self, logarithm: torch.Tensor) -> torch.Tensor:
+        return logarithm.clamp(max=self.loudest).exp()

@@ -1,8 +1,8 @@
 """Vocoders: the suite's mel spectrogram back to samples, by one of two generators under one contract.
 
 A generator maps natural-log mels ``(B, T, 80)`` to samples ``(B, 160 T)`` at 16 kHz and says in ``context`` how many
-frames beyond its own a sample may depend on. ``hifigan`` loads published checkpoints; ``istft`` is light enough for a
-CPU to train.
+frames beyond its own a sample may depend on. ``hifigan`` loads published checkpoints; ``istft``, which filters pulses
+and noise, is light enough for a CPU to train.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from f2v_bench.signal.mel import HOP, N_MELS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from torch import nn
+
+    from f2v_bench.nn.generator import Generator
 
 CHUNK = 1000  # frames that go through a generator at once, 10 s
 
@@ -28,7 +29,8 @@ class VocoderConfig:
     """A generator, and how it is trained.
 
     Attributes:
-        generator: ``hifigan`` (Kong 2020) or ``istft``, ConvNeXt blocks and an inverse STFT (Vocos, Siuzdak 2024).
+        generator: ``hifigan`` (Kong 2020) or ``istft``, ConvNeXt blocks that filter pulses and noise in the
+            domain of the STFT.
         channels: hifigan: channels before the first upsampling; each halves them.
         upsample: hifigan: factors, 160 in all.
         upsample_kernels: hifigan: kernels of the transposed convolutions, one a factor, even or odd as it is.
@@ -38,6 +40,9 @@ class VocoderConfig:
         blocks: istft: ConvNeXt blocks.
         hidden: istft: channels inside a block.
         n_fft: istft: samples of an inverse transform, an even multiple of 160.
+        pitch_width: istft: channels of the network that hears F0 in the mel.
+        pitch_blocks: istft: its ConvNeXt blocks.
+        pitch_weight: istft: of its losses of F0 and voicing.
         mel_weight: of the L1 distance of log mels.
         spectral_weight: of the multi-resolution STFT loss.
         spectral_sizes: its transforms, samples; each hops by a quarter.
@@ -61,6 +66,9 @@ class VocoderConfig:
     blocks: int = 8
     hidden: int = 768
     n_fft: int = 640
+    pitch_width: int = 128
+    pitch_blocks: int = 4
+    pitch_weight: float = 1.0
     mel_weight: float = 45.0
     spectral_weight: float = 0.0
     spectral_sizes: tuple[int, ...] = (320, 640, 1280)
@@ -74,7 +82,7 @@ class VocoderConfig:
     segment: int = 8160
 
 
-def build_vocoder(config: VocoderConfig) -> nn.Module:
+def build_vocoder(config: VocoderConfig) -> Generator:
     """The generator of a configuration: ``(B, T, 80)`` to ``(B, 160 T)``.
 
     Raises:
@@ -114,12 +122,15 @@ def check(config: VocoderConfig) -> None:
         )
 
 
-def vocode(module: nn.Module, mel: NDArray[np.float32], chunk: int = CHUNK) -> NDArray[np.float32]:
+def vocode(
+    generator: Generator, mel: NDArray[np.float32], f0: NDArray[np.float32] | None = None, chunk: int = CHUNK
+) -> NDArray[np.float32]:
     """Samples of one clip, in pieces that know enough of their neighbours to equal the whole.
 
     Args:
-        module: a generator in evaluation mode, on any device.
+        generator: in evaluation mode, on any device.
         mel: float32 ``(T, 80)``, natural log, see ``f2v_bench.signal.mel``.
+        f0: Hz, 0 where unvoiced, float32 ``(T,)``, for a generator that filters a source; None hears it in the mel.
         chunk: frames of a piece.
 
     Returns:
@@ -129,15 +140,16 @@ def vocode(module: nn.Module, mel: NDArray[np.float32], chunk: int = CHUNK) -> N
 
     if mel.ndim != 2 or mel.shape[1] != N_MELS:
         raise ValueError(f"a mel spectrogram is (T, {N_MELS}), got {mel.shape}")
-    context = module.context
-    assert isinstance(context, int)
-    device = next(module.parameters()).device
+    context = generator.context
+    device = next(generator.parameters()).device
     samples = np.empty(HOP * len(mel), np.float32)
     with torch.inference_mode():
+        whole = torch.from_numpy(mel)[None].to(device, torch.float32)  # (1, T, 80)
+        source = generator.source(whole, None if f0 is None else torch.from_numpy(f0)[None].to(device))
         for start in range(0, len(mel), chunk):
             end = min(start + chunk, len(mel))
-            first = max(start - context, 0)
-            piece = torch.from_numpy(mel[first : end + context])[None].to(device, torch.float32)
-            made = module(piece)[0, HOP * (start - first) : HOP * (end - first)]
+            first, last = max(start - context, 0), min(end + context, len(mel))
+            piece = generator(whole[:, first:last], source.piece(first, last) if source else None)
+            made = piece[0, HOP * (start - first) : HOP * (end - first)]
             samples[HOP * start : HOP * end] = made.float().cpu().numpy()
     return samples

@@ -10,6 +10,7 @@ import numpy as np
 from torch.utils.data import get_worker_info
 
 from f2v_bench.errors import F2VError
+from f2v_bench.signal.mel import FLOOR, HOP
 from f2v_bench.training.labels import UNITS
 from f2v_bench.training.prepare import Prepared
 from f2v_bench.training.targets import Targets
@@ -83,7 +84,7 @@ class Units:
         """Units of a clip, int64 ``(2 T,)``."""
         if self._mfcc is not None:
             return self._mfcc.nearest(targets.cepstra)
-        found = self._hubert.label(targets.audio.astype(np.float32) / np.float32(32_768))
+        found = self._hubert.label(speech(targets))
         wanted = UNITS * targets.frames  # HuBERT's convolutions leave out the last frame
         return np.pad(found[:wanted], (0, max(0, wanted - len(found))), mode="edge")
 
@@ -123,16 +124,18 @@ def speech(targets: Targets) -> NDArray[np.float32]:
     return samples
 
 
-def segment_of(
-    targets: Targets, samples: int, rng: np.random.Generator
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """A random piece of a clip: samples ``(S,)`` and its mel frames ``(S / 160, 80)``; short clips end in silence."""
-    frames = samples // 160
+def segment_of(targets: Targets, samples: int, rng: np.random.Generator) -> dict[str, NDArray[np.float32]]:
+    """A random piece of a clip; short clips end in silence.
+
+    Returns:
+        ``audio`` ``(S,)``, ``mel`` ``(S / 160, 80)`` and ``f0`` ``(S / 160,)``.
+    """
+    frames = samples // HOP
     first = int(rng.integers(max(1, len(targets.mel) - frames + 1)))
-    mel = targets.mel[first : first + frames]
-    sound = speech(targets)[160 * first : 160 * (first + frames)]
+    mel, f0 = targets.mel[first : first + frames], targets.f0[first : first + frames]
+    sound = speech(targets)[HOP * first : HOP * (first + frames)]
     missing = frames - len(mel)
     if missing:
-        mel = np.pad(mel, ((0, missing), (0, 0)), constant_values=np.float32(np.log(1e-5)))
-        sound = np.pad(sound, (0, 160 * missing))
-    return sound, mel
+        mel = np.pad(mel, ((0, missing), (0, 0)), constant_values=np.float32(np.log(FLOOR)))
+        f0, sound = np.pad(f0, (0, missing)), np.pad(sound, (0, HOP * missing))
+    return {"audio": sound, "mel": mel, "f0": f0}

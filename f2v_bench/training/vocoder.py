@@ -37,9 +37,10 @@ SHOWN = 3  # clips of the first validation batch that TensorBoard shows
 class VocoderTraining(lightning.LightningModule):
     """A generator against discriminators, on segments of real speech.
 
-    A training batch holds ``audio`` ``(B, S)`` and ``mel`` ``(B, S / 160, 80)``: a segment of a clip and the same
-    frames of the whole clip's mel spectrogram, or of a predicted one to fine-tune on. A validation batch holds clips,
-    padded at their end where it has a ``mask`` ``(B, T)``, of which T divides the mel frames.
+    A training batch holds ``audio`` ``(B, S)``, ``mel`` ``(B, S / 160, 80)`` and ``f0`` ``(B, S / 160)``: a segment of
+    a clip and the same frames of the whole clip's mel spectrogram, or of a predicted one to fine-tune on, and of its F0
+    in Hz, which a generator with a source is given in training and must hear for itself later. A validation batch holds
+    clips, padded at their end where it has a ``mask`` ``(B, T)``, of which T divides the mel frames.
 
     Several devices need the strategy ``ddp_find_unused_parameters_true``: each side leaves the other's weights alone.
 
@@ -61,7 +62,8 @@ class VocoderTraining(lightning.LightningModule):
 
     def training_step(self, batch: Batch, _: int) -> None:
         step = self.global_step
-        real, made = batch["audio"], self.generator(batch["mel"])  # (B, S) each
+        real, mel, f0 = batch["audio"], batch["mel"], batch["f0"]
+        made = self.generator(mel, self.generator.source(mel, f0))  # (B, S)
         judges = self.discriminators if step >= self.config.adversarial_from else None
         sides = self.optimizers()
         ours, *theirs = sides if isinstance(sides, list) else [sides]
@@ -71,6 +73,9 @@ class VocoderTraining(lightning.LightningModule):
             self.log("train/discriminator", loss)
             self._update(theirs[0].optimizer, judges, loss, step)  # torch's own: Lightning counts the generator's steps
         loss = self.generator_loss(real, made, judges)
+        for name, part in self.generator.losses(mel, f0).items():
+            self.log(f"train/{name}", part)
+            loss = loss + self.config.pitch_weight * part
         self.log("train/loss", loss, prog_bar=True)
         self._update(ours, self.generator, loss, step)
         self.ema.update(self.generator)  # here, not after the batch: a checkpoint may be written before that

@@ -153,7 +153,7 @@ def test_chunks_equal_the_whole(small: HiFiGAN, chunk: int) -> None:
     whole = vocode(small, mel)
     assert whole.shape == (160 * 61,)
     assert whole.dtype == np.float32
-    np.testing.assert_allclose(vocode(small, mel, chunk), whole, atol=1e-5)
+    np.testing.assert_allclose(vocode(small, mel, chunk=chunk), whole, atol=1e-5)
     assert vocode(small, mel[:0]).shape == (0,)
     with pytest.raises(ValueError, match="mel spectrogram is"):
         vocode(small, mel.T)

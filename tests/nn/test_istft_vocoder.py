@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from f2v_bench.errors import F2VError
-from f2v_bench.nn.istft_vocoder import InverseSTFT, ISTFTVocoder, envelope, overlapped
+from f2v_bench.nn.istft_vocoder import ForwardSTFT, InverseSTFT, ISTFTVocoder, envelope, overlapped
 from f2v_bench.nn.vocoder import VocoderConfig, build_vocoder, vocode
+from f2v_bench.signal.f0 import f0_contour
 from f2v_bench.signal.mel import mel_filters
 from tests.nn.published import chirp, randomised
 
@@ -58,10 +59,35 @@ def test_a_frame_is_160_samples(small: ISTFTVocoder, frames: int) -> None:
 
 @pytest.mark.parametrize("chunk", [1, 9, 40])
 def test_chunks_equal_the_whole(small: ISTFTVocoder, chunk: int) -> None:
-    whole = vocode(small, mel_of(61))
-    assert whole.shape == (160 * 61,)
-    assert float(np.abs(whole).max()) > 1e-3
-    np.testing.assert_allclose(vocode(small, mel_of(61), chunk), whole, atol=1e-5)
+    f0 = np.linspace(100, 160, 61, dtype=np.float32)
+    f0[20:30] = 0
+    for given in (None, f0):
+        whole = vocode(small, mel_of(61), given)
+        assert whole.shape == (160 * 61,)
+        assert float(np.abs(whole).max()) > 1e-3
+        np.testing.assert_allclose(vocode(small, mel_of(61), given, chunk), whole, atol=1e-5)
+
+
+def test_a_voice_says_the_f0_that_it_is_given(small: ISTFTVocoder) -> None:
+    """Even of a network that has learned nothing, since its pulses are periodic by themselves."""
+    torch.manual_seed(0)
+    network = build_vocoder(SMALL).eval()
+    f0 = np.linspace(110, 170, 100, dtype=np.float32)
+    samples = vocode(network, np.full((100, 80), -3, np.float32), f0)
+    found, _ = f0_contour(samples, 16_000)
+    voiced = found[5:95] > 0
+    assert voiced.mean() > 0.9
+    assert np.median(np.abs(found[5:95] / f0[5:95] - 1)[voiced]) < 0.02
+
+
+def test_the_forward_transform_is_the_inverse_s_but_for_its_scale() -> None:
+    """Zeros lie beyond the ends, so that the samples near them differ; white noise has magnitudes of about 1."""
+    wave = torch.randn(2, 160 * 40, generator=torch.Generator().manual_seed(0))
+    spectrum = ForwardSTFT(640)(wave)
+    assert spectrum.shape == (2, 40, 321)
+    assert float(spectrum.abs().square().mean()) == pytest.approx(1, abs=0.05)
+    scale = torch.hann_window(640).square().sum().sqrt()
+    torch.testing.assert_close(InverseSTFT(640)(spectrum * scale), wave, atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize("n_fft", [640, 960])
@@ -71,7 +97,9 @@ def test_the_context_is_what_a_sample_sees(n_fft: int) -> None:
     config = VocoderConfig(generator="istft", width=16, blocks=2, hidden=16, n_fft=n_fft)
     network = build_vocoder(config)
     mel = torch.randn(1, 41, 80, requires_grad=True)
-    samples = network(mel)[0, 160 * 20 : 160 * 21]
+    with torch.no_grad():
+        source = network.source(mel)
+    samples = network(mel, source)[0, 160 * 20 : 160 * 21]
     near = [torch.autograd.grad(sample, mel, retain_graph=True)[0][0].any(1).nonzero() for sample in samples[[0, -1]]]
     reach = max(abs(int(edge) - 20) for frames in near for edge in (frames.min(), frames.max()))
     assert network.context == reach == 9 + n_fft // 320
@@ -80,10 +108,11 @@ def test_the_context_is_what_a_sample_sees(n_fft: int) -> None:
 def test_the_light_sizes_have_about_two_million_weights() -> None:
     with torch.device("meta"):
         network = build_vocoder(VocoderConfig(generator="istft", width=192, blocks=8, hidden=576))
-    width, hidden, bins = 192, 576, 642
+    width, hidden, bins = 192, 576, 3 * 321
     block = 7 * width + width + 2 * width + width * hidden + hidden + hidden * width + width + width
-    expected = (80 * 7 + 1) * width + 2 * width + 8 * block + 2 * width + (width + 1) * bins
-    assert sum(parameter.numel() for parameter in network.parameters()) == expected == 2_024_898
+    expected = (80 * 7 + 1) * width + 2 * width + 2 * width + 8 * block + 2 * width + (width + 1) * bins
+    pitch = sum(parameter.numel() for parameter in network.get_submodule("pitch").parameters())
+    assert sum(parameter.numel() for parameter in network.parameters()) - pitch == expected == 2_087_235
 
 
 @pytest.mark.parametrize("n_fft", [640, 1280])
@@ -111,9 +140,10 @@ def test_silence_gives_near_silence(small: ISTFTVocoder) -> None:
 def test_bfloat16_comes_near(small: ISTFTVocoder) -> None:
     mel = torch.from_numpy(mel_of(20))[None]
     with torch.inference_mode():
+        source = small.source(mel)  # a contour that is off by half a percent soon has another phase
         with torch.autocast("cpu", torch.bfloat16):
-            found = small(mel)
-        expected = small(mel)
+            found = small(mel, source)
+        expected = small(mel, source)
     assert found.dtype == torch.float32
     assert float((found - expected).norm() / expected.norm()) < 0.1
 

@@ -90,22 +90,25 @@ def test_a_segments_sound_and_mel_belong_together() -> None:
     whole = spoken(30)
     firsts = set()
     for seed in range(10):
-        sound, mel = segment_of(whole, 8000, np.random.default_rng(seed))
+        sound, mel, f0 = segment_of(whole, 8000, np.random.default_rng(seed)).values()
         assert sound.shape == (8000,)
         assert mel.shape == (50, 80)
         np.testing.assert_allclose(log_mel(sound, 16_000)[2:-2], mel[2:-2], atol=2e-3)  # mel frames at an edge differ
-        firsts.add(next(at for at in range(71) if np.array_equal(whole.mel[at : at + 50], mel)))
+        first = next(at for at in range(71) if np.array_equal(whole.mel[at : at + 50], mel))
+        np.testing.assert_array_equal(f0, whole.f0[first : first + 50])
+        firsts.add(first)
     assert len(firsts) > 5
-    ends = {segment_of(whole, 160 * 119, np.random.default_rng(seed))[1][0, 0] for seed in range(20)}
+    ends = {segment_of(whole, 160 * 119, np.random.default_rng(seed))["mel"][0, 0] for seed in range(20)}
     assert ends == {whole.mel[0, 0], whole.mel[1, 0]}, "every beginning can be drawn, the last one too"
 
 
 def test_short_clips_end_in_silence() -> None:
     whole = spoken(5)
-    sound, mel = segment_of(whole, 8000, np.random.default_rng(0))
+    sound, mel, f0 = segment_of(whole, 8000, np.random.default_rng(0)).values()
     np.testing.assert_array_equal(mel[:20], whole.mel)
     np.testing.assert_allclose(mel[20:], np.log(1e-5))
     np.testing.assert_allclose(log_mel(sound, 16_000)[23:], mel[23:], atol=1e-5)
     assert sound.shape == (8000,)
-    assert sound.dtype == mel.dtype == np.float32
+    assert sound.dtype == mel.dtype == f0.dtype == np.float32
+    np.testing.assert_array_equal(f0, np.pad(whole.f0, (0, 30)))
     assert (sound[3200:] == 0).all()

@@ -37,7 +37,8 @@ def batches(count: int) -> list[Batch]:
     made = []
     for _ in range(count):
         audio = 0.1 * torch.randn(2, TINY.segment, generator=generator)
-        made.append({"audio": audio, "mel": LogMel()(audio)})
+        f0 = torch.full((2, TINY.segment // 160), 120.0)
+        made.append({"audio": audio, "mel": LogMel()(audio), "f0": f0})
     return made
 
 

@@ -1,0 +1,46 @@
+"""What every vocoder's network promises, whatever it is made of."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import nn
+
+from f2v_bench.nn.excitation import Source
+
+
+class Generator(nn.Module, ABC):
+    """Mel to samples.
+
+    Attributes:
+        context: frames on either side of its own that a sample depends on at most, the source apart.
+    """
+
+    context: int
+
+    @abstractmethod
+    def forward(self, mel: torch.Tensor, source: Source | None = None) -> torch.Tensor:
+        """Natural-log mel ``(B, T, 80)`` to float32 samples ``(B, 160 T)`` at 16 kHz.
+
+        Args:
+            mel: of whole clips, or of pieces with ``context`` frames around them.
+            source: of the same frames, for a generator that filters one; None makes it of the mel, which must then be
+                whole.
+        """
+
+    def source(self, mel: torch.Tensor, f0: torch.Tensor | None = None) -> Source | None:
+        """What the generator filters, of whole clips, since a voice's phase runs on from their beginning.
+
+        Args:
+            mel: ``(B, T, 80)``.
+            f0: Hz, 0 where unvoiced, ``(B, T)``; None estimates it from the mel.
+
+        Returns:
+            None for a generator without a source.
+        """
+        return None
+
+    def losses(self, mel: torch.Tensor, f0: torch.Tensor) -> dict[str, torch.Tensor]:
+        """What training adds to the spectral losses, by name, given the true F0 ``(B, T)`` in Hz."""
+        return {}
