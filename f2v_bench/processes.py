@@ -12,13 +12,17 @@ import os
 import signal
 import tempfile
 import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from itertools import count
+from typing import Any, TypeVar
 
 from filelock import BaseFileLock, FileLock, Timeout
 
 from f2v_bench.folders import cache_folder
 
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+R = TypeVar("R")
 _held: list[BaseFileLock] = []  # for the life of the process
 
 
@@ -44,11 +48,46 @@ def claim_compile_cache() -> None:
 
 def set_up_worker() -> None:
     """Set a worker process up: one thread, deaf to Ctrl-C (its parent hears it), and gone when its parent is."""
+    import cv2
+
+    cv2.setNumThreads(1)
     for variable in _THREAD_VARIABLES:
         os.environ[variable] = "1"
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     claim_compile_cache()
     threading.Thread(target=_leave_with_parent, daemon=True).start()
+
+
+def each_done(
+    work: Callable[..., R],
+    jobs: Sequence[tuple[Any, ...]],
+    workers: int,
+    start_worker: Callable[[], None] = set_up_worker,
+) -> Iterator[tuple[int, R]]:
+    """Do jobs in processes, and say which one is done as soon as it is.
+
+    Args:
+        work: of a module, so that processes find it.
+        jobs: its arguments, one tuple a job.
+        workers: processes; one works here, in the order of the jobs.
+        start_worker: sets a process up.
+
+    Yields:
+        The place of a job and its result.
+    """
+    if workers <= 1 or len(jobs) <= 1:
+        for at, job in enumerate(jobs):
+            yield at, work(*job)
+        return
+    context = multiprocessing.get_context("spawn")  # not forked: the caller may have threads
+    with ProcessPoolExecutor(min(workers, len(jobs)), mp_context=context, initializer=start_worker) as pool:
+        try:
+            places = {pool.submit(work, *job): at for at, job in enumerate(jobs)}
+            for future in as_completed(places):
+                yield places[future], future.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 def _leave_with_parent() -> None:

@@ -11,9 +11,9 @@ from f2v_bench.nn.transformer import (
     ConvBlock,
     FeedForward,
     SelfAttention,
-    TimeEmbedding,
 )
 from reference_model.config import FlowConfig
+from reference_model.decoder import Decoder
 
 KERNEL = 7  # frames that the one convolution sees, which tells a frame its neighbours before attention begins
 EXPANSION = 4  # hidden channels of the feed-forward part over the width
@@ -44,46 +44,15 @@ class DiTBlock(nn.Module):
         return out
 
 
-class DiTDecoder(nn.Module):
-    """v(x_t, t, mu, features) by ``depth`` transformer blocks at the mel's own rate, conditioned by concatenation.
+class DiTDecoder(Decoder):
+    """``depth`` transformer blocks at the mel's own rate, of the config's ``width``, ``heads`` and ``dropout``."""
 
-    Args:
-        config: ``width``, ``depth``, ``heads``, ``dropout``.
-        features: channels of the condition beside mu.
-        n_mels: bins.
+    def build(self, config: FlowConfig) -> None:
+        self.near = ConvBlock(config.width, KERNEL, config.dropout)
+        self.blocks = nn.ModuleList(DiTBlock(config.width, config.heads, config.dropout) for _ in range(config.depth))
 
-    Raises:
-        F2VError: the width does not split into the heads.
-    """
-
-    def __init__(self, config: FlowConfig, features: int, n_mels: int = 80) -> None:
-        super().__init__()
-        width = config.width
-        self.time = TimeEmbedding(width)
-        self.enter = nn.Linear(2 * n_mels + features, width)
-        self.near = ConvBlock(width, KERNEL, config.dropout)
-        self.blocks = nn.ModuleList(DiTBlock(width, config.heads, config.dropout) for _ in range(config.depth))
-        self.norm = AdaptiveLayerNorm(width, width)
-        self.leave = nn.Linear(width, n_mels)
-        nn.init.zeros_(self.leave.weight)  # training begins at v = 0, the mean of what is to be learned
-        nn.init.zeros_(self.leave.bias)
-
-    def forward(
-        self, x: torch.Tensor, t: torch.Tensor, mu: torch.Tensor, features: torch.Tensor, mask: torch.Tensor
-    ) -> torch.Tensor:
-        """The velocity at ``x``, zero at padded frames.
-
-        Args:
-            x: x_t, ``(B, T, n_mels)``.
-            t: ``(B,)`` in 0 to 1.
-            mu: the prior's mel, ``(B, T, n_mels)``.
-            features: ``(B, T, F)``.
-            mask: bool ``(B, T)``, True where a frame is real.
-        """
-        time = self.time(t)  # (B, C)
-        h = self.enter(torch.cat([x, mu, features], dim=2))  # (B, T, C)
+    def through(self, h: torch.Tensor, time: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         h = self.near(h, mask)
         for block in self.blocks:
             h = block(h, time, mask)
-        v: torch.Tensor = self.leave(self.norm(h, time)) * mask[..., None]  # (B, T, n_mels)
-        return v
+        return h

@@ -26,8 +26,7 @@ from f2v_bench.folders import write_whole
 from f2v_bench.nn.checkpoint import read_checkpoint
 from f2v_bench.nn.frozen_lips import FrozenLips
 from f2v_bench.nn.generator import Generator
-from f2v_bench.nn.vocoder import build_vocoder, vocode
-from f2v_bench.signal.griffin_lim import griffin_lim
+from f2v_bench.nn.vocoder import build_vocoder
 from f2v_bench.surroundings import hardware
 from f2v_bench.training.clips import Clips, Units, segment_of, speech
 from f2v_bench.training.contract import Trainee, TrainOptions
@@ -44,6 +43,7 @@ from f2v_bench.training.vocoder import VocoderTraining
 from reference_model.config import ReferenceConfig
 from reference_model.model import Standard
 from reference_model.presets import preset
+from reference_model.synthesis import sound
 from reference_model.training import MainTraining, main_item, pitch_places, standard_of
 from reference_model.weights import Facts, save_weights
 
@@ -159,9 +159,7 @@ class ReferenceTrainee(Trainee):
         vocoder = self._vocoder()
 
         def speak(at: int) -> NDArray[np.float32]:
-            mel = module.speak(collated([whole(at)]), at)
-            made = vocode(vocoder, mel) if vocoder is not None else griffin_lim(mel, np.random.default_rng(at))
-            return made.clip(-1, 1)
+            return sound(module.speak(collated([whole(at)]), at), vocoder, np.random.default_rng(at))
 
         real = [speech(held[at]) for at in range(len(held))]
         texts = [clip.text for clip in held.prepared.clips]

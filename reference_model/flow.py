@@ -11,11 +11,12 @@ from torch import nn
 
 from f2v_bench.errors import F2VError, suggest
 from reference_model.config import FlowConfig
+from reference_model.decoder import Decoder
 from reference_model.dit import DiTDecoder
 from reference_model.solvers import ADAPTIVE, integrate
 from reference_model.unet import UNetDecoder
 
-DECODERS: dict[str, type[UNetDecoder | DiTDecoder]] = {"unet": UNetDecoder, "dit": DiTDecoder}
+DECODERS: dict[str, type[Decoder]] = {"unet": UNetDecoder, "dit": DiTDecoder}
 
 
 def interpolate(

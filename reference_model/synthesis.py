@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from f2v_bench.nn.vocoder import vocode
 from f2v_bench.nn.windows import faded
 from f2v_bench.signal.griffin_lim import griffin_lim
 from f2v_bench.signal.mel import N_MELS
+from f2v_bench.training.identity import arcface, speaker_encoder
 from f2v_bench.training.loader import Batch, Item, collated
 from f2v_bench.training.targets import MELS, pictures_of
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from f2v_bench.face.crops import FaceCrops
-    from f2v_bench.nn.ge2e import GE2E
+    from f2v_bench.nn.generator import Generator
     from reference_model.weights import Weights
 
 WINDOW = 500  # video frames that the model sees at once, 20 s
@@ -71,11 +71,11 @@ class Synthesizer:
                 mels[at] = mel
             for at in set(group) - set(short):
                 mels[at] = self._long(pictures[at], noises[at], voice)
-        return [self._sound(mel, rng) for mel, rng in zip(mels, rngs, strict=True)]
+        return [sound(mel, self.vocoder, rng) for mel, rng in zip(mels, rngs, strict=True)]
 
     def voice(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
         """The speaker embedding ``(256,)`` of real speech, float32 ``(n,)`` at 16 kHz."""
-        embedding: NDArray[np.float32] = self._speaker_encoder.embed([samples])[0]
+        embedding: NDArray[np.float32] = speaker_encoder().embed([samples])[0]
         return embedding
 
     def _long(
@@ -120,17 +120,10 @@ class Synthesizer:
         return self._arcface(pictures["identity"])
 
     def _arcface(self, faces: NDArray[np.uint8]) -> NDArray[np.float32]:
-        from f2v_bench.training.identity import arcface
-
         return arcface(str(self.device)).embed(faces)
 
-    def _sound(self, mel: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
-        made = vocode(self.vocoder, mel) if self.vocoder is not None else griffin_lim(mel, rng)
-        return made.clip(-1, 1)
 
-    @cached_property
-    def _speaker_encoder(self) -> GE2E:
-        from f2v_bench.assets import get_asset, require_asset
-        from f2v_bench.nn.ge2e import load_ge2e
-
-        return load_ge2e(require_asset("ge2e"), get_asset("ge2e").how_to_get)
+def sound(mel: NDArray[np.float32], vocoder: Generator | None, rng: np.random.Generator) -> NDArray[np.float32]:
+    """Samples of a natural-log mel ``(T, 80)``, by the vocoder, or else by Griffin-Lim from drawn phases."""
+    made = vocode(vocoder, mel) if vocoder is not None else griffin_lim(mel, rng)
+    return made.clip(-1, 1)

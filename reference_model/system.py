@@ -11,7 +11,7 @@ import numpy as np
 from f2v_bench.clip import Clip, Waveform
 from f2v_bench.errors import ClipFailure, F2VError, FailureKind, suggest
 from f2v_bench.signal.mel import SAMPLE_RATE
-from f2v_bench.systems.contract import CropSystem, SpeakerReference, SystemOptions, clip_generator
+from f2v_bench.systems.contract import CropSystem, SpeakerReference, SystemOptions, clip_generator, one_by_one
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -72,16 +72,14 @@ class Ours(CropSystem):
     def speak_clips(self, clips: Sequence[Clip], crops: Sequence[FaceCrops], seed: int) -> list[Waveform | ClipFailure]:
         if self.speaker_reference not in _VOICES:
             return list(self.speak(crops, [clip.id for clip in clips], seed))
-        outcomes: list[Waveform | ClipFailure] = []
-        for clip, one in zip(clips, crops, strict=True):
-            try:
-                voice = self._synthesizer.voice(self._reference(clip, seed))
-            except ClipFailure as failure:
-                outcomes.append(failure.with_traceback(None))
-                continue
-            (samples,) = self._synthesizer.speak([one], [clip_generator(seed, clip.id)], voice)
-            outcomes.append(Waveform(samples, SAMPLE_RATE))
-        return outcomes
+
+        def one(pair: tuple[Clip, FaceCrops]) -> Waveform:
+            clip, seen = pair
+            voice = self._synthesizer.voice(self._reference(clip, seed))
+            (samples,) = self._synthesizer.speak([seen], [clip_generator(seed, clip.id)], voice)
+            return Waveform(samples, SAMPLE_RATE)
+
+        return one_by_one(zip(clips, crops, strict=True), one)
 
     def _reference(self, clip: Clip, seed: int) -> NDArray[np.float32]:
         """Real speech of the clip itself, or of another one of its speaker."""

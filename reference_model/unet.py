@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from f2v_bench.nn.transformer import AdaptiveLayerNorm, ConvBlock, TimeEmbedding, TransformerBlock
+from f2v_bench.nn.transformer import ConvBlock, TransformerBlock
 from reference_model.config import FlowConfig
+from reference_model.decoder import Decoder
 
 KERNEL = 7  # frames that a convolution sees
 CONVOLUTIONS = 2  # blocks of them in a stage, as many as a residual block of Matcha-TTS holds
@@ -66,47 +67,21 @@ class Up(nn.Module):
         return out
 
 
-class UNetDecoder(nn.Module):
-    """v(x_t, t, mu, features): down ``depth`` times by 2, up again, with a skip connection at each rate.
+class UNetDecoder(Decoder):
+    """Down ``depth`` times by 2, up again, with a skip connection at each rate.
 
-    Args:
-        config: ``width``, ``depth``, ``blocks``, ``heads``, ``dropout``.
-        features: channels of the condition beside mu.
-        n_mels: bins.
-
-    Raises:
-        F2VError: the width does not split into the heads.
+    It is made of ``width``, ``depth``, ``blocks``, ``heads`` and ``dropout`` of the config.
     """
 
-    def __init__(self, config: FlowConfig, features: int, n_mels: int = 80) -> None:
-        super().__init__()
+    def build(self, config: FlowConfig) -> None:
         width, levels = config.width, range(config.depth)
-        self.time = TimeEmbedding(width)
-        self.enter = nn.Linear(2 * n_mels + features, width)
         self.descent = nn.ModuleList(Stage(config) for _ in levels)
         self.downs = nn.ModuleList(Down(width) for _ in levels)
         self.bottom = Stage(config)
         self.ups = nn.ModuleList(Up(width) for _ in levels)
         self.ascent = nn.ModuleList(Stage(config) for _ in levels)
-        self.norm = AdaptiveLayerNorm(width, width)
-        self.leave = nn.Linear(width, n_mels)
-        nn.init.zeros_(self.leave.weight)  # training begins at v = 0, the mean of what is to be learned
-        nn.init.zeros_(self.leave.bias)
 
-    def forward(
-        self, x: torch.Tensor, t: torch.Tensor, mu: torch.Tensor, features: torch.Tensor, mask: torch.Tensor
-    ) -> torch.Tensor:
-        """The velocity at ``x``, zero at padded frames.
-
-        Args:
-            x: x_t, ``(B, T, n_mels)``.
-            t: ``(B,)`` in 0 to 1.
-            mu: the prior's mel, ``(B, T, n_mels)``.
-            features: ``(B, T, F)``.
-            mask: bool ``(B, T)``, True where a frame is real.
-        """
-        time = self.time(t)  # (B, C)
-        h = self.enter(torch.cat([x, mu, features], dim=2))  # (B, T, C)
+    def through(self, h: torch.Tensor, time: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         kept = []
         for stage, down in zip(self.descent, self.downs, strict=True):
             h = stage(h, time, mask)
@@ -116,5 +91,4 @@ class UNetDecoder(nn.Module):
         for up, stage in zip(self.ups, self.ascent, strict=True):
             before, mask = kept.pop()
             h = stage(up(h, before), time, mask)  # (B, T, C) of that level
-        v: torch.Tensor = self.leave(self.norm(h, time)) * mask[..., None]  # (B, T, n_mels)
-        return v
+        return h

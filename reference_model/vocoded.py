@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from f2v_bench.clip import Clip, Waveform
-from f2v_bench.errors import ClipFailure, F2VError
-from f2v_bench.systems.contract import SpeakerReference, System, SystemOptions, one_by_one
+from f2v_bench.clip import Clip
+from f2v_bench.errors import F2VError
+from f2v_bench.systems.contract import SystemOptions
+from f2v_bench.systems.resynthesis import Resynthesis
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from f2v_bench.nn.generator import Generator
 
-_SAMPLE_RATE = 16_000
 
-
-class OursVocoder(System):
+class OursVocoder(Resynthesis):
     """What is lost between a true mel spectrogram and sound, with the weights of ``ours``."""
 
     name = "ours-vocoder"
     summary = "mel of the real audio through the vocoder of the reference model"
-    speaker_reference = SpeakerReference.SAME_CLIP
-    stages = ("decode", "mel", "vocoder")
-    sample_rate = _SAMPLE_RATE
 
     def __init__(self, options: SystemOptions) -> None:
         super().__init__(options)
@@ -38,16 +36,10 @@ class OursVocoder(System):
             raise F2VError(f"'{self._weights.path}' has no vocoder", "train the stage: --stage vocoder")
         return vocoder.to(self.options.device)
 
-    def synthesize(self, batch: Sequence[Clip], seed: int) -> list[Waveform | ClipFailure]:
-        return one_by_one(batch, self._one)
+    def vocode(self, mel: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+        from reference_model.synthesis import sound
 
-    def _one(self, clip: Clip) -> Waveform:
-        from f2v_bench.media import clip_audio
-        from f2v_bench.nn.vocoder import vocode
-        from f2v_bench.signal.mel import log_mel
-
-        mel = log_mel(clip_audio(clip, _SAMPLE_RATE).samples, _SAMPLE_RATE)
-        return Waveform(vocode(self._vocoder, mel).clip(-1, 1), _SAMPLE_RATE)
+        return sound(mel, self._vocoder, rng)
 
     def fingerprint(self, clip: Clip, seed: int) -> str:
         return f"{self.name}:{self._weights.sha256[:16]}"

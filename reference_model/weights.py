@@ -16,6 +16,7 @@ from torch import nn
 
 from f2v_bench.assets import file_sha256
 from f2v_bench.errors import F2VError, suggest
+from f2v_bench.folders import replacing
 from f2v_bench.nn.checkpoint import load_weights
 from f2v_bench.nn.frozen_lips import FrozenLips
 from f2v_bench.nn.generator import Generator
@@ -166,9 +167,8 @@ def save_weights(
         "standard": asdict(standard),
         "facts": asdict(facts),
     }
-    part = path.with_name(f".{path.name}.part")
-    save_file(tensors, part, metadata={_HEAD: json.dumps(head)})
-    part.replace(path)
+    with replacing(path) as part:
+        save_file(tensors, part, metadata={_HEAD: json.dumps(head)})
 
 
 def shipped() -> dict[str, Path]:

@@ -10,13 +10,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
 import numpy as np
 
 from f2v_bench.assets import file_sha256
 from f2v_bench.errors import F2VError
-from f2v_bench.folders import cache_folder
+from f2v_bench.folders import cache_folder, replacing
 
 if TYPE_CHECKING:
     from f2v_bench.face.crops import FaceCrops
@@ -89,16 +88,11 @@ class CropCache:
     @contextmanager
     def _replacing(self, path: Path) -> Iterator[Path]:
         """A temporary file beside ``path`` that takes its place at the end, whole or not at all."""
-        part = path.with_name(f".{uuid4().hex}.part")
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            yield part
-            part.replace(path)
+            with replacing(path) as part:
+                yield part
         except OSError as error:
             raise F2VError(
                 f"the crop cache '{self.folder}' cannot be written: {error.strerror}",
                 "free some space, or set F2V_CACHE to a folder that can be written",
             ) from error
-        finally:
-            if part.exists():
-                part.unlink()

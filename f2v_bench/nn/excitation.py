@@ -71,7 +71,8 @@ class PitchNet(nn.Module):
     def f0(self, mel: torch.Tensor) -> torch.Tensor:
         """Hz, 0 where unvoiced, ``(B, T)``."""
         pitch, voicing = self(mel)
-        return MIDDLE * (SPREAD * pitch).exp() * (voicing > 0)
+        f0: torch.Tensor = MIDDLE * (SPREAD * pitch).exp() * (voicing > 0)
+        return f0
 
     def losses(self, mel: torch.Tensor, f0: torch.Tensor) -> dict[str, torch.Tensor]:
         """L1 of standardised log F0 where voiced, and cross entropy of voicing, against ``f0`` ``(B, T)`` in Hz."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import torch
 from safetensors import SafetensorError
@@ -18,7 +17,7 @@ from safetensors.torch import load_file, save_file
 
 from f2v_bench.assets import file_sha256
 from f2v_bench.errors import F2VError
-from f2v_bench.folders import cache_folder
+from f2v_bench.folders import cache_folder, replacing
 from f2v_bench.nn.checkpoint import ANYBODY, read_checkpoint
 
 SUFFIX = ".safetensors"
@@ -43,19 +42,14 @@ def import_fairseq(path: Path, get_again: str) -> Path:
     imported = cache_folder("fairseq") / f"{digest}{SUFFIX}"
     if not imported.is_file():
         weights = _plain(_model(path, get_again), path, get_again)
-        part = imported.with_name(f".{uuid4().hex}.part")
         try:
-            imported.parent.mkdir(parents=True, exist_ok=True)
-            save_file(weights, part, {"file": path.name, "sha256": digest})
-            part.replace(imported)
+            with replacing(imported) as part:
+                save_file(weights, part, {"file": path.name, "sha256": digest})
         except (OSError, SafetensorError) as error:
             raise F2VError(
                 f"the weights of '{path}' cannot be kept in '{imported.parent}': {error}",
                 "free some space, or set F2V_CACHE to a folder that can be written",
             ) from error
-        finally:
-            if part.exists():
-                part.unlink()
     return imported
 
 

@@ -109,7 +109,8 @@ class ForwardSTFT(nn.Module):
         """``(B, 160 T)`` to complex ``(B, T, n_fft / 2 + 1)``."""
         cut = (len(self.window) - HOP) // 2
         frames = functional.pad(samples, (cut, cut)).unfold(1, len(self.window), HOP)  # (B, T, n_fft)
-        return torch.fft.rfft(frames * self.window, dim=2)
+        spectra: torch.Tensor = torch.fft.rfft(frames * self.window, dim=2)
+        return spectra
 
 
 class ISTFTVocoder(Generator):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from f2v_bench.clip import Clip, Waveform
 from f2v_bench.errors import ClipFailure, F2VError, suggest
@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     import numpy as np
 
     from f2v_bench.face.crops import FaceCrops
+
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 class SpeakerReference(StrEnum):
@@ -140,16 +144,10 @@ class CropSystem(System):
     def synthesize(self, batch: Sequence[Clip], seed: int) -> list[Waveform | ClipFailure]:
         from f2v_bench.face.crops import face_crops
 
-        found: dict[str, FaceCrops | ClipFailure] = {}
-        for clip in batch:
-            try:
-                found[clip.id] = face_crops(clip.video, landmarks=self.options.landmarks)
-            except ClipFailure as failure:
-                found[clip.id] = failure.with_traceback(None)
-        seen = {name: one for name, one in found.items() if not isinstance(one, ClipFailure)}
-        ready = [clip for clip in batch if clip.id in seen]
-        made = iter(self.speak_clips(ready, list(seen.values()), seed) if ready else [])
-        return [one if isinstance(one, ClipFailure) else next(made) for one in found.values()]
+        found = one_by_one(batch, lambda clip: face_crops(clip.video, landmarks=self.options.landmarks))
+        seen = [(clip, one) for clip, one in zip(batch, found, strict=True) if not isinstance(one, ClipFailure)]
+        made = iter(self.speak_clips([clip for clip, _ in seen], [one for _, one in seen], seed) if seen else [])
+        return [one if isinstance(one, ClipFailure) else next(made) for one in found]
 
 
 def clip_generator(seed: int, clip_id: str) -> np.random.Generator:
@@ -160,12 +158,12 @@ def clip_generator(seed: int, clip_id: str) -> np.random.Generator:
     return np.random.default_rng(int.from_bytes(digest[:8], "little"))
 
 
-def one_by_one(batch: Sequence[Clip], synthesize: Callable[[Clip], Waveform]) -> list[Waveform | ClipFailure]:
-    """Synthesize each clip by itself; a failed clip takes its place in the list and leaves the others alone."""
-    outcomes: list[Waveform | ClipFailure] = []
-    for clip in batch:
+def one_by_one(batch: Iterable[T], make: Callable[[T], R]) -> list[R | ClipFailure]:
+    """Make of each clip what there is to make; a failed one takes its place in the list and leaves the others alone."""
+    outcomes: list[R | ClipFailure] = []
+    for one in batch:
         try:
-            outcomes.append(synthesize(clip))
+            outcomes.append(make(one))
         except ClipFailure as failure:
             outcomes.append(failure.with_traceback(None))  # a traceback would keep the frames' memory alive
     return outcomes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from f2v_bench.clip import Clip, Waveform
 from f2v_bench.errors import ClipFailure
@@ -12,9 +13,13 @@ from f2v_bench.signal.griffin_lim import griffin_lim
 from f2v_bench.signal.mel import SAMPLE_RATE, log_mel
 from f2v_bench.systems.contract import SpeakerReference, System, clip_generator, one_by_one
 
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
 
 class Resynthesis(System):
-    """The mel spectrogram of the real audio through the vocoder."""
+    """The mel spectrogram of the real audio through a vocoder, here Griffin-Lim."""
 
     name = "resynthesis"
     summary = f"mel of the real audio through {VOCODER}"
@@ -27,7 +32,11 @@ class Resynthesis(System):
 
     def _one(self, clip: Clip, seed: int) -> Waveform:
         mel = log_mel(clip_audio(clip, SAMPLE_RATE).samples, SAMPLE_RATE)
-        return Waveform(griffin_lim(mel, clip_generator(seed, clip.id)), SAMPLE_RATE)
+        return Waveform(self.vocode(mel, clip_generator(seed, clip.id)), SAMPLE_RATE)
+
+    def vocode(self, mel: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+        """Samples ``(160 T,)`` of a mel ``(T, 80)``; the generator is the clip's own."""
+        return griffin_lim(mel, rng)
 
     def fingerprint(self, clip: Clip, seed: int) -> str:
         return f"{self.name}:{VOCODER}:{seed}"

@@ -10,6 +10,7 @@ import numpy as np
 from torch.utils.data import get_worker_info
 
 from f2v_bench.errors import F2VError
+from f2v_bench.folders import replacing
 from f2v_bench.signal.mel import FLOOR, HOP
 from f2v_bench.training.labels import UNITS
 from f2v_bench.training.prepare import Prepared
@@ -104,10 +105,8 @@ class Units:
                     f"the speech units '{file}' are not there", "train the stage that comes before: --stage lips"
                 )
             units = fit_units([clips[at].cepstra for at in range(len(clips))], self.config)
-            file.parent.mkdir(parents=True, exist_ok=True)
-            part = file.with_name(f".{file.name}.part.npz")
-            np.savez(part, centres=units.centres, scale=units.scale)
-            part.replace(file)
+            with replacing(file) as part, part.open("wb") as opened:
+                np.savez(opened, centres=units.centres, scale=units.scale)
         with np.load(file, allow_pickle=False) as entry:
             units = MfccUnits(entry["centres"], entry["scale"])
         if len(units.centres) != self.config.count:

@@ -1,4 +1,4 @@
-"""Who is seen, by ArcFace: loaded once a process and device."""
+"""Who is seen, by ArcFace, and who is heard, by GE2E: loaded once a process and device."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from f2v_bench.assets import get_asset, require_asset
 
 if TYPE_CHECKING:
     from f2v_bench.nn.arcface import IResNet50
+    from f2v_bench.nn.ge2e import GE2E
 
 
 @cache
@@ -22,3 +23,15 @@ def arcface(device: str = "cpu") -> IResNet50:
 
     name = "arcface-iresnet50"
     return load_arcface(require_asset(name), get_asset(name).how_to_get, device)
+
+
+@cache
+def speaker_encoder() -> GE2E:
+    """The network with resemblyzer's weights.
+
+    Raises:
+        AssetMissing: they are not on this machine.
+    """
+    from f2v_bench.nn.ge2e import load_ge2e
+
+    return load_ge2e(require_asset("ge2e"), get_asset("ge2e").how_to_get)

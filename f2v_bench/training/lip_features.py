@@ -11,12 +11,11 @@ import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
-from uuid import uuid4
 
 import numpy as np
 import torch
 
-from f2v_bench.folders import cache_folder
+from f2v_bench.folders import cache_folder, replacing
 from f2v_bench.nn.frozen_lips import FrozenLips
 from f2v_bench.training.augment import AugmentConfig, augmented, spans
 from f2v_bench.training.loader import Item, collated
@@ -113,7 +112,5 @@ class LipFeatures:
         return self.folder / f"{self.clips.files[index].stem}.{variant}.npy"
 
     def _save(self, file: Path, features: NDArray[np.float16]) -> None:
-        part = file.with_name(f".{uuid4().hex}.part")
-        with part.open("wb") as opened:
+        with replacing(file) as part, part.open("wb") as opened:
             np.save(opened, features)
-        part.replace(file)

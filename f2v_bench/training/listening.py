@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import lightning
 import numpy as np
 import torch
-from lightning.pytorch.loggers import TensorBoardLogger
 from numpy.typing import NDArray
 
 from f2v_bench.adapters.torch_metric import TorchMetric
@@ -16,9 +14,9 @@ from f2v_bench.metrics.contract import MetricOptions
 from f2v_bench.metrics.rmse_f0 import RMSEF0
 from f2v_bench.metrics.stoi import STOI
 from f2v_bench.metrics.wer import WER
-from f2v_bench.signal.mel import SAMPLE_RATE, log_mel
+from f2v_bench.signal.mel import SAMPLE_RATE
+from f2v_bench.training.board import SHOWN, show_clip
 
-SHOWN = 3  # clips that TensorBoard shows
 _LOGGED = ("wer", "rmse_f0", "estoi")
 
 #: the samples of a validation clip, float32 ``(n,)`` at 16 kHz, from the network as it stands
@@ -55,20 +53,9 @@ class Listening(lightning.Callback):
                     reference_lengths=[len(real)], text=[self.texts[at]],
                 )  # fmt: skip
             if at < SHOWN * trainer.world_size:
-                self._show(trainer, at, real, made)
+                show_clip(trainer.loggers, trainer.global_step, at, real, made)
         values = {name: value for metric in self.metrics for name, value in metric.compute().items()}
         chosen = {f"val/{name}": float(values[name]) for name in _LOGGED if name in values}
         for logger in trainer.loggers if trainer.is_global_zero else ():
             logger.log_metrics(chosen, step=trainer.global_step)
         trainer.callback_metrics.update({name: torch.tensor(value) for name, value in chosen.items()})
-
-    def _show(self, trainer: Any, at: int, real: NDArray[np.float32], made: NDArray[np.float32]) -> None:
-        for logger in trainer.loggers:
-            if isinstance(logger, TensorBoardLogger):
-                frames = min(len(real), len(made)) // 160
-                mels = np.concatenate([log_mel(one, SAMPLE_RATE)[:frames] for one in (real, made)], axis=1).T[::-1]
-                picture = (mels - mels.min()) / max(float(np.ptp(mels)), 1e-6)
-                board = logger.experiment
-                board.add_image(f"clip{at}/real_below_made", picture.copy(), trainer.global_step, dataformats="HW")
-                for name, samples in (("real", real), ("made", made)):
-                    board.add_audio(f"clip{at}/{name}", samples, trainer.global_step, SAMPLE_RATE)

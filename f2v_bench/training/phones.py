@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from f2v_bench.metrics.asr.pocketsphinx import listen
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -21,7 +23,6 @@ PHONES = (
 )
 UNKNOWN = -100  # no transcript, or none that fits the sound
 _RATE = 100  # frames a second of the aligner
-_FULL_SCALE = 32_767
 
 
 @cache
@@ -43,13 +44,9 @@ def align_phones(samples: NDArray[np.float32], text: str | None, count: int) -> 
     decoder = _decoder()
     if not text or any(decoder.lookup_word(word) is None for word in text.split()):
         return unknown
-    pcm = (np.clip(samples, -1, 1) * _FULL_SCALE).astype("<i2").tobytes()
     decoder.set_align_text(text)
     for coarse in (True, False):  # first words, then the phonemes inside them
-        decoder.reinit_feat()
-        decoder.start_utt()
-        decoder.process_raw(pcm, full_utt=True)
-        decoder.end_utt()
+        listen(decoder, samples)
         if coarse:
             if decoder.hyp() is None:
                 return unknown

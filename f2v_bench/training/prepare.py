@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
-from uuid import uuid4
 
 import numpy as np
 
 from f2v_bench.clip import Clip
 from f2v_bench.errors import ClipFailure, F2VError
 from f2v_bench.face.cache import CropCache
-from f2v_bench.folders import cache_folder
-from f2v_bench.processes import set_up_worker
+from f2v_bench.folders import cache_folder, replacing
+from f2v_bench.processes import each_done, set_up_worker
 from f2v_bench.training.targets import SETTINGS, Targets, targets_of
 
 Progress = Callable[[int, int], None]
@@ -71,8 +68,9 @@ def prepare(clips: Sequence[Clip], workers: int, progress: Progress | None = Non
     done, failures = len(clips) - len(todo), {}
     report = progress or (lambda _done, _all: None)
     report(done, len(clips))
-    for at, failure in _made(clips, files, todo, workers):
-        done += 1
+    jobs = [(clips[at], files[at]) for at in todo]
+    for place, failure in each_done(_make, jobs, workers, _start_worker):
+        at, done = todo[place], done + 1
         report(done, len(clips))
         if failure:
             failures[clips[at].id] = failure
@@ -91,33 +89,11 @@ def _entry(clip: Clip, store: CropCache) -> Path:
     return cache_folder("training") / key[:2] / f"{key}.npz"
 
 
-def _made(clips: Sequence[Clip], files: Sequence[Path], todo: Sequence[int], workers: int) -> _Stream:
-    if not todo:
-        return iter(())
-    if workers <= 1:
-        return ((at, _make(clips[at], files[at])) for at in todo)
-    return _in_processes(clips, files, todo, workers)
-
-
-def _in_processes(clips: Sequence[Clip], files: Sequence[Path], todo: Sequence[int], workers: int) -> _Stream:
-    context = multiprocessing.get_context("spawn")  # the caller may have threads
-    with ProcessPoolExecutor(min(workers, len(todo)), mp_context=context, initializer=_start_worker) as pool:
-        try:
-            jobs = {pool.submit(_make, clips[at], files[at]): at for at in todo}
-            for job in as_completed(jobs):
-                yield jobs[job], job.result()
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-
-
 def _start_worker() -> None:
-    import cv2
     import torch
 
     set_up_worker()
-    cv2.setNumThreads(1)  # the pool has a process for every core
-    torch.set_num_threads(1)
+    torch.set_num_threads(1)  # the pool has a process for every core
 
 
 def _make(clip: Clip, file: Path) -> str:
@@ -126,18 +102,12 @@ def _make(clip: Clip, file: Path) -> str:
         targets = targets_of(clip)
     except ClipFailure as failure:
         return str(failure)
-    part = file.with_name(f".{uuid4().hex}.part")
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("wb") as opened:
+        with replacing(file) as part, part.open("wb") as opened:
             np.savez(opened, **targets.arrays())  # type: ignore[arg-type]
-        part.replace(file)
     except OSError as error:
         raise F2VError(
             f"the training cache '{file.parent.parent}' cannot be written: {error.strerror}",
             "free some space, or set F2V_CACHE to a folder that can be written",
         ) from error
-    finally:
-        if part.exists():
-            part.unlink()
     return ""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,14 +11,13 @@ from f2v_bench.clip import FPS, Clip
 from f2v_bench.errors import ClipFailure, FailureKind
 from f2v_bench.face.crops import FaceCrops, face_crops
 from f2v_bench.media import clip_audio, placed
+from f2v_bench.training.identity import speaker_encoder
 from f2v_bench.training.labels import UNITS
 from f2v_bench.training.phones import align_phones
 from f2v_bench.training.units import features as unit_features
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-    from f2v_bench.nn.ge2e import GE2E
 
 SAMPLE_RATE = 16_000
 SAMPLES = SAMPLE_RATE // FPS  # a video frame
@@ -94,7 +92,7 @@ def targets_of(clip: Clip) -> Targets:
         energy=energy_contour(samples, SAMPLE_RATE),
         cepstra=unit_features(samples),
         phones=align_phones(samples, clip.text, UNITS * count),
-        speaker=_speaker_encoder().embed([samples])[0],
+        speaker=speaker_encoder().embed([samples])[0],
     )
 
 
@@ -109,11 +107,3 @@ def pictures_of(crops: FaceCrops) -> dict[str, NDArray[np.uint8]]:
         "face": np.stack([cv2.resize(frame, (FACE, FACE), interpolation=cv2.INTER_AREA) for frame in grey]),
         "identity": crops.face[spread],
     }
-
-
-@cache
-def _speaker_encoder() -> GE2E:
-    from f2v_bench.assets import get_asset, require_asset
-    from f2v_bench.nn.ge2e import load_ge2e
-
-    return load_ge2e(require_asset("ge2e"), get_asset("ge2e").how_to_get)

@@ -12,7 +12,6 @@ from dataclasses import asdict
 import lightning
 import torch
 from lightning.pytorch.core.optimizer import LightningOptimizer
-from lightning.pytorch.loggers import TensorBoardLogger
 from torch import nn
 from torch.nn import functional
 
@@ -26,12 +25,11 @@ from f2v_bench.nn.discriminators import (
 )
 from f2v_bench.nn.mel import LogMel
 from f2v_bench.nn.vocoder import VocoderConfig, build_vocoder
-from f2v_bench.signal.mel import HOP, SAMPLE_RATE
+from f2v_bench.signal.mel import HOP
+from f2v_bench.training.board import SHOWN, show_clip
 from f2v_bench.training.ema import EMA, evaluating
 from f2v_bench.training.loader import Batch
 from f2v_bench.training.stage import StageConfig, optimiser, rate_at
-
-SHOWN = 3  # clips of the first validation batch that TensorBoard shows
 
 
 class VocoderTraining(lightning.LightningModule):
@@ -107,7 +105,7 @@ class VocoderTraining(lightning.LightningModule):
                 ours, theirs = self.log_mel(made), self.log_mel(real[None])  # (1, T, 80) each
                 distances.append(torch.stack([functional.l1_loss(ours, theirs), self.spectral(made, real[None])]))
                 if index == 0 and place < SHOWN:
-                    self._show(place, real, made[0], torch.cat([theirs, ours], dim=2)[0])
+                    show_clip(self.loggers, self.global_step, place, real.cpu().numpy(), made[0].cpu().numpy())
         mel_distance, spectral = torch.stack(distances).mean(0)
         values = {"val/mel": mel_distance, "val/spectral": spectral}
         self.log_dict(values, prog_bar=True, batch_size=len(distances), sync_dist=True)
@@ -125,16 +123,6 @@ class VocoderTraining(lightning.LightningModule):
         self.manual_backward(loss)
         nn.utils.clip_grad_norm_(side.parameters(), self.stage.clip)
         optimiser.step()
-
-    def _show(self, place: int, real: torch.Tensor, made: torch.Tensor, mels: torch.Tensor) -> None:
-        """Real and made samples, and real below made ``(T, 160)`` mels as a picture, for those who watch."""
-        for logger in self.loggers:
-            if isinstance(logger, TensorBoardLogger):
-                low, high = mels.aminmax()
-                picture = ((mels - low) / (high - low).clamp(min=1e-6)).T.flip(0)  # (160, T)
-                logger.experiment.add_image(f"clip{place}/real_below_made", picture, self.global_step, dataformats="HW")
-                for name, samples in (("real", real), ("made", made)):
-                    logger.experiment.add_audio(f"clip{place}/{name}", samples, self.global_step, SAMPLE_RATE)
 
 
 def clips_of(batch: Batch) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:

@@ -12,11 +12,9 @@ from __future__ import annotations
 
 import csv
 import json
-import multiprocessing
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
-from functools import cache, partial
+from functools import cache
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,9 +29,9 @@ from f2v_bench.datasets.demo.speech import Delivery, Phone, say
 from f2v_bench.datasets.demo.visemes import articulate
 from f2v_bench.datasets.grid_sentences import PLACES, code
 from f2v_bench.errors import F2VError
-from f2v_bench.folders import write_whole
+from f2v_bench.folders import replacing, write_whole
 from f2v_bench.media import placed, resample, write_video
-from f2v_bench.processes import set_up_worker
+from f2v_bench.processes import each_done
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -208,7 +206,8 @@ def generate(
         kept = len(plans) - len(missing)
         report = progress or (lambda _done, _total: None)
         report(kept, len(plans))
-        for done, _ in enumerate(_rendered(root, seed, missing, workers), kept + 1):
+        jobs = [(root, seed, index) for index in missing]
+        for done, _ in enumerate(each_done(write_clip, jobs, workers), kept + 1):
             report(done, len(plans))
         _write_manifest(root, plans)
     except OSError as error:
@@ -236,31 +235,6 @@ def _claim(root: Path, seed: int) -> None:
 def _complete(root: Path, clip: Plan) -> bool:
     # the video is renamed into place last
     return (root / clip.path).is_file() and (root / clip.path).with_suffix(".json").is_file()
-
-
-def _rendered(root: Path, seed: int, indices: list[int], workers: int) -> Iterator[None]:
-    """Render clips, one ``None`` for each that is done."""
-    if workers <= 1 or len(indices) <= 1:
-        for index in indices:
-            write_clip(root, seed, index)
-            yield None
-        return
-    # spawned, not forked: the caller may have threads
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(workers, len(indices)), mp_context=context, initializer=_start_worker) as pool:
-        try:
-            for done in as_completed([pool.submit(partial(write_clip, root, seed, index)) for index in indices]):
-                yield done.result()
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-
-
-def _start_worker() -> None:
-    import cv2
-
-    set_up_worker()
-    cv2.setNumThreads(1)  # the pool has a process for every core
 
 
 def write_clip(root: Path, seed: int, index: int) -> None:
@@ -296,9 +270,7 @@ def _row(clip: Plan, frames: int) -> dict[str, Any]:
 def _write_manifest(root: Path, plans: list[Plan]) -> None:
     rows = [json.loads((root / clip.path).with_suffix(".json").read_text(encoding="utf-8")) for clip in plans]
     path = root / "manifest.csv"
-    part = path.with_name(".manifest.part.csv")
-    with part.open("w", encoding="utf-8", newline="") as file:
+    with replacing(path) as part, part.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, [name for name in rows[0] if name != "phones"], extrasaction="ignore")
         writer.writeheader()
         writer.writerows(sorted(rows, key=lambda row: str(row["clip_id"])))
-    part.replace(path)

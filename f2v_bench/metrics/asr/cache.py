@@ -5,14 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
-from uuid import uuid4
 
 from f2v_bench.errors import F2VError
-from f2v_bench.folders import cache_folder
+from f2v_bench.folders import cache_folder, write_whole
 from f2v_bench.metrics.asr.contract import Hypothesis, Recogniser
 
 if TYPE_CHECKING:
@@ -71,14 +69,9 @@ class HypothesisCache:
             F2VError: the folder cannot be written.
         """
         entry = self._entry(audio, signature)
-        part = entry.with_name(f"{entry.name}.{uuid4().hex}.part")
         try:
-            entry.parent.mkdir(parents=True, exist_ok=True)
-            part.write_text(json.dumps(asdict(hypothesis), ensure_ascii=False), encoding="utf-8")
-            part.replace(entry)
+            write_whole(entry, json.dumps(asdict(hypothesis), ensure_ascii=False))
         except OSError as error:
-            with suppress(OSError):  # there may be no folder to remove it from
-                part.unlink()
             raise F2VError(
                 f"a hypothesis cannot be kept in '{self.folder}': {error.strerror}",
                 "free some space, set F2V_CACHE to a folder that can be written, or switch it off: wer's cache=off",

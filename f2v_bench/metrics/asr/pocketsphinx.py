@@ -85,16 +85,22 @@ class Pocketsphinx(Recogniser):
         return [Hypothesis(self._hear(samples)) for samples in batch]
 
     def _hear(self, samples: NDArray[np.float32]) -> str:
-        pcm = (np.clip(samples, -1, 1) * FULL_SCALE).astype("<i2").tobytes()
-        decoder = self._decoder
-        # The model's noise tracker and cepstral mean carry over between utterances: without a fresh front end a clip's
-        # text would depend on the clips before it.
-        decoder.reinit_feat()
-        decoder.start_utt()
-        decoder.process_raw(pcm, no_search=False, full_utt=True)
-        decoder.end_utt()
-        found = decoder.hyp()
+        listen(self._decoder, samples)
+        found = self._decoder.hyp()
         return str(found.hypstr) if found else ""
+
+
+def listen(decoder: Any, samples: NDArray[np.float32]) -> None:
+    """Let a decoder of pocketsphinx hear one clip, float32 ``(n,)`` at 16 kHz, with a fresh front end.
+
+    The model's noise tracker and cepstral mean carry over between utterances: what is heard in a clip would depend on
+    the clips before it.
+    """
+    pcm = (np.clip(samples, -1, 1) * FULL_SCALE).astype("<i2").tobytes()
+    decoder.reinit_feat()
+    decoder.start_utt()
+    decoder.process_raw(pcm, no_search=False, full_utt=True)
+    decoder.end_utt()
 
 
 def grammar_words(grammar: str) -> set[str]:
