@@ -44,7 +44,7 @@ from reference_model.config import ReferenceConfig
 from reference_model.model import Standard
 from reference_model.presets import preset
 from reference_model.synthesis import sound
-from reference_model.training import MainTraining, main_item, pitch_places, standard_of
+from reference_model.training import MainTraining, Person, main_item, people, standard_of
 from reference_model.weights import Facts, save_weights
 
 if TYPE_CHECKING:
@@ -141,17 +141,16 @@ class ReferenceTrainee(Trainee):
         unseen = self._features(frozen, held.prepared, 0)
         some = [clips[round(at)] for at in np.linspace(0, len(clips) - 1, min(len(clips), _STANDARD_CLIPS))]
         standard = standard_of(some)
-        places = self._places(clips, standard)
-        places_held = self._places(held, standard)
+        known, known_held = self._people(clips, standard), self._people(held, standard)
 
         def item(at: int, rng: np.random.Generator) -> Item:
             features = seen.load(at, int(rng.integers(VARIANTS + 1)))
-            place = places[clips.prepared.clips[at].speaker]
-            return main_item(clips[at], features, units, place, self._who(clips[at], rng))
+            person = known[clips.prepared.clips[at].speaker]
+            return main_item(clips[at], features, units, person, self._who(clips[at], rng))
 
         def whole(at: int) -> Item:
-            place = places_held[held.prepared.clips[at].speaker]
-            return main_item(held[at], unseen.load(at, 0), units, place, self._who(held[at], None))
+            person = known_held[held.prepared.clips[at].speaker]
+            return main_item(held[at], unseen.load(at, 0), units, person, self._who(held[at], None))
 
         self._begin()
         module = MainTraining(config, standard, self.options.seed)
@@ -220,8 +219,8 @@ class ReferenceTrainee(Trainee):
             return faces
         return faces[rng.choice(len(faces), min(self.config.timbre.frames, len(faces)), replace=False)]
 
-    def _places(self, clips: Clips, standard: Standard) -> dict[str, NDArray[np.float32]]:
-        return pitch_places(((clip.speaker, clips[at]) for at, clip in enumerate(clips.prepared.clips)), standard)
+    def _people(self, clips: Clips, standard: Standard) -> dict[str, Person]:
+        return people(((clip.speaker, clips[at]) for at, clip in enumerate(clips.prepared.clips)), standard)
 
     def _vocoder(self) -> Generator | None:
         if not self._finished("vocoder"):

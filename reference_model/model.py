@@ -177,7 +177,7 @@ class ReferenceModel(nn.Module):
             return batch["voice"]
         speaker: torch.Tensor = self.timbre(batch["identity"])
         if teach:
-            losses["timbre"] = self.timbre.loss(speaker.float(), batch["speaker"])
+            losses["timbre"] = self.timbre.loss(speaker.float(), batch["speaker"], batch["person"])
             heard = torch.rand(len(speaker), 1, device=speaker.device) < self.config.timbre.audio_probability
             speaker = torch.where(heard, batch["speaker"].to(speaker.dtype), speaker)
         return speaker

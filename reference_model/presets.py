@@ -57,14 +57,14 @@ TINY = ReferenceConfig(
         hidden=576,
         mel_weight=45.0,
         spectral_weight=1.0,
-        adversarial_from=1500,
+        adversarial_from=1200,
         discriminator_width=0.125,
         scales=0,
         periods=(2, 3, 5),
     ),
-    lips_stage=StageConfig(steps=5000, batch=16, weight_decay=0.05, ema=0.998, validate_every=500),
-    main_stage=StageConfig(steps=4000, batch=16, ema=0.998, validate_every=500),
-    vocoder_stage=StageConfig(steps=3000, batch=16, betas=(0.8, 0.99), validate_every=500),
+    lips_stage=StageConfig(steps=4000, batch=16, weight_decay=0.05, ema=0.998, validate_every=500),
+    main_stage=StageConfig(steps=2000, batch=16, ema=0.998, validate_every=500),
+    vocoder_stage=StageConfig(steps=2400, batch=16, betas=(0.8, 0.99), validate_every=500),
 )
 
 PRESETS = {preset.preset: preset for preset in (PAPER, BASE, TINY)}

@@ -65,17 +65,19 @@ class Timbre(nn.Module):
         vectors = self.face(small).view(batch, frames, -1).mean(1)  # (B, 128)
         return functional.normalize(self.speaker(vectors), dim=1)
 
-    def loss(self, speaker: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    def loss(self, speaker: torch.Tensor, target: torch.Tensor, person: torch.Tensor) -> torch.Tensor:
         """1 - cosine, plus InfoNCE: among the voices of the batch, the face finds its own.
 
         Args:
             speaker: from faces, unit vectors ``(B, 256)``.
             target: GE2E's, unit vectors ``(B, 256)``.
+            person: int64 ``(B,)``, who it is: other clips of the same person are no wrong answers, and are left out.
         """
         near = (1 - (speaker * target).sum(1)).mean()  # not of the product below, which may be in half precision
         alike = speaker @ target.T  # (B, B) cosines
         own = torch.arange(len(alike), device=alike.device)
-        contrast = functional.cross_entropy(alike / self.config.temperature, own)
+        same = (person[:, None] == person) & (own[:, None] != own)  # (B, B)
+        contrast = functional.cross_entropy(alike.masked_fill(same, -torch.inf) / self.config.temperature, own)
         return near + self.config.contrast_weight * contrast
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -81,7 +81,19 @@ def standard_of(clips: Sequence[Targets]) -> Standard:
     )
 
 
-def pitch_places(clips: Iterable[tuple[str, Targets]], standard: Standard) -> dict[str, NDArray[np.float32]]:
+class Person(NamedTuple):
+    """A speaker of the corpus.
+
+    Attributes:
+        number: among the speakers.
+        place: mean and deviation of log F0 in the corpus's deviations, float32 ``(2,)``.
+    """
+
+    number: int
+    place: NDArray[np.float32]
+
+
+def people(clips: Iterable[tuple[str, Targets]], standard: Standard) -> dict[str, Person]:
     """Where each speaker's pitch lies and how far it moves.
 
     Args:
@@ -89,22 +101,26 @@ def pitch_places(clips: Iterable[tuple[str, Targets]], standard: Standard) -> di
         standard: of the corpus.
 
     Returns:
-        Mean and deviation of log F0 in the corpus's deviations, float32 ``(2,)``; a speaker never voiced is average.
+        By name; a speaker never voiced is average.
     """
     mean, deviation = standard.pitch
     heard: dict[str, list[NDArray[Any]]] = {}
     for speaker, clip in clips:
         heard.setdefault(speaker, []).append((np.log(clip.f0[clip.f0 > 0]) - mean) / deviation)
-    places: dict[str, NDArray[np.float32]] = {}
-    for speaker, parts in heard.items():
+    found: dict[str, Person] = {}
+    for number, (speaker, parts) in enumerate(heard.items()):
         pitch = np.concatenate(parts)
         place = [float(pitch.mean()), max(float(pitch.std()), 0.05)] if len(pitch) > 1 else [0.0, 1.0]
-        places[speaker] = np.array(place, np.float32)
-    return places
+        found[speaker] = Person(number, np.array(place, np.float32))
+    return found
 
 
 def main_item(
-    targets: Targets, features: NDArray[np.float16], units: Units, place: NDArray[np.float32], identity: NDArray[Any]
+    targets: Targets,
+    features: NDArray[np.float16],
+    units: Units,
+    person: Person,
+    identity: NDArray[Any],
 ) -> Item:
     """What the main stage sees of a clip.
 
@@ -112,7 +128,7 @@ def main_item(
         targets: of the clip.
         features: of its lips, ``(T, L, D)``.
         units: what labels its sound.
-        place: of its speaker's pitch.
+        person: who speaks.
         identity: faces ``(K, 112, 112, 3)``, or ArcFace's vector ``(512,)``.
     """
     return Item(
@@ -125,5 +141,10 @@ def main_item(
             "f0": targets.f0,
             "energy": targets.energy,
         },
-        {"identity": identity, "speaker": targets.speaker, "pitch_place": place},
+        {
+            "identity": identity,
+            "speaker": targets.speaker,
+            "pitch_place": person.place,
+            "person": np.array(person.number),
+        },
     )

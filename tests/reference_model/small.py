@@ -78,6 +78,7 @@ def batch_of(lengths: Sequence[int], beyond: int = 0, seed: int = 0) -> Batch:
         "energy": STANDARD.energy[0] + STANDARD.energy[1] * torch.randn(voiced.shape, generator=rng),
         "speaker": functional.normalize(torch.rand(count, 256, generator=rng), dim=1),
         "pitch_place": torch.randn(count, 2, generator=rng) * 0.1 + torch.tensor([0.0, 1.0]),
+        "person": torch.arange(count),
     }
 
 
@@ -87,7 +88,7 @@ def alone(batch: Batch, clip: int) -> Batch:
     out = {}
     for name, tensor in batch.items():
         one = tensor[clip : clip + 1]
-        whole = name in ("identity", "speaker", "pitch_place", "voice")
+        whole = name in ("identity", "speaker", "pitch_place", "person", "voice")
         out[name] = one if whole else one[:, : real * (one.shape[1] // longest)]
     return out
 

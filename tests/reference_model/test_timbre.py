@@ -12,6 +12,7 @@ from reference_model.config import TimbreConfig
 from reference_model.timbre import FaceEncoder, Fusion, Timbre
 from tests.nn.test_transformer import awake, seeded
 
+PEOPLE = torch.arange(16)
 SMALL = TimbreConfig(channels=(4, 4, 8, 8))
 
 
@@ -52,21 +53,35 @@ def test_the_stand_in_takes_any_number_of_layers(channels: tuple[int, ...]) -> N
 def test_the_loss_is_least_where_faces_and_voices_agree() -> None:
     timbre = Timbre(SMALL)
     target = functional.normalize(torch.randn(8, 256, generator=seeded()), dim=1)
-    least = timbre.loss(target, target)
+    least = timbre.loss(target, target, PEOPLE[: len(target)])
     contrast = functional.cross_entropy(target @ target.T / SMALL.temperature, torch.arange(8))
     torch.testing.assert_close(least, SMALL.contrast_weight * contrast)  # the cosine's part is 0
     for seed in range(20):
         near = functional.normalize(target + 0.1 * torch.randn(8, 256, generator=seeded(seed + 1)), dim=1)
-        assert timbre.loss(near, target) > least
-    assert timbre.loss(target.roll(1, 0), target) > least + 0.9
+        assert timbre.loss(near, target, PEOPLE[: len(target)]) > least
+    assert timbre.loss(target.roll(1, 0), target, PEOPLE[: len(target)]) > least + 0.9
 
 
 def test_contrast_alone_pairs_each_face_with_its_own_voice() -> None:
     timbre = Timbre(replace(SMALL, contrast_weight=1.0))
     target = torch.eye(4, 256)
-    right, wrong = timbre.loss(target, target), timbre.loss(target.roll(1, 0), target)
+    right, wrong = (
+        timbre.loss(target, target, PEOPLE[: len(target)]),
+        timbre.loss(target.roll(1, 0), target, PEOPLE[: len(target)]),
+    )
     torch.testing.assert_close(right, torch.log(1 + 3 * torch.exp(torch.tensor(-1 / SMALL.temperature))))
     torch.testing.assert_close(wrong - 1, 1 / SMALL.temperature + right)
+
+
+def test_other_clips_of_the_same_person_are_no_wrong_answers() -> None:
+    """The voices of one person alone leave nothing to tell apart; a second one is told from them, not they apart."""
+    timbre = Timbre(replace(SMALL, contrast_weight=1.0))
+    target = functional.normalize(torch.randn(4, 256, generator=seeded()), dim=1)
+    near = (1 - (target.roll(1, 0) * target).sum(1)).mean()
+    torch.testing.assert_close(timbre.loss(target.roll(1, 0), target, torch.zeros(4, dtype=torch.int64)), near)
+    among = timbre.loss(torch.eye(3, 256), torch.eye(3, 256), torch.tensor([0, 0, 1]))
+    one, both = (torch.log(1 + count * torch.exp(torch.tensor(-1 / SMALL.temperature))) for count in (1, 2))
+    torch.testing.assert_close(among, (2 * one + both) / 3)
 
 
 def test_descent_on_the_loss_finds_the_voices() -> None:
@@ -76,7 +91,7 @@ def test_descent_on_the_loss_finds_the_voices() -> None:
     optimiser = torch.optim.Adam([free], lr=0.05)
     for _ in range(200):
         optimiser.zero_grad()
-        timbre.loss(functional.normalize(free, dim=1), target).backward()
+        timbre.loss(functional.normalize(free, dim=1), target, PEOPLE[:6]).backward()
         optimiser.step()
     found = functional.normalize(free, dim=1) @ target.T
     assert found.diagonal().min() > 0.9
@@ -87,9 +102,9 @@ def test_the_cosine_keeps_its_precision_under_autocast() -> None:
     timbre = Timbre(replace(SMALL, contrast_weight=0.0))
     target = functional.normalize(torch.rand(4, 256, generator=seeded()), dim=1)
     near = functional.normalize(target + 0.002 * torch.randn(4, 256, generator=seeded(1)), dim=1)
-    exact = timbre.loss(near, target)
+    exact = timbre.loss(near, target, PEOPLE[: len(target)])
     with torch.autocast("cpu", torch.bfloat16):
-        torch.testing.assert_close(timbre.loss(near, target), exact, atol=1e-6, rtol=1e-3)
+        torch.testing.assert_close(timbre.loss(near, target, PEOPLE[: len(target)]), exact, atol=1e-6, rtol=1e-3)
 
 
 @torch.no_grad()

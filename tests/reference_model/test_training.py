@@ -16,7 +16,7 @@ from f2v_bench.training.prepare import prepare
 from f2v_bench.training.targets import Targets
 from reference_model.config import FlowConfig
 from reference_model.model import ReferenceModel, Standard
-from reference_model.training import MainTraining, main_item, pitch_places, standard_of
+from reference_model.training import MainTraining, Person, main_item, people, standard_of
 from tests.reference_model.small import SMALL, STANDARD, batch_of
 from tests.training.toys import demo_clips, toy_targets
 
@@ -44,7 +44,9 @@ def test_a_speaker_s_pitch_is_placed_among_the_corpus_s() -> None:
         ("ann", voiced_at([50, 50])),
         ("mute", voiced_at([0, 0])),
     ]
-    places = pitch_places(iter(clips), standard)
+    found = people(iter(clips), standard)
+    assert [person.number for person in found.values()] == [0, 1, 2]
+    places = {name: person.place for name, person in found.items()}
     np.testing.assert_allclose(places["ann"], [0, 2 * np.log(2)], atol=1e-6)  # two octaves apart, evenly
     np.testing.assert_allclose(places["bob"], [0, 0.05], atol=1e-6)  # a monotone voice has some room left
     np.testing.assert_allclose(places["mute"], [0, 1])
@@ -55,7 +57,8 @@ def test_an_item_holds_what_the_model_is_taught_with() -> None:
     targets = toy_targets(6)
     labels = np.arange(12)
     features = np.ones((6, *SMALL.lips.outputs), np.float16)
-    item = main_item(targets, features, lambda _: labels, np.zeros(2, np.float32), targets.identity[:2])  # type: ignore[arg-type]
+    person = Person(3, np.zeros(2, np.float32))
+    item = main_item(targets, features, lambda _: labels, person, targets.identity[:2])  # type: ignore[arg-type]
     batch = collated([item])
     wanted = batch_of([6])
     assert {name: (tensor.shape[1:], tensor.dtype) for name, tensor in batch.items() if name in wanted} == {
@@ -136,9 +139,9 @@ def test_four_clips_are_learned_by_heart(tmp_path: Path) -> None:
     units = Units(config.units, tmp_path / "units.npz", clips)
     pairs = [(clip.speaker, clips[at]) for at, clip in enumerate(demo)]
     standard = standard_of([one for _, one in pairs])
-    places = pitch_places(pairs, standard)
+    known = people(pairs, standard)
     batch = collated(
-        [main_item(one, seen(one.lips), units, places[speaker], one.identity[:2]) for speaker, one in pairs]  # type: ignore[arg-type]
+        [main_item(one, seen(one.lips), units, known[speaker], one.identity[:2]) for speaker, one in pairs]  # type: ignore[arg-type]
     )
     model = ReferenceModel(config, standard)
     optimiser = torch.optim.AdamW(model.parameters(), lr=rate)
