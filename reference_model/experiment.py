@@ -131,7 +131,8 @@ class ReferenceTrainee(Trainee):
         held = self._held(self.config.vocoder_stage)
         source = Source(len(self._clips), item, list(whole_batches(whole, len(held), _VALIDATION_BATCH)))
         self._begin()
-        self._fit(VocoderTraining(config, self.config.vocoder_stage), source, self.config.vocoder_stage, "vocoder")
+        module = VocoderTraining(config, self.config.vocoder_stage, self.options.seed)
+        self._fit(module, source, self.config.vocoder_stage, "vocoder")
 
     def _train_main(self) -> None:
         config, units, clips = self.config, self._units, self._clips

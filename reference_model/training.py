@@ -12,7 +12,7 @@ from torch import nn
 
 from f2v_bench.training.ema import evaluating
 from f2v_bench.training.loader import Batch, Item
-from f2v_bench.training.module import StageModule
+from f2v_bench.training.module import StageModule, draw_as
 from f2v_bench.training.settings import as_mapping
 from f2v_bench.training.targets import MELS, Targets
 from reference_model.config import ReferenceConfig
@@ -34,7 +34,7 @@ class MainTraining(StageModule):
         self.save_hyperparameters({"config": as_mapping(config), "standard": asdict(standard), "seed": seed})
 
     def training_step(self, batch: Batch, _: int) -> torch.Tensor:
-        self.draw_as(batch)
+        draw_as(batch, self.seed, self.global_rank)
         parts = _model(self.network).losses(batch)
         self.log_dict({f"train/{name}": value for name, value in parts.items() if name != "loss"})
         self.log("train/loss", parts["loss"], prog_bar=True)

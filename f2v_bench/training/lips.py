@@ -20,7 +20,7 @@ from f2v_bench.training.augment import augmented, spans, tempo_index
 from f2v_bench.training.ema import evaluating
 from f2v_bench.training.labels import UNITS, cross_entropy, twice
 from f2v_bench.training.loader import Batch, Item
-from f2v_bench.training.module import StageModule
+from f2v_bench.training.module import StageModule, draw_as
 from f2v_bench.training.phones import PHONES, UNKNOWN
 from f2v_bench.training.stage import StageConfig
 from f2v_bench.training.targets import Targets
@@ -47,7 +47,7 @@ class LipTraining(StageModule):
         network.encoder.front_end.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def training_step(self, batch: Batch, _: int) -> torch.Tensor:
-        self.draw_as(batch)
+        draw_as(batch, self.seed, self.global_rank)
         lips = augmented(batch["lips"], self.encoder, self.config.augment)
         hidden = spans(batch["mask"], self.config.hidden, self.config.span)
         units, phones = self.network(lips, batch["mask"], hidden)

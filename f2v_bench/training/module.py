@@ -13,6 +13,11 @@ from f2v_bench.training.loader import Batch
 from f2v_bench.training.stage import StageConfig, optimiser, rate_at
 
 
+def draw_as(batch: Batch, seed: int, rank: int) -> None:
+    """Let seed, step and device decide what is drawn from here on, so that a resumed training draws the same."""
+    torch.manual_seed(hash((seed, int(batch["step"]), rank)))
+
+
 class StageModule(lightning.LightningModule):
     """A network in training.
 
@@ -26,10 +31,6 @@ class StageModule(lightning.LightningModule):
         super().__init__()
         self.network, self.stage, self.seed = network, stage, seed
         self.ema = EMA(network, stage.ema)
-
-    def draw_as(self, batch: Batch) -> None:
-        """Let seed, step and device decide what is drawn from here on, so that a resumed training draws the same."""
-        torch.manual_seed(hash((self.seed, int(batch["step"]), self.global_rank)))
 
     def optimizer_step(self, *arguments: Any, **named: Any) -> None:
         """A step, and the average after it: before any checkpoint of the step is written."""

@@ -29,6 +29,7 @@ from f2v_bench.signal.mel import HOP
 from f2v_bench.training.board import SHOWN, show_clip
 from f2v_bench.training.ema import EMA, evaluating
 from f2v_bench.training.loader import Batch
+from f2v_bench.training.module import draw_as
 from f2v_bench.training.stage import StageConfig, optimiser, rate_at
 
 
@@ -45,13 +46,14 @@ class VocoderTraining(lightning.LightningModule):
     Args:
         config: generator, discriminators and weights of the losses.
         stage: steps and optimiser, the same for both sides.
+        seed: of the noise that a generator filters.
     """
 
-    def __init__(self, config: VocoderConfig, stage: StageConfig) -> None:
+    def __init__(self, config: VocoderConfig, stage: StageConfig, seed: int = 0) -> None:
         super().__init__()
         self.automatic_optimization = False
         self.save_hyperparameters({"vocoder": asdict(config), "stage": asdict(stage)})
-        self.config, self.stage = config, stage
+        self.config, self.stage, self.seed = config, stage, seed
         self.generator = build_vocoder(config)
         self.discriminators = Discriminators(config) if config.adversarial_from >= 0 else None
         self.ema = EMA(self.generator, stage.ema)
@@ -59,6 +61,7 @@ class VocoderTraining(lightning.LightningModule):
         self.spectral = SpectralLoss(config.spectral_sizes)
 
     def training_step(self, batch: Batch, _: int) -> None:
+        draw_as(batch, self.seed, self.global_rank)
         step = self.global_step
         real, mel, f0 = batch["audio"], batch["mel"], batch["f0"]
         made = self.generator(mel, self.generator.source(mel, f0))  # (B, S)
