@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from f2v_bench.folders import write_whole
+from reference_model.config import ReferenceConfig
 from reference_model.weights import Weights
 
 _INTENT = """\
@@ -24,7 +25,7 @@ def write_card(path: Path, weights: Path, runs: Sequence[Path]) -> None:
         runs: folders in which the weights were scored, each with its ``table.md``.
     """
     file = Weights(weights)
-    facts, config = file.facts, file.config
+    facts, config, flow = file.facts, file.config, file.config.flow
     stages = "\n".join(
         f"| {name} | {int(stage['steps']):,} | {getattr(config, f'{name}_stage').batch} | {stage['seconds'] / 60:.0f} |"
         for name, stage in facts.stages.items()
@@ -40,7 +41,9 @@ def write_card(path: Path, weights: Path, runs: Sequence[Path]) -> None:
 |---|---|
 | preset | {config.preset}{"" if config.ablate == "none" else f", without {config.ablate}"} |
 | training clips | {facts.clips:,} ({facts.hours:.2f} h) of `{facts.list_id}` |
-| lip encoder | {config.lips.encoder} |
+| lip encoder | {config.lips.encoder}{_taught(config)} |
+| vocoder | {config.vocoder.generator} |
+| flow | {flow.decoder}, {flow.solver}, {flow.steps} steps, guidance {flow.guidance:g}, temperature {flow.temperature:g} |
 | hardware | {facts.hardware} |
 | seed | {facts.seed} |
 | file | {size:.1f} MB, half precision, SHA-256 `{file.sha256}` |
@@ -55,6 +58,14 @@ def write_card(path: Path, weights: Path, runs: Sequence[Path]) -> None:
 {_INTENT}
 {scored}"""
     write_whole(path, text)
+
+
+def _taught(config: ReferenceConfig) -> str:
+    """Whether the stand-in was told what was said: a model without transcripts must not be compared unawares."""
+    if config.lips.encoder != "stand-in":
+        return ""
+    text = ", phonemes of the transcripts (text supervision)" if config.teaching.phones else ""
+    return f": taught with clusters of sound{text}"
 
 
 def _table(run: Path) -> str:
