@@ -43,7 +43,8 @@ def write_card(path: Path, weights: Path, runs: Sequence[Path]) -> None:
 | training clips | {facts.clips:,} ({facts.hours:.2f} h) of `{facts.list_id}` |
 | lip encoder | {config.lips.encoder}{_taught(config)} |
 | vocoder | {config.vocoder.generator} |
-| flow | {flow.decoder}, {flow.solver}, {flow.steps} steps, guidance {flow.guidance:g}, temperature {flow.temperature:g} |
+| decoder | {flow.decoder} |
+| sampling | {flow.solver}, {flow.steps} steps, guidance {flow.guidance:g}, temperature {flow.temperature:g} |
 | hardware | {facts.hardware} |
 | seed | {facts.seed} |
 | file | {size:.1f} MB, half precision, SHA-256 `{file.sha256}` |
