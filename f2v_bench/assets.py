@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from f2v_bench.errors import F2VError, suggest
 from f2v_bench.folders import asset_folder
@@ -52,6 +52,9 @@ class AssetMissing(F2VError):
             f"{how}; or copy the file to {asset_folder() / asset.filename}",
         )
         self.asset = asset
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.asset,)
 
 
 _DNSMOS_LICENCE = "MIT (Microsoft DNS-Challenge, through speechmos)"

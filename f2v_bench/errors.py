@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 from enum import StrEnum
+from typing import Any
 
 
 class F2VError(Exception):
@@ -19,6 +20,9 @@ class F2VError(Exception):
         super().__init__(what)
         self.what = what
         self.do = do
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.what, self.do)  # processes hand errors on by pickling them
 
     def __str__(self) -> str:
         return f"{self.what}\n  -> {self.do}" if self.do else self.what

@@ -55,6 +55,7 @@ if TYPE_CHECKING:
 _SHARED = ("lips", "vocoder")  # stages that do not depend on what is taken out of the model
 VARIANTS = 4  # of each clip's lip features beside the clean ones
 _VALIDATION_BATCH = 10
+_NAMED = 5  # clips without a usable face or speech that a message names
 _STANDARD_CLIPS = 2000  # that means and deviations are taken from
 _LICENCES = {"demo": "MIT", "grid": "MIT; trained on GRID (CC BY 4.0)"}
 
@@ -189,7 +190,12 @@ class ReferenceTrainee(Trainee):
 
     def _prepared(self, what: str, clips: Any) -> Prepared:
         watch = self.options.watcher
-        return prepare(clips, self.options.processes, lambda done, count: watch(what, done, count))
+        found = prepare(clips, self.options.processes, lambda done, count: watch(what, done, count))
+        if found.failures:
+            named = "; ".join(f"{clip} {why}" for clip, why in sorted(found.failures.items())[:_NAMED])
+            more = f"; and {len(found.failures) - _NAMED} more" if len(found.failures) > _NAMED else ""
+            self.options.notice(f"{what}: {len(found.failures)} of {len(clips)} are left out: {named}{more}")
+        return found
 
     @cached_property
     def _units(self) -> Units:

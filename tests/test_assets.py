@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import pickle
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,11 @@ def test_a_missing_asset_says_how_to_get_it(toy: Asset) -> None:
     asset_folder().mkdir()
     (asset_folder() / "toy.bin").write_bytes(b"toy")
     assert require_asset("toy") == asset_folder() / "toy.bin"
+
+
+def test_a_missing_asset_travels_between_processes(toy: Asset) -> None:
+    found = pickle.loads(pickle.dumps(AssetMissing(toy)))
+    assert (found.asset, str(found)) == (toy, str(AssetMissing(toy)))
 
 
 def test_an_asset_without_an_address_cannot_be_pulled(toy: Asset) -> None:

@@ -17,6 +17,11 @@ def test_clip_failures_travel_between_processes() -> None:
     assert (failure.kind, failure.detail) == (FailureKind.SILENT, "all zero")
 
 
+def test_errors_travel_between_processes() -> None:
+    found = pickle.loads(pickle.dumps(F2VError("no such thing", "look elsewhere")))
+    assert (found.what, found.do) == ("no such thing", "look elsewhere")
+
+
 @pytest.mark.parametrize(("kind", "again"), [(FailureKind.FILE_MISSING, True), (FailureKind.SILENT, False)])
 def test_only_what_surroundings_cause_is_tried_again(kind: FailureKind, again: bool) -> None:
     assert kind.retryable is again

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from f2v_bench.cli.console import ProgressBars, console
+from f2v_bench.cli.console import ProgressBars, console, error_console
 from f2v_bench.cli.run import DataRoot, DatasetName
 from f2v_bench.errors import F2VError, suggest
 from f2v_bench.registry import TRAINEES
@@ -90,6 +90,7 @@ def train(
             processes=workers or cores(),
             hardware=Hardware(accelerator, devices, nodes, strategy, loaders),
             watcher=bars.watch,
+            notice=lambda what: error_console().print(what, markup=False, highlight=False),
         )
         _train(kind, options, stage)
     return 0

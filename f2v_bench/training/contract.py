@@ -21,6 +21,10 @@ def unwatched(_what: str, _done: int, _all: int) -> None:
     """Watch nothing."""
 
 
+def unheard(_what: str) -> None:
+    """Tell nobody."""
+
+
 @dataclass(frozen=True, slots=True)
 class TrainOptions:
     """What a command line says to a training.
@@ -41,6 +45,7 @@ class TrainOptions:
         processes: that prepare clips.
         hardware: where to train.
         watcher: is told of long work.
+        notice: is told, in a sentence, what a person should know.
     """
 
     folder: Path
@@ -58,6 +63,7 @@ class TrainOptions:
     processes: int = 1
     hardware: Hardware = field(default_factory=Hardware)
     watcher: Watcher = unwatched
+    notice: Callable[[str], None] = unheard
 
 
 class Trainee(ABC):

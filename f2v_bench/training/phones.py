@@ -37,11 +37,12 @@ def align_phones(samples: NDArray[np.float32], text: str | None, count: int) -> 
 
     Args:
         samples: float32 ``(n,)`` at 16 kHz.
-        text: words of the CMU dictionary in lower case; None is unknown.
+        text: words of the CMU dictionary, in either case; None is unknown.
         count: how many 20 ms frames.
     """
     unknown = np.full(count, UNKNOWN, np.int64)
     decoder = _decoder()
+    text = (text or "").lower()
     if not text or any(decoder.lookup_word(word) is None for word in text.split()):
         return unknown
     decoder.set_align_text(text)

@@ -280,3 +280,16 @@ def test_six_clips_from_video_to_scored_speech(tmp_path: Path) -> None:
     )  # fmt: skip
     assert "2/2" in said
     assert len(list((tmp_path / "run" / "audio" / "ours").rglob("*.flac"))) == 2
+
+
+def test_clips_that_cannot_be_trained_on_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first few by name, the others by number."""
+    ready = toy_prepared(tmp_path, [9])
+    failures = {f"s/{at}": "no_face: nobody" for at in range(7)}
+    monkeypatch.setattr(module, "prepare", lambda *_: replace(ready, failures=failures))
+    heard: list[str] = []
+    one = trainee(tmp_path / "out", notice=heard.append)
+    assert len(one._clips) == 1
+    (told,) = heard
+    assert told.startswith("training clips: 7 of 1 are left out: s/0 no_face: nobody; ")
+    assert told.endswith("s/4 no_face: nobody; and 2 more")

@@ -65,3 +65,10 @@ def test_a_clip_too_short_for_its_words_is_unknown() -> None:
 def test_phones_are_those_of_the_dictionary() -> None:
     assert len(set(PHONES)) == len(PHONES) == 40
     assert PHONES[0] == "SIL"
+
+
+def test_upper_case_transcripts_say_the_same() -> None:
+    (clip,) = demo_clips(1)
+    assert clip.text
+    samples = clip_audio(clip, 16_000).samples
+    np.testing.assert_array_equal(align_phones(samples, clip.text.upper(), 100), align_phones(samples, clip.text, 100))
