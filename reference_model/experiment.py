@@ -43,7 +43,7 @@ from f2v_bench.training.vocoder import VocoderTraining
 from reference_model.config import ReferenceConfig
 from reference_model.model import Standard
 from reference_model.presets import preset
-from reference_model.synthesis import sound
+from reference_model.speech import sound
 from reference_model.training import MainTraining, Person, main_item, people, standard_of
 from reference_model.weights import Facts, save_weights
 

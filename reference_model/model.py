@@ -49,12 +49,26 @@ class Condition(NamedTuple):
         features: ``(B, 4 T, C)``.
         mask: bool ``(B, 4 T)``.
         losses: of the stages, by name; empty at synthesis.
+        melody: at synthesis with a prosody stage, log F0 in Hz and the probability of voicing, ``(B, 4 T, 2)``.
     """
 
     mu: torch.Tensor
     features: torch.Tensor
     mask: torch.Tensor
     losses: dict[str, torch.Tensor]
+    melody: torch.Tensor | None = None
+
+
+class Spoken(NamedTuple):
+    """What the model says.
+
+    Attributes:
+        mel: natural log, ``(B, 4 T, 80)``.
+        melody: log F0 in Hz and the probability of voicing, ``(B, 4 T, 2)``; None without a prosody stage.
+    """
+
+    mel: torch.Tensor
+    melody: torch.Tensor | None
 
 
 class Upsample(nn.Module):
@@ -164,10 +178,11 @@ class ReferenceModel(nn.Module):
         speaker = self._speaker(batch, losses, teach=teach)
         voiced = self.upsample(self.fusion(content, speaker), mask)  # (B, 4 T, C)
         fine = mask.repeat_interleave(MELS, 1)  # (B, 4 T)
+        melody = None
         if self.prosody is not None:
-            contours = self._contours(batch, voiced, speaker, fine, losses, teach=teach)
+            contours, melody = self._contours(batch, voiced, speaker, fine, losses, teach=teach)
             voiced = voiced + self.prosody.embedding(contours, fine)
-        return self._conditioned(voiced, fine, losses)
+        return self._conditioned(voiced, fine, losses, melody)
 
     def _speaker(self, batch: Batch, losses: dict[str, torch.Tensor], *, teach: bool) -> torch.Tensor:
         """Unit vectors ``(B, 256)`` from faces, voices, or of nobody; in training some clips take the true one."""
@@ -191,22 +206,27 @@ class ReferenceModel(nn.Module):
         losses: dict[str, torch.Tensor],
         *,
         teach: bool,
-    ) -> Contours:
-        """True contours in training; else predicted ones, voicing decided, pitch moved to the speaker's place."""
+    ) -> tuple[Contours, torch.Tensor | None]:
+        """True contours in training; else predicted ones, voicing decided, pitch moved to the speaker's place.
+
+        Beside the predicted ones, the melody of ``Condition``.
+        """
         assert self.prosody is not None
         expression = self.prosody.expression(batch["face"], batch["mask"]).repeat_interleave(MELS, 1)  # (B, 4 T, E)
         found = self.prosody(voiced, expression, mask)
         place = self.prosody.place(speaker).float()  # (B, 2): mean and log deviation of the speaker's pitch
         if not teach:
             said = (found.voicing > 0).float()
-            pitch = (place[:, :1] + place[:, 1:].exp() * found.pitch) * said
-            return Contours(pitch, said, found.energy)
+            pitch = place[:, :1] + place[:, 1:].exp() * found.pitch  # (B, 4 T), where unvoiced too
+            mean, deviation = self.pitch_standard
+            melody = torch.stack([mean + deviation * pitch, found.voicing.sigmoid()], dim=2)
+            return Contours(pitch * said, said, found.energy), melody
         true = self.targets(batch)
         mean, deviation = batch["pitch_place"].float().chunk(2, dim=1)  # the speaker's, standardised
         scored = true._replace(pitch=(true.pitch - mean) / deviation)
         losses |= contour_losses(found, scored, mask)
         losses["place"] = (place - torch.cat([mean, deviation.log()], dim=1)).abs().mean()
-        return true
+        return true, None
 
     def _at_once(self, batch: Batch) -> Condition:
         """The ablation without hierarchy: all that is seen into one encoder, taught by mel alone."""
@@ -223,11 +243,13 @@ class ReferenceModel(nn.Module):
             x = block(x, fine)
         return self._conditioned(x, fine, {})
 
-    def _conditioned(self, x: torch.Tensor, mask: torch.Tensor, losses: dict[str, torch.Tensor]) -> Condition:
+    def _conditioned(
+        self, x: torch.Tensor, mask: torch.Tensor, losses: dict[str, torch.Tensor], melody: torch.Tensor | None = None
+    ) -> Condition:
         for block in self.blocks:
             x = block(x, mask)
         features = self.norm(x)
-        return Condition(self.mu(features), features, mask, losses)
+        return Condition(self.mu(features), features, mask, losses, melody)
 
     def targets(self, batch: Batch) -> Contours:
         """The batch's true contours, standardised."""
@@ -250,8 +272,8 @@ class ReferenceModel(nn.Module):
         solver: str | None = None,
         guidance: float | None = None,
         temperature: float | None = None,
-    ) -> torch.Tensor:
-        """Natural-log mels ``(B, 4 T, 80)``.
+    ) -> Spoken:
+        """Mels, and the melody that they were made to follow.
 
         Args:
             batch: as ``condition`` takes it.
@@ -273,4 +295,4 @@ class ReferenceModel(nn.Module):
             guidance=flow.guidance if guidance is None else guidance,
             temperature=flow.temperature if temperature is None else temperature,
         )
-        return mel * self.mel_standard[1] + self.mel_standard[0]
+        return Spoken(mel * self.mel_standard[1] + self.mel_standard[0], condition.melody)

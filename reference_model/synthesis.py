@@ -9,19 +9,17 @@ import numpy as np
 import torch
 
 from f2v_bench.nn.batches import length_batches
-from f2v_bench.nn.vocoder import vocode
 from f2v_bench.nn.windows import faded
-from f2v_bench.signal.griffin_lim import griffin_lim
 from f2v_bench.signal.mel import N_MELS
 from f2v_bench.training.identity import arcface, speaker_encoder
 from f2v_bench.training.loader import Batch, Item, collated
 from f2v_bench.training.targets import MELS, pictures_of
+from reference_model.speech import Speech, sound, speech_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from f2v_bench.face.crops import FaceCrops
-    from f2v_bench.nn.generator import Generator
     from reference_model.weights import Weights
 
 WINDOW = 500  # video frames that the model sees at once, 20 s
@@ -60,18 +58,18 @@ class Synthesizer:
             voice: unit vector ``(256,)`` of the speaker space that takes the place of all faces.
         """
         lengths = [len(one.lips) for one in crops]
-        mels: list[NDArray[np.float32]] = [np.empty(0, np.float32)] * len(crops)
+        said: list[Speech] = [Speech(np.empty(0, np.float32))] * len(crops)
         noises = [rng.standard_normal((MELS * n, N_MELS), np.float32) for rng, n in zip(rngs, lengths, strict=True)]
         pictures = [pictures_of(one) for one in crops]
         for group in length_batches([min(n, WINDOW) for n in lengths], _BUDGET):
             short = [at for at in group if lengths[at] <= WINDOW]
-            for at, mel in zip(
-                short, self._mels([pictures[i] for i in short], [noises[i] for i in short], voice), strict=True
+            for at, speech in zip(
+                short, self._said([pictures[i] for i in short], [noises[i] for i in short], voice), strict=True
             ):
-                mels[at] = mel
+                said[at] = speech
             for at in set(group) - set(short):
-                mels[at] = self._long(pictures[at], noises[at], voice)
-        return [sound(mel, self.vocoder, rng) for mel, rng in zip(mels, rngs, strict=True)]
+                said[at] = self._long(pictures[at], noises[at], voice)
+        return [sound(speech, self.vocoder, rng) for speech, rng in zip(said, rngs, strict=True)]
 
     def voice(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
         """The speaker embedding ``(256,)`` of real speech, float32 ``(n,)`` at 16 kHz."""
@@ -80,23 +78,25 @@ class Synthesizer:
 
     def _long(
         self, pictures: Mapping[str, NDArray[np.uint8]], noise: NDArray[np.float32], voice: NDArray[np.float32] | None
-    ) -> NDArray[np.float32]:
-        """A long clip's mel from windows that share the clip's noise and identity, faded where they overlap."""
+    ) -> Speech:
+        """A long clip from windows that share the clip's noise and identity, faded where they overlap."""
 
         def piece(first: int, end: int) -> NDArray[np.float32]:
             frames = slice(first // MELS, end // MELS)
             seen = {name: pictures[name][frames] for name in ("lips", "face")} | {"identity": pictures["identity"]}
-            return self._mels([seen], [noise[first:end]], voice)[0]
+            mel, melody = self._said([seen], [noise[first:end]], voice)[0]
+            return mel if melody is None else np.concatenate([mel, melody], axis=1)
 
-        return faded(len(noise), MELS * WINDOW, MELS * OVERLAP, piece)
+        whole = faded(len(noise), MELS * WINDOW, MELS * OVERLAP, piece)  # (4 T, 80), or (4 T, 82) with the melody
+        return Speech(whole[:, :N_MELS], whole[:, N_MELS:] if whole.shape[1] > N_MELS else None)
 
     @torch.no_grad()
-    def _mels(
+    def _said(
         self,
         pictures: Sequence[Mapping[str, NDArray[np.uint8]]],
         noises: Sequence[NDArray[np.float32]],
         voice: NDArray[np.float32] | None,
-    ) -> list[NDArray[np.float32]]:
+    ) -> list[Speech]:
         if not pictures:
             return []
         items = [
@@ -112,7 +112,7 @@ class Synthesizer:
         if voice is not None:
             batch["voice"] = torch.from_numpy(voice).to(self.device).expand(len(items), -1)
         found = self.model.synthesize(batch, batch["noise"], **self.settings)
-        return [mel[: MELS * item.frames].cpu().numpy() for mel, item in zip(found, items, strict=True)]
+        return [speech_of(found, at, MELS * item.frames) for at, item in enumerate(items)]
 
     def _who(self, pictures: Mapping[str, NDArray[np.uint8]]) -> NDArray[Any]:
         if self.config.timbre.face == "stand-in":
@@ -121,9 +121,3 @@ class Synthesizer:
 
     def _arcface(self, faces: NDArray[np.uint8]) -> NDArray[np.float32]:
         return arcface(str(self.device)).embed(faces)
-
-
-def sound(mel: NDArray[np.float32], vocoder: Generator | None, rng: np.random.Generator) -> NDArray[np.float32]:
-    """Samples of a natural-log mel ``(T, 80)``, by the vocoder, or else by Griffin-Lim from drawn phases."""
-    made = vocode(vocoder, mel) if vocoder is not None else griffin_lim(mel, rng)
-    return made.clip(-1, 1)

@@ -17,6 +17,7 @@ from f2v_bench.training.settings import as_mapping
 from f2v_bench.training.targets import MELS, Targets
 from reference_model.config import ReferenceConfig
 from reference_model.model import ReferenceModel, Standard
+from reference_model.speech import Speech, speech_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -40,22 +41,21 @@ class MainTraining(StageModule):
         self.log("train/loss", parts["loss"], prog_bar=True)
         return parts["loss"]
 
-    def speak(self, batch: Batch, at: int) -> NDArray[np.float32]:
-        """The mel ``(4 T, 80)`` that the average says of a batch of one clip."""
+    def speak(self, batch: Batch, at: int) -> Speech:
+        """What the average says of a batch of one clip."""
         model = _model(self.ema.average)
         batch = {name: tensor.to(self.device) for name, tensor in batch.items()}
         noise = torch.randn(batch["mel"].shape, generator=torch.Generator().manual_seed(VALIDATION_SEED + at))
         with evaluating(model):
-            mel = model.synthesize(batch, noise.to(self.device))
-        spoken: NDArray[np.float32] = mel[0].float().cpu().numpy()
-        return spoken
+            spoken = model.synthesize(batch, noise.to(self.device))
+        return speech_of(spoken, 0, spoken.mel.shape[1])
 
     def validation_step(self, batch: Batch, index: int) -> None:
         model = _model(self.ema.average)
         with evaluating(model), torch.random.fork_rng(devices=[]):
             torch.manual_seed(VALIDATION_SEED + index)
             parts = model.losses(batch)
-            mel = model.synthesize(batch, torch.randn_like(batch["mel"]))
+            mel = model.synthesize(batch, torch.randn_like(batch["mel"])).mel
         mask = batch["mask"].repeat_interleave(MELS, 1)[..., None]
         parts["mel"] = ((mel - batch["mel"]).abs() * mask).sum() / (mask.sum() * mel.shape[-1])
         count = len(batch["mel"])

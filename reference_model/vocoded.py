@@ -37,9 +37,9 @@ class OursVocoder(Resynthesis):
         return vocoder.to(self.options.device)
 
     def vocode(self, mel: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
-        from reference_model.synthesis import sound
+        from reference_model.speech import Speech, sound
 
-        return sound(mel, self._vocoder, rng)
+        return sound(Speech(mel), self._vocoder, rng)
 
     def fingerprint(self, clip: Clip, seed: int) -> str:
         return f"{self.name}:{self._weights.sha256[:16]}"

@@ -45,14 +45,14 @@ def moved(model: ReferenceModel, batch: Batch, **changes: torch.Tensor) -> float
 def test_padding_changes_nothing(ablate: Ablation, lengths: list[int], beyond: int, seed: int) -> None:
     model, batch = small(ablate, seed=seed), batch_of(lengths, beyond, seed)
     noise = noise_for(batch, seed)
-    together, spoken = model.condition(batch), model.synthesize(batch, noise)
+    together, spoken = model.condition(batch), model.synthesize(batch, noise).mel
     for clip, length in enumerate(lengths):
         one, fine = alone(batch, clip), slice(0, 4 * length)
         apart, of = model.condition(one), slice(clip, clip + 1)
         assert apart.mu.std() > 0.1  # a model that says nothing would pass as well
         torch.testing.assert_close(together.mu[of, fine], apart.mu, atol=1e-5, rtol=1e-5)
         torch.testing.assert_close(together.features[of, fine], apart.features, atol=1e-5, rtol=1e-5)
-        once = model.synthesize(one, noise[of, fine])
+        once = model.synthesize(one, noise[of, fine]).mel
         assert once.shape == (1, 4 * length, 80)
         torch.testing.assert_close(spoken[of, fine], once, atol=1e-5, rtol=1e-5)
 
@@ -76,26 +76,45 @@ def test_a_guidance_of_one_is_the_conditional_field(decoder: str) -> None:
     t = torch.zeros(2)
     field = model.flow.decoder(0.5 * noise, t, condition.mu, condition.features, condition.mask)
     wanted = (0.5 * noise + field) * condition.mask[..., None]
-    said = model.synthesize(batch, noise, steps=1, solver="euler", guidance=1.0, temperature=0.5)
+    said = model.synthesize(batch, noise, steps=1, solver="euler", guidance=1.0, temperature=0.5).mel
     torch.testing.assert_close(said, wanted, atol=1e-5, rtol=1e-5)
-    assert (model.synthesize(batch, noise, steps=1, guidance=3.0, temperature=0.5) - wanted).abs().mean() > 0.01
+    assert (model.synthesize(batch, noise, steps=1, guidance=3.0, temperature=0.5).mel - wanted).abs().mean() > 0.01
 
 
 @torch.no_grad()
 def test_settings_of_the_configuration_hold_where_none_are_given() -> None:
     model, batch = small(steps=3, solver="midpoint", guidance=1.7, temperature=0.4), batch_of([5])
     noise = noise_for(batch)
-    said = model.synthesize(batch, noise, steps=3, solver="midpoint", guidance=1.7, temperature=0.4)
-    assert torch.equal(model.synthesize(batch, noise), said)
-    assert not torch.allclose(model.synthesize(batch, noise, steps=2), said, atol=1e-3)
+    said = model.synthesize(batch, noise, steps=3, solver="midpoint", guidance=1.7, temperature=0.4).mel
+    assert torch.equal(model.synthesize(batch, noise).mel, said)
+    assert not torch.allclose(model.synthesize(batch, noise, steps=2).mel, said, atol=1e-3)
+
+
+@torch.no_grad()
+def test_the_melody_is_what_the_decoder_was_given() -> None:
+    """Log F0 in the corpus's scale, voicing as a probability; nothing of it without a prosody stage."""
+    model, batch = small(), batch_of([6, 4])
+    model.prosody.head[1].bias[1] += 0.1  # type: ignore[union-attr,index,operator]
+    seen: list[Contours] = []
+    embedding = model.prosody.embedding  # type: ignore[union-attr]
+    model.prosody.embedding = lambda found, mask: seen.append(found) or embedding(found, mask)  # type: ignore
+    melody = model.synthesize(batch, noise_for(batch)).melody
+    assert melody is not None
+    assert melody.shape == (2, 24, 2)
+    said = melody[..., 1] > 0.5
+    assert torch.equal(said, seen[0].voicing.bool())
+    mean, deviation = STANDARD.pitch
+    torch.testing.assert_close(melody[..., 0][said], mean + deviation * seen[0].pitch[said])
+    for ablate in ("prosody", "hierarchy"):
+        assert small(ablate).synthesize(batch, noise_for(batch)).melody is None
 
 
 @torch.no_grad()
 def test_mels_come_back_in_the_corpus_s_scale() -> None:
     batch = batch_of([5])
     noise = noise_for(batch)
-    plain = small(standard=replace(STANDARD, mel=(0.0, 1.0))).synthesize(batch, noise)
-    torch.testing.assert_close(small().synthesize(batch, noise), 2 * plain - 5)
+    plain = small(standard=replace(STANDARD, mel=(0.0, 1.0))).synthesize(batch, noise).mel
+    torch.testing.assert_close(small().synthesize(batch, noise).mel, 2 * plain - 5)
     assert not any("standard" in name for name in small().state_dict())  # it would be rounded with the weights
 
 

@@ -15,7 +15,7 @@ from f2v_bench.training.loader import collated
 from f2v_bench.training.prepare import prepare
 from f2v_bench.training.targets import Targets
 from reference_model.config import FlowConfig
-from reference_model.model import ReferenceModel, Standard
+from reference_model.model import ReferenceModel, Spoken, Standard
 from reference_model.training import MainTraining, Person, main_item, people, standard_of
 from tests.reference_model.small import SMALL, STANDARD, batch_of
 from tests.training.toys import demo_clips, toy_targets
@@ -84,7 +84,9 @@ def test_the_distance_of_mels_is_over_real_frames(monkeypatch: pytest.MonkeyPatc
     module, batch = MainTraining(SMALL, STANDARD), batch_of([6, 4], 2)
     real = batch["mask"].repeat_interleave(4, 1)[..., None]
     monkeypatch.setattr(
-        ReferenceModel, "synthesize", lambda *_: torch.where(real, batch["mel"] + 0.25, batch["mel"] + 100)
+        ReferenceModel,
+        "synthesize",
+        lambda *_: Spoken(torch.where(real, batch["mel"] + 0.25, batch["mel"] + 100), None),
     )
     logged: list[dict[str, torch.Tensor]] = []
     module.log_dict = lambda values, **_: logged.append(values)  # type: ignore[method-assign]
@@ -95,10 +97,10 @@ def test_the_distance_of_mels_is_over_real_frames(monkeypatch: pytest.MonkeyPatc
 def test_a_clip_is_spoken_the_same_each_time_it_is_listened_to() -> None:
     module, batch = MainTraining(SMALL, STANDARD), batch_of([5])
     first, again = (module.speak(batch, 2) for _ in range(2))
-    assert first.shape == (20, 80)
-    assert first.dtype == np.float32
-    assert np.array_equal(first, again)
-    assert not np.allclose(module.speak(batch, 3), first, atol=1e-3)
+    assert first.mel.shape == (20, 80)
+    assert first.mel.dtype == np.float32
+    assert np.array_equal(first.mel, again.mel)
+    assert not np.allclose(module.speak(batch, 3).mel, first.mel, atol=1e-3)
 
 
 def test_a_step_draws_by_seed_and_step_alone() -> None:
@@ -163,5 +165,5 @@ def test_four_clips_are_learned_by_heart(tmp_path: Path) -> None:
         mu = model.condition(batch).mu * standard.mel[1] + standard.mel[0]
     assert distance(torch.full_like(mu, standard.mel[0])) > 1.4
     assert distance(mu) < 0.4
-    assert distance(model.synthesize(batch, noise, temperature=0.0)) < 0.4
-    assert distance(model.synthesize(batch, noise, temperature=0.5)) < 0.65
+    assert distance(model.synthesize(batch, noise, temperature=0.0).mel) < 0.4
+    assert distance(model.synthesize(batch, noise, temperature=0.5).mel) < 0.65

@@ -1,0 +1,48 @@
+"""One clip's mel and melody, and the samples that they become."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from f2v_bench.nn.vocoder import vocode
+from f2v_bench.signal.griffin_lim import griffin_lim
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from f2v_bench.nn.generator import Generator
+    from reference_model.model import Spoken
+
+
+class Speech(NamedTuple):
+    """What the model says of one clip.
+
+    Attributes:
+        mel: natural log, float32 ``(4 T, 80)``.
+        melody: log F0 in Hz and the probability of voicing, float32 ``(4 T, 2)``; None without a prosody stage.
+    """
+
+    mel: NDArray[np.float32]
+    melody: NDArray[np.float32] | None = None
+
+    @property
+    def f0(self) -> NDArray[np.float32] | None:
+        """Hz, 0 where unvoiced, float32 ``(4 T,)``."""
+        if self.melody is None:
+            return None
+        return np.exp(self.melody[:, 0]) * (self.melody[:, 1] > 0.5)
+
+
+def speech_of(spoken: Spoken, at: int, frames: int) -> Speech:
+    """The first frames of one clip of a batch."""
+    mel, melody = (None if part is None else part[at, :frames].float().cpu().numpy() for part in spoken)
+    assert mel is not None
+    return Speech(mel, melody)
+
+
+def sound(speech: Speech, vocoder: Generator | None, rng: np.random.Generator) -> NDArray[np.float32]:
+    """Samples ``(640 T,)`` by the vocoder, in the melody where there is one, or by Griffin-Lim from drawn phases."""
+    made = vocode(vocoder, speech.mel, speech.f0) if vocoder is not None else griffin_lim(speech.mel, rng)
+    return made.clip(-1, 1)
