@@ -49,7 +49,7 @@ TINY = ReferenceConfig(
     lips=LipEncoderConfig(field=68, size=48, channels=(24, 32, 64, 96), width=192, layers=3),
     content=ContentConfig(width=192, blocks=4),
     timbre=TimbreConfig(channels=(24, 48, 96, 96)),
-    flow=FlowConfig(width=160, depth=1, blocks=1, segment=128, temperature=0.7),
+    flow=FlowConfig(width=160, depth=1, blocks=1, segment=128, steps=4, guidance=1.0, temperature=0.7),
     vocoder=VocoderConfig(
         generator="istft",
         width=192,

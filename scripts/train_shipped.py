@@ -49,7 +49,7 @@ SHIPPED = (
             "main_stage.validate_clips=30",
         ),
     ),
-    Shipped("grid-s1-tiny", "grid", ("test", "val"), ("timbre.contrast_weight=0",)),
+    Shipped("grid-s1-tiny", "grid", ("test", "val"), ("timbre.contrast_weight=0", "flow.temperature=0.4")),
 )
 
 
