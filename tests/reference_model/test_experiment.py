@@ -20,11 +20,11 @@ import yaml
 from f2v_bench.clip import Clip
 from f2v_bench.errors import F2VError
 from f2v_bench.nn.checkpoint import read_checkpoint
+from f2v_bench.training import experiment as module
 from f2v_bench.training.contract import TrainOptions
 from f2v_bench.training.runner import CHECKPOINT, Hardware, trained_steps
 from f2v_bench.training.settings import as_mapping
 from f2v_bench.training.stage import StageConfig
-from reference_model import experiment as module
 from reference_model.experiment import ReferenceTrainee
 from reference_model.training import MainTraining
 from reference_model.weights import Weights
@@ -289,7 +289,7 @@ def test_clips_that_cannot_be_trained_on_are_told(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(module, "prepare", lambda *_: replace(ready, failures=failures))
     heard: list[str] = []
     one = trainee(tmp_path / "out", notice=heard.append)
-    assert len(one._clips) == 1
+    assert len(one.clips) == 1
     (told,) = heard
     assert told.startswith("training clips: 7 of 1 are left out: s/0 no_face: nobody; ")
     assert told.endswith("s/4 no_face: nobody; and 2 more")

@@ -1,0 +1,308 @@
+"""Training a model in three stages into one folder: lip encoder, vocoder, and the model itself on frozen features.
+
+<folder>/settings.yaml                 all of them
+<folder>/units.npz                     clusters of sound
+<folder>/<stage>/last.ckpt             to go on from; <folder>/<stage>/tensorboard beside it
+<folder>/stages.json                   steps and seconds of each stage
+<folder>/weights.safetensors           what synthesis needs, once all stages are done
+
+The first two stages are the same whatever the model is: another training's folder can lend them, so that models and
+ablations are compared on equal features and with an equal voice.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from abc import abstractmethod
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import torch
+import yaml
+
+from f2v_bench.errors import F2VError
+from f2v_bench.folders import write_whole
+from f2v_bench.nn.checkpoint import read_checkpoint
+from f2v_bench.nn.frozen_lips import FrozenLips
+from f2v_bench.nn.generator import Generator
+from f2v_bench.nn.vocoder import build_vocoder
+from f2v_bench.training.clips import Clips, Units, segment_of, speech
+from f2v_bench.training.contract import Trainee, TrainOptions
+from f2v_bench.training.lip_features import LipFeatures
+from f2v_bench.training.lips import LipTraining, lip_item
+from f2v_bench.training.listening import Listening, Speak
+from f2v_bench.training.loader import Item, whole_batches
+from f2v_bench.training.prepare import Prepared, prepare
+from f2v_bench.training.runner import CHECKPOINT, Source, fit, trained_steps
+from f2v_bench.training.settings import as_mapping
+from f2v_bench.training.vocoder import VocoderTraining
+
+if TYPE_CHECKING:
+    from f2v_bench.nn.lips import LipEncoderConfig
+    from f2v_bench.nn.vocoder import VocoderConfig
+    from f2v_bench.training.stage import StageConfig
+    from f2v_bench.training.teaching import LipTrainingConfig
+    from f2v_bench.training.units import UnitConfig
+
+SHARED = ("lips", "vocoder")  # stages that do not depend on the model
+VARIANTS = 4  # of each clip's lip features beside the clean ones
+VALIDATION_BATCH = 10
+_NAMED = 5  # clips without a usable face or speech that a message names
+
+
+class StagedConfig(Protocol):
+    """What the settings of every model trained in three stages have."""
+
+    @property
+    def lips(self) -> LipEncoderConfig: ...
+    @property
+    def units(self) -> UnitConfig: ...
+    @property
+    def vocoder(self) -> VocoderConfig: ...
+    @property
+    def teaching(self) -> LipTrainingConfig: ...
+    @property
+    def lips_stage(self) -> StageConfig: ...
+    @property
+    def vocoder_stage(self) -> StageConfig: ...
+    @property
+    def main_stage(self) -> StageConfig: ...
+
+
+class StagedTrainee(Trainee):
+    """The stages, the folder, and what they stand on; a model adds its main stage and how its weights are written.
+
+    Args:
+        options: of the command.
+        config: all settings of the model.
+    """
+
+    stages = ("lips", "vocoder", "main")
+
+    def __init__(self, options: TrainOptions, config: StagedConfig) -> None:
+        super().__init__(options)
+        self.staged = config
+        self.folder = options.folder
+        self._claim()
+
+    @abstractmethod
+    def train_main(self) -> None:
+        """Train the model itself; ``clips``, ``features``, ``listening`` and ``fit`` are there for it."""
+
+    @abstractmethod
+    def write_weights(self, path: Path) -> None:
+        """Write what synthesis needs, once every stage is done."""
+
+    def train(self, stage: str) -> None:
+        if stage == "lips" and self.staged.lips.encoder != "stand-in":
+            return  # AV-HuBERT comes trained
+        if self._home(stage) != self.folder:
+            self._require(stage)
+        if self._finished(stage):
+            return
+        begin = time.perf_counter()
+        before = trained_steps(self.folder / stage / CHECKPOINT)
+        try:
+            {"lips": self._train_lips, "vocoder": self._train_vocoder, "main": self.train_main}[stage]()
+        finally:
+            if trained_steps(self.folder / stage / CHECKPOINT) > before:
+                self._note(stage, time.perf_counter() - begin)
+
+    def export(self) -> Path | None:
+        standin = self.staged.lips.encoder == "stand-in"
+        if not all(self._finished(stage) for stage in self.stages if stage != "lips" or standin):
+            return None
+        path = self.folder / "weights.safetensors"
+        self.write_weights(path)
+        return path
+
+    # -- stages ------------------------------------------------------------------------------------------------------
+
+    def _train_lips(self) -> None:
+        config = self.staged
+        tempo = config.teaching.augment.tempo
+        units, clips, held = self.units, self.clips, self.held(config.lips_stage)
+        batches = list(whole_batches(lambda at: lip_item(held[at], units, 0.0, None), len(held), VALIDATION_BATCH))
+        source = Source(len(clips), lambda at, rng: lip_item(clips[at], units, tempo, rng), batches)
+        self.begin()
+        module = LipTraining(config.lips, config.units, config.teaching, config.lips_stage, self.options.seed)
+        self.fit(module, source, config.lips_stage, "lips")
+
+    def _train_vocoder(self) -> None:
+        config = self.staged.vocoder
+
+        def item(at: int, rng: np.random.Generator) -> Item:
+            piece = segment_of(self.clips[at], config.segment, rng)
+            return Item(len(piece["mel"]), piece)
+
+        def whole(at: int) -> Item:
+            return Item(held[at].frames, {"audio": speech(held[at]), "mel": held[at].mel})
+
+        held = self.held(self.staged.vocoder_stage)
+        source = Source(len(self.clips), item, list(whole_batches(whole, len(held), VALIDATION_BATCH)))
+        self.begin()
+        module = VocoderTraining(config, self.staged.vocoder_stage, self.options.seed)
+        self.fit(module, source, self.staged.vocoder_stage, "vocoder")
+
+    def listening(self, speak: Speak, held: Clips) -> Listening:
+        """Word errors, F0 error and ESTOI of validation clips on the way."""
+        real = [speech(held[at]) for at in range(len(held))]
+        return Listening(speak, real, [clip.text for clip in held.prepared.clips], self.options.grammar)
+
+    def begin(self) -> None:
+        """Let the seed alone decide the weights that a stage begins with, whatever ran before."""
+        torch.manual_seed(self.options.seed)
+
+    def fit(
+        self, module: Any, source: Source, stage: StageConfig, name: str, callbacks: list[Any] | None = None
+    ) -> None:
+        """Train a module for its stage, or go on with it."""
+        fit(module, source, stage, self.folder / name, self.options.hardware, self.options.seed, callbacks or [])
+
+    # -- what stages stand on ----------------------------------------------------------------------------------------
+
+    @cached_property
+    def clips(self) -> Clips:
+        """To train on."""
+        return Clips(self._prepared("training clips", self.options.clips))
+
+    @cached_property
+    def _validation(self) -> Prepared:
+        return self._prepared("validation clips", self.options.validation)
+
+    def held(self, stage: StageConfig) -> Clips:
+        """To validate a stage on."""
+        return Clips(self._validation.first(stage.validate_clips))
+
+    def _prepared(self, what: str, clips: Any) -> Prepared:
+        watch = self.options.watcher
+        found = prepare(clips, self.options.processes, lambda done, count: watch(what, done, count))
+        if found.failures:
+            named = "; ".join(f"{clip} {why}" for clip, why in sorted(found.failures.items())[:_NAMED])
+            more = f"; and {len(found.failures) - _NAMED} more" if len(found.failures) > _NAMED else ""
+            self.options.notice(f"{what}: {len(found.failures)} of {len(clips)} are left out: {named}{more}")
+        return found
+
+    @cached_property
+    def units(self) -> Units:
+        """What labels sound."""
+        return Units(self.staged.units, self._home("lips") / "units.npz", self.clips)
+
+    def frozen(self) -> FrozenLips:
+        """The lip encoder, trained."""
+        if self.staged.lips.encoder != "stand-in":
+            return FrozenLips(self.staged.lips)
+        self._require("lips")
+        return FrozenLips(self.staged.lips, self.average("lips", "ema.average.encoder."))
+
+    def features(self, frozen: FrozenLips, clips: Prepared, variants: int) -> LipFeatures:
+        """Its features of clips, on disk."""
+        device = "cuda" if torch.cuda.is_available() and self.options.hardware.accelerator != "cpu" else "cpu"
+        features = LipFeatures(frozen, clips, variants=variants, augment=self.staged.teaching.augment, device=device)
+        watch = self.options.watcher
+        features.make(lambda done, count: watch("lip features", done, count))
+        return features
+
+    def trained_vocoder(self) -> Generator | None:
+        """The vocoder, where its stage is done."""
+        if not self._finished("vocoder"):
+            return None
+        network = build_vocoder(self.staged.vocoder)
+        network.load_state_dict(self.average("vocoder", "ema.average."))
+        return network.eval()
+
+    # -- the folder --------------------------------------------------------------------------------------------------
+
+    def _claim(self) -> None:
+        """Write the settings, or check that the folder's are the same but for the length of the stages."""
+        path = self.folder / "settings.yaml"
+        ours = as_mapping(self.staged) | {"seed": self.options.seed, "trained_on": self.options.list_id}
+        if path.is_file():
+            theirs = yaml.safe_load(path.read_text(encoding="utf-8"))
+            for name in sorted(set(ours) | set(theirs)):
+                if not name.endswith("_stage") and ours.get(name) != theirs.get(name):
+                    raise F2VError(
+                        f"'{self.folder}' holds a training with other settings under '{name}': "
+                        f"{theirs.get(name)!r}, not {ours.get(name)!r}",
+                        "use another folder with --out, or the same settings",
+                    )
+        if self.options.base is not None:
+            self._fits(self.options.base, ours)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_whole(path, yaml.safe_dump(ours, sort_keys=False))
+
+    def _fits(self, base: Path, ours: Mapping[str, Any]) -> None:
+        """Refuse a base whose stages are of other sizes."""
+        path = base / "settings.yaml"
+        if not path.is_file():
+            raise F2VError(f"--from '{base}' holds no training", "name the folder of one, with its settings.yaml")
+        theirs = yaml.safe_load(path.read_text(encoding="utf-8"))
+        for name in ("lips", "units", "vocoder"):
+            if theirs.get(name) != ours[name]:
+                raise F2VError(
+                    f"--from '{base}' was trained with other settings under '{name}': "
+                    f"{theirs.get(name)!r}, not {ours[name]!r}",
+                    "use a base of the same settings, or train every stage anew",
+                )
+        self._base_steps = {stage: int(theirs[f"{stage}_stage"]["steps"]) for stage in SHARED}
+
+    def _steps(self, stage: str) -> int:
+        """Steps of the finished stage: as the base's settings say where its checkpoint is used."""
+        if self._home(stage) != self.folder:
+            return self._base_steps[stage]
+        steps: int = getattr(self.staged, f"{stage}_stage").steps
+        return steps
+
+    def _finished(self, stage: str) -> bool:
+        return trained_steps(self._file(stage)) >= self._steps(stage)
+
+    def _home(self, stage: str) -> Path:
+        """The folder whose checkpoint counts: the base, where a stage can be shared and this training has none."""
+        base = self.options.base
+        if base is None or stage not in SHARED or (self.folder / stage / CHECKPOINT).is_file():
+            return self.folder
+        return base if (base / stage / CHECKPOINT).is_file() else self.folder
+
+    def _file(self, stage: str) -> Path:
+        return self._home(stage) / stage / CHECKPOINT
+
+    def _require(self, stage: str) -> None:
+        if not self._finished(stage):
+            done = trained_steps(self._file(stage))
+            raise F2VError(
+                f"the stage '{stage}' in '{self._home(stage)}' has {done} of {self._steps(stage)} steps",
+                f"train it first: --stage {stage}, or every stage in turn without --stage",
+            )
+
+    def checkpoint(self, stage: str) -> dict[str, Any]:
+        """What a stage's training has written last."""
+        path = self._file(stage)
+        return read_checkpoint(path, f"remove '{path.parent}' and train the stage anew", with_settings=True)
+
+    def average(self, stage: str, prefix: str) -> dict[str, torch.Tensor]:
+        """The averaged weights of a stage, their names without the prefix."""
+        state = self.checkpoint(stage)["state_dict"]
+        return {name.removeprefix(prefix): one for name, one in state.items() if name.startswith(prefix)}
+
+    def _note(self, stage: str, seconds: float) -> None:
+        path = self.folder / "stages.json"
+        known = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        before = known.get(stage, {"seconds": 0.0})["seconds"]
+        known[stage] = {
+            "steps": trained_steps(self.folder / stage / CHECKPOINT),
+            "seconds": round(before + seconds, 1),
+        }
+        write_whole(path, json.dumps(known, indent=2) + "\n")
+
+    def stage_notes(self) -> dict[str, dict[str, float]]:
+        """Steps and seconds of each stage, the base's where its checkpoint is used."""
+        known: dict[str, dict[str, float]] = {}
+        for stage in self.stages:
+            notes = self._home(stage) / "stages.json"
+            noted = json.loads(notes.read_text(encoding="utf-8")) if notes.is_file() else {}
+            known |= {stage: noted[stage]} if stage in noted else {}
+        return known
