@@ -16,6 +16,7 @@ from torch import nn
 from torch.nn import functional
 
 from f2v_bench.errors import F2VError
+from f2v_bench.nn.frozen_lips import LayerSum
 from f2v_bench.training.augment import spans
 from f2v_bench.training.labels import UNITS, cross_entropy, twice
 from reference_model.config import ContentConfig
@@ -71,28 +72,6 @@ class MaskedConvBlock(nn.Module):
         silent = (x * mask[..., None]).transpose(1, 2)  # (B, C, T), nothing beyond the clip's end
         near = functional.conv1d(silent, weight, self.bias, padding=self.kernel // 2, groups=x.shape[-1])
         return near.transpose(1, 2)
-
-
-class LayerSum(nn.Module):
-    """A learned weighted sum over the outputs of a frozen encoder's layers, each normed first.
-
-    Args:
-        layers: outputs.
-        channels: of each.
-        width: of the sum.
-    """
-
-    def __init__(self, layers: int, channels: int, width: int) -> None:
-        super().__init__()
-        self.share = nn.Parameter(torch.zeros(layers))
-        self.project = nn.Linear(channels, width)
-
-    def forward(self, features: torch.Tensor) -> torch.Tensor:
-        """``(B, T, L, D)`` to ``(B, T, C)``."""
-        normed = functional.layer_norm(features, features.shape[-1:])
-        summed = torch.einsum("btld,l->btd", normed, self.share.softmax(0).to(normed.dtype))
-        out: torch.Tensor = self.project(summed)
-        return out
 
 
 class Content(nn.Module):

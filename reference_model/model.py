@@ -20,11 +20,12 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from f2v_bench.nn.frozen_lips import LayerSum
 from f2v_bench.nn.transformer import ConvBlock
 from f2v_bench.training.loader import Batch
 from f2v_bench.training.targets import MELS
 from reference_model.config import ConditionConfig, ContentConfig, ProsodyConfig, ReferenceConfig
-from reference_model.content import Content, LayerSum
+from reference_model.content import Content
 from reference_model.flow import FlowMatching
 from reference_model.prosody import Contours, ExpressionEncoder, Prosody, contour_losses
 from reference_model.timbre import Fusion, Timbre

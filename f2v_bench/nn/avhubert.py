@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -20,6 +19,7 @@ from torch import nn
 from f2v_bench.face.crops import lips_centre
 from f2v_bench.nn.checkpoint import load_weights
 from f2v_bench.nn.fairseq import fairseq_weights
+from f2v_bench.nn.resnet import CHANNELS, ResNet
 from f2v_bench.nn.wav2vec2 import BASE, LARGE, Transformer, TransformerShape, attention_mask
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 MEAN, DEVIATION = 0.421, 0.165  # of grey values between 0 and 1
 AUDIO_FEATURES = 104  # four frames of 26 log filter banks
-CHANNELS = (64, 128, 256, 512)  # of the residual network's stages
 Size = Literal["base", "large"]
 
 #: unlike wav2vec 2.0, both sizes normalise before each part (``layer_norm_first`` of the authors' settings)
@@ -36,54 +35,6 @@ SHAPES: dict[Size, TransformerShape] = {"base": replace(BASE, norm_first=True), 
 _FINE_TUNED = "encoder.w2v_model."
 _DECODER = "decoder."  # of a fine-tuned lip reader
 _PRE_TRAINING = ("mask_emb", "label_embs_concat", "final_proj.weight", "final_proj.bias")
-
-
-class BasicBlock(nn.Module):
-    """Two 3x3 convolutions beside a shortcut, with a PReLU after each."""
-
-    def __init__(self, inward: int, outward: int, stride: int) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(inward, outward, 3, stride, padding=1, bias=False)
-        self.bn1 = nn.BatchNorm2d(outward)
-        self.relu1 = nn.PReLU(outward)
-        self.conv2 = nn.Conv2d(outward, outward, 3, padding=1, bias=False)
-        self.bn2 = nn.BatchNorm2d(outward)
-        self.relu2 = nn.PReLU(outward)
-        self.downsample = (
-            nn.Sequential(nn.Conv2d(inward, outward, 1, stride, bias=False), nn.BatchNorm2d(outward))
-            if stride > 1
-            else nn.Identity()
-        )
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        inner = self.relu1(self.bn1(self.conv1(x)))
-        out: torch.Tensor = self.relu2(self.bn2(self.conv2(inner)) + self.downsample(x))
-        return out
-
-
-class ResNet(nn.Module):
-    """A convolution over five frames, then ResNet-18 on each frame by itself."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        first = CHANNELS[0]
-        self.frontend3D = nn.Sequential(
-            nn.Conv3d(1, first, (5, 7, 7), (1, 2, 2), (2, 3, 3), bias=False),
-            nn.BatchNorm3d(first),
-            nn.PReLU(first),
-            nn.MaxPool3d((1, 3, 3), (1, 2, 2), (0, 1, 1)),
-        )
-        self.trunk = nn.Sequential()
-        for number, (inward, outward) in enumerate(pairwise((first, *CHANNELS)), 1):
-            stage = nn.Sequential(BasicBlock(inward, outward, 1 if number == 1 else 2), BasicBlock(outward, outward, 1))
-            self.trunk.add_module(f"layer{number}", stage)
-
-    def forward(self, lips: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """``(B, T, 88, 88)`` to one vector a real frame, ``(N, 512)``."""
-        seen = lips.masked_fill(~mask[..., None, None], 0)  # beyond its end a clip sees what it would see alone
-        maps = self.frontend3D(seen[:, None]).transpose(1, 2)  # (B, T, 64, 22, 22)
-        pooled: torch.Tensor = self.trunk(maps[mask]).mean((2, 3))
-        return pooled
 
 
 class VideoFeatures(nn.Module):

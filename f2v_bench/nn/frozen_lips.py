@@ -8,6 +8,7 @@ from typing import Literal
 
 import torch
 from torch import nn
+from torch.nn import functional
 
 from f2v_bench.errors import F2VError
 from f2v_bench.nn.avhubert import AVHuBERT, load_avhubert
@@ -59,3 +60,25 @@ class FrozenLips(nn.Module):
         else:
             outputs = self.encoder(pictures, mask)
         return torch.stack(outputs, dim=2) * mask[..., None, None]
+
+
+class LayerSum(nn.Module):
+    """A learned weighted sum over the outputs of a frozen encoder's layers, each normed first.
+
+    Args:
+        layers: outputs.
+        channels: of each.
+        width: of the sum.
+    """
+
+    def __init__(self, layers: int, channels: int, width: int) -> None:
+        super().__init__()
+        self.share = nn.Parameter(torch.zeros(layers))
+        self.project = nn.Linear(channels, width)
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """``(B, T, L, D)`` to ``(B, T, C)``."""
+        normed = functional.layer_norm(features, features.shape[-1:])
+        summed = torch.einsum("btld,l->btd", normed, self.share.softmax(0).to(normed.dtype))
+        out: torch.Tensor = self.project(summed)
+        return out

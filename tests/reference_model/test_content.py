@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 
 from f2v_bench.errors import F2VError
 from f2v_bench.nn.batches import valid_mask
+from f2v_bench.nn.frozen_lips import LayerSum
 from f2v_bench.training.phones import UNKNOWN
 from reference_model import content as module
 from reference_model.config import ContentConfig
-from reference_model.content import Content, LayerSum, MaskedConvBlock
+from reference_model.content import Content, MaskedConvBlock
 from tests.nn.test_transformer import awake, seeded
 
 UNITS, LAYERS, CHANNELS = 7, 3, 6

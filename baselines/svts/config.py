@@ -1,0 +1,76 @@
+"""Every choice of SVTS in one tree, and its sizes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from f2v_bench.errors import F2VError, suggest
+from f2v_bench.nn.lips import LipEncoderConfig
+from f2v_bench.nn.vocoder import VocoderConfig
+from f2v_bench.training.stage import StageConfig
+from f2v_bench.training.teaching import LipTrainingConfig
+from f2v_bench.training.units import UnitConfig
+
+
+@dataclass(frozen=True, slots=True)
+class SVTSConfig:
+    """Sizes of the network, and how it is trained.
+
+    Attributes:
+        preset: whose values these are.
+        front: ``resnet``, ResNet-18 on the lips, trained with the model as in the paper; or ``frozen``, the lip
+            features that the reference model sees, so that models are compared and not what they look with.
+        lips: the frozen encoder, where it is used.
+        width: channels of the Conformer.
+        blocks: of it.
+        heads: of its attention.
+        hidden: channels of its feed-forward parts.
+        kernel: of its convolutions, video frames, odd.
+        dropout: inside it.
+        speaker: dimensions of the speaker embedding, GE2E's 256.
+        convergence: weight of the spectral convergence beside L1.
+        units: that teach the frozen encoder.
+        teaching: of the frozen encoder.
+        vocoder: from mel to samples.
+        lips_stage, vocoder_stage, main_stage: steps and optimisers.
+    """
+
+    preset: str = "tiny"
+    front: Literal["resnet", "frozen"] = "frozen"
+    lips: LipEncoderConfig = field(default_factory=LipEncoderConfig)
+    width: int = 256
+    blocks: int = 6
+    heads: int = 4
+    hidden: int = 2048
+    kernel: int = 31
+    dropout: float = 0.1
+    speaker: int = 256
+    convergence: float = 1.0
+    units: UnitConfig = field(default_factory=UnitConfig)
+    teaching: LipTrainingConfig = field(default_factory=LipTrainingConfig)
+    vocoder: VocoderConfig = field(default_factory=VocoderConfig)
+    lips_stage: StageConfig = field(default_factory=StageConfig)
+    vocoder_stage: StageConfig = field(default_factory=StageConfig)
+    main_stage: StageConfig = field(default_factory=StageConfig)
+
+
+_PAPER = StageConfig(steps=150_000, batch=32, learning_rate=1e-3, warmup=15_000, validate_every=5000)
+
+#: the paper's three sizes, trained from pictures: 27.3, 43.1 and 87.6 million weights
+S = SVTSConfig(preset="s", front="resnet", main_stage=_PAPER)
+M = replace(S, preset="m", blocks=12)
+L = replace(M, preset="l", width=512, heads=8)
+
+PRESETS = {one.preset: one for one in (S, M, L)}
+
+
+def preset(name: str) -> SVTSConfig:
+    """The configuration of a preset.
+
+    Raises:
+        F2VError: no such preset.
+    """
+    if name not in PRESETS:
+        raise F2VError(f"SVTS has no preset '{name}'", suggest(name, PRESETS))
+    return PRESETS[name]
