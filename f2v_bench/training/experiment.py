@@ -51,6 +51,7 @@ if TYPE_CHECKING:
 SHARED = ("lips", "vocoder")  # stages that do not depend on the model
 VARIANTS = 4  # of each clip's lip features beside the clean ones
 VALIDATION_BATCH = 10
+_FREE = ("steps", "validate_every", "validate_clips")  # of a stage: what may change between two starts
 _NAMED = 5  # clips without a usable face or speech that a message names
 
 
@@ -218,16 +219,16 @@ class StagedTrainee(Trainee):
     # -- the folder --------------------------------------------------------------------------------------------------
 
     def _claim(self) -> None:
-        """Write the settings, or check that the folder's are the same but for the length of the stages."""
+        """Write the settings, or check that the folder's are the same but for a stage's length and validation."""
         path = self.folder / "settings.yaml"
         ours = as_mapping(self.staged) | {"seed": self.options.seed, "trained_on": self.options.list_id}
         if path.is_file():
-            theirs = yaml.safe_load(path.read_text(encoding="utf-8"))
-            for name in sorted(set(ours) | set(theirs)):
-                if not name.endswith("_stage") and ours.get(name) != theirs.get(name):
+            now, before = _fixed(ours), _fixed(yaml.safe_load(path.read_text(encoding="utf-8")))
+            for name in sorted(set(now) | set(before)):
+                if now.get(name) != before.get(name):
                     raise F2VError(
                         f"'{self.folder}' holds a training with other settings under '{name}': "
-                        f"{theirs.get(name)!r}, not {ours.get(name)!r}",
+                        f"{before.get(name)!r}, not {now.get(name)!r}",
                         "use another folder with --out, or the same settings",
                     )
         if self.options.base is not None:
@@ -306,3 +307,11 @@ class StagedTrainee(Trainee):
             noted = json.loads(notes.read_text(encoding="utf-8")) if notes.is_file() else {}
             known |= {stage: noted[stage]} if stage in noted else {}
         return known
+
+
+def _fixed(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings that a training must keep from its first start to its last."""
+    return {
+        name: {key: one for key, one in value.items() if key not in _FREE} if name.endswith("_stage") else value
+        for name, value in settings.items()
+    }

@@ -214,6 +214,8 @@ def test_a_base_that_cannot_be_stood_on_is_refused(whole: Path, tmp_path: Path) 
     ("changes", "named", "what"),
     [
         ({"content": replace(CONFIG.content, width=24)}, {}, "content"),
+        ({"main_stage": replace(STAGE, batch=3)}, {}, "main_stage"),
+        ({"lips_stage": replace(STAGE, learning_rate=1e-2)}, {}, "lips_stage"),
         ({}, {"seed": 1}, "seed"),
         ({}, {"list_id": "demo/other"}, "trained_on"),
         ({}, {"ablate": "prosody"}, "ablate"),
@@ -280,6 +282,13 @@ def test_six_clips_from_video_to_scored_speech(tmp_path: Path) -> None:
     )  # fmt: skip
     assert "2/2" in said
     assert len(list((tmp_path / "run" / "audio" / "ours").rglob("*.flac"))) == 2
+
+
+def test_a_stage_may_become_longer_and_be_looked_at_more_often(tmp_path: Path) -> None:
+    trainee(tmp_path / "ours")
+    longer = replace(STAGE, steps=9, validate_every=3, validate_clips=1)
+    trainee(tmp_path / "ours", replace(CONFIG, main_stage=longer))
+    assert yaml.safe_load((tmp_path / "ours" / "settings.yaml").read_text())["main_stage"]["steps"] == 9
 
 
 def test_clips_that_cannot_be_trained_on_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
