@@ -48,9 +48,6 @@ def claim_compile_cache() -> None:
 
 def set_up_worker() -> None:
     """Set a worker process up: one thread, deaf to Ctrl-C (its parent hears it), and gone when its parent is."""
-    import cv2
-
-    cv2.setNumThreads(1)
     for variable in _THREAD_VARIABLES:
         os.environ[variable] = "1"
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -58,11 +55,19 @@ def set_up_worker() -> None:
     threading.Thread(target=_leave_with_parent, daemon=True).start()
 
 
+def set_up_picture_worker() -> None:
+    """As ``set_up_worker``, and OpenCV keeps to one thread: the pool has a process for every core."""
+    set_up_worker()
+    import cv2
+
+    cv2.setNumThreads(1)
+
+
 def each_done(
     work: Callable[..., R],
     jobs: Sequence[tuple[Any, ...]],
     workers: int,
-    start_worker: Callable[[], None] = set_up_worker,
+    start_worker: Callable[[], None] = set_up_picture_worker,
 ) -> Iterator[tuple[int, R]]:
     """Do jobs in processes, and say which one is done as soon as it is.
 

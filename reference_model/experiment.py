@@ -36,14 +36,14 @@ class ReferenceTrainee(StagedTrainee):
     """``f2v-bench train --model ours``."""
 
     name = "ours"
+    config: ReferenceConfig
 
     def __init__(self, options: TrainOptions) -> None:
         config = preset(options.preset, options.ablate)
         if options.settings_file:
             config = with_file(config, options.settings_file)
-        self.config: ReferenceConfig = with_texts(config, options.settings)
         self._identities: dict[bytes, NDArray[np.float32]] = {}
-        super().__init__(options, self.config)
+        super().__init__(options, with_texts(config, options.settings))
 
     def write_weights(self, path: Path) -> None:
         save_weights(

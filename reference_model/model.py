@@ -22,6 +22,7 @@ from torch.nn import functional
 
 from f2v_bench.nn.frozen_lips import LayerSum
 from f2v_bench.nn.transformer import ConvBlock
+from f2v_bench.signal.mel import N_MELS
 from f2v_bench.training.loader import Batch
 from f2v_bench.training.targets import MELS
 from reference_model.config import ConditionConfig, ContentConfig, ProsodyConfig, ReferenceConfig
@@ -29,8 +30,6 @@ from reference_model.content import Content
 from reference_model.flow import FlowMatching
 from reference_model.prosody import Contours, ExpressionEncoder, Prosody, contour_losses
 from reference_model.timbre import Fusion, Timbre
-
-N_MELS = 80
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from f2v_bench.nn.batches import spread
 from f2v_bench.nn.transformer import ConvBlock
 from reference_model.config import ProsodyConfig
 
@@ -52,10 +53,7 @@ class ExpressionEncoder(nn.Module):
 
     def forward(self, face: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         frames = face[mask][:, None].float() / 127.5 - 1  # (N, 1, 56, 56), real frames alone
-        vectors = self.project(self.layers(frames).flatten(1))
-        spread = vectors.new_zeros(*mask.shape, vectors.shape[-1])
-        spread[mask] = vectors
-        return without_mean(spread, mask)
+        return without_mean(spread(self.project(self.layers(frames).flatten(1)), mask), mask)
 
 
 def without_mean(x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:

@@ -117,7 +117,4 @@ class Synthesizer:
     def _who(self, pictures: Mapping[str, NDArray[np.uint8]]) -> NDArray[Any]:
         if self.config.timbre.face == "stand-in":
             return pictures["identity"]
-        return self._arcface(pictures["identity"])
-
-    def _arcface(self, faces: NDArray[np.uint8]) -> NDArray[np.float32]:
-        return arcface(str(self.device)).embed(faces)
+        return arcface(str(self.device)).embed(pictures["identity"])

@@ -22,7 +22,7 @@ from f2v_bench.folders import write_whole
 from f2v_bench.reporting.contenders import Contender, read_contenders
 from f2v_bench.reporting.results import Heading
 from f2v_bench.runs.folder import RunFolder
-from f2v_bench.scoring.comparison import ClipScores, Difference, difference, holm, permutations_for
+from f2v_bench.scoring.comparison import ALPHA, ClipScores, Difference, difference, holm, permutations_for
 from f2v_bench.scoring.statistics import unit_sums
 
 WHOLE = "none"
@@ -100,7 +100,7 @@ def cell(found: Difference | None, p: float | None, heading: Heading) -> str:
     low, high = (heading.number(one) if one is not None else "?" for one in (found.low, found.high))
     text = f"{found.value * heading.scale:+.{heading.digits}f} [{low}, {high}], p {p:.3f}"
     worse = heading.higher_is_better is not None and (found.value < 0) == heading.higher_is_better
-    return f"**{text}**" if p < 0.05 and worse else text
+    return f"**{text}**" if p < ALPHA and worse else text
 
 
 def report(asked: argparse.Namespace, run: Path) -> str:
@@ -108,11 +108,11 @@ def report(asked: argparse.Namespace, run: Path) -> str:
     contenders = {one.label: one for one in read_contenders([RunFolder(run)])}
     first = contenders[label(WHOLE, 0)]
     headings = [first.headings[column] for column in COLUMNS if column in first.headings]
+    pools = {(part, one): pooled(contenders, part, asked.seeds, one.name) for part in PARTS for one in headings}
     tests = [(part, heading) for part in PARTS[1:] for heading in headings]
     found: list[Difference | None] = []
     for part, heading in tests:
-        ours, speakers = pooled(contenders, part, asked.seeds, heading.name)
-        theirs, _ = pooled(contenders, WHOLE, asked.seeds, heading.name)
+        (ours, speakers), (theirs, _) = pools[part, heading], pools[WHOLE, heading]
         found.append(difference(ours, theirs, speakers, heading.aggregate, permutations_for(len(tests))))
     adjusted = iter(holm([one.p for one in found if one]))
     cells = {test: cell(one, next(adjusted) if one else None, test[1]) for test, one in zip(tests, found, strict=True)}
@@ -124,7 +124,7 @@ def report(asked: argparse.Namespace, run: Path) -> str:
         for heading in headings:
             seeds = of_seeds(contenders, part, asked.seeds, heading)
             spread = f" ± {stdev(seeds) * heading.scale:.{heading.digits}f}" if len(seeds) > 1 else ""
-            scores, _ = pooled(contenders, part, asked.seeds, heading.name)
+            scores, _ = pools[part, heading]
             missing = f" ({len(scores.values)}/{scores.expected})" if scores.coverage < 1 else ""
             row.append(f"{heading.number(mean(seeds))}{spread}{missing}")
         values += f"| {name} | {' | '.join(row)} |\n"

@@ -14,12 +14,13 @@ import torch
 from torch import nn
 
 from baselines.svts.config import SVTSConfig
+from f2v_bench.nn.batches import spread
 from f2v_bench.nn.conformer import ConformerBlock
 from f2v_bench.nn.frozen_lips import LayerSum
 from f2v_bench.nn.resnet import CHANNELS, ResNet, silu
 from f2v_bench.signal.mel import N_MELS
+from f2v_bench.training.targets import MELS
 
-MELS = 4  # mel frames a video frame
 SEEN = CHANNELS[-1]  # channels of what the front end sees
 
 
@@ -57,9 +58,7 @@ class SVTS(nn.Module):
             mask: bool ``(B, T)``, True where a frame is real.
         """
         if self.resnet is not None:
-            vectors = self.resnet(seen, mask)  # (N, 512)
-            looked = vectors.new_zeros(*mask.shape, SEEN)
-            looked[mask] = vectors
+            looked = spread(self.resnet(seen, mask), mask)
         else:
             assert self.layers is not None
             looked = self.layers(seen)

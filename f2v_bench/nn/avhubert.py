@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 from f2v_bench.face.crops import lips_centre
+from f2v_bench.nn.batches import spread
 from f2v_bench.nn.checkpoint import load_weights
 from f2v_bench.nn.fairseq import fairseq_weights
 from f2v_bench.nn.resnet import CHANNELS, ResNet
@@ -47,10 +48,7 @@ class VideoFeatures(nn.Module):
 
     def forward(self, lips: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """``(B, T, 88, 88)`` to ``(B, T, width)``, zero where ``mask`` is False."""
-        vectors = self.proj(self.resnet(lips, mask))  # (N, width)
-        out: torch.Tensor = vectors.new_zeros(*mask.shape, vectors.shape[-1])
-        out[mask] = vectors
-        return out
+        return spread(self.proj(self.resnet(lips, mask)), mask)
 
 
 class AVHuBERT(nn.Module):

@@ -42,3 +42,10 @@ def padded(arrays: Sequence[NDArray[np.float32]], device: str = "cpu") -> tuple[
 def valid_mask(lengths: torch.Tensor, longest: int) -> torch.Tensor:
     """True where a frame belongs to its sequence, bool ``(B, longest)``."""
     return torch.arange(longest, device=lengths.device) < lengths[:, None]
+
+
+def spread(vectors: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """One vector a real frame, ``(N, C)``, to where the frames are, ``(B, T, C)``; zero where ``mask`` is False."""
+    out = vectors.new_zeros(*mask.shape, vectors.shape[1])
+    out[mask] = vectors
+    return out

@@ -14,6 +14,7 @@ from torch import nn
 from torch.nn import functional
 
 from f2v_bench.errors import F2VError
+from f2v_bench.nn.batches import spread
 
 
 class RelativeAttention(nn.Module):
@@ -92,9 +93,7 @@ class ConvolutionModule(nn.Module):
         gated = functional.glu(self.enter(x), dim=2) * mask[..., None]  # (B, T, C), silent beyond the clip's end
         near = self.depthwise(gated.transpose(1, 2)).transpose(1, 2)
         real = self.leave(functional.silu(self.norm(near[mask])))  # (N, C), real frames alone
-        out: torch.Tensor = real.new_zeros(*mask.shape, real.shape[1])
-        out[mask] = real
-        return out
+        return spread(real, mask)
 
 
 class HalfFeedForward(nn.Module):

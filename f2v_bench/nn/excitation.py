@@ -78,11 +78,16 @@ class PitchNet(nn.Module):
         """L1 of standardised log F0 where voiced, and cross entropy of voicing, against ``f0`` ``(B, T)`` in Hz."""
         pitch, voicing = self(mel)
         voiced = (f0 > 0).float()
-        error = (pitch - (f0.clamp(min=1) / MIDDLE).log() / SPREAD).abs()
+        error = (pitch - standardised(f0)).abs()
         return {
             "pitch": (error * voiced).sum() / voiced.sum().clamp(min=1),
             "voicing": functional.binary_cross_entropy_with_logits(voicing, voiced),
         }
+
+
+def standardised(f0: torch.Tensor) -> torch.Tensor:
+    """Log F0 as the networks see it, of Hz; unvoiced frames mean nothing."""
+    return (f0.clamp(min=1) / MIDDLE).log() / SPREAD
 
 
 def quietly_padded(mel: torch.Tensor, frames: int) -> torch.Tensor:

@@ -20,7 +20,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from f2v_bench.nn.excitation import KERNEL, MIDDLE, SPREAD, PitchNet, Source, quietly_padded, source_of
+from f2v_bench.nn.excitation import KERNEL, PitchNet, Source, quietly_padded, source_of, standardised
 from f2v_bench.nn.generator import Generator
 from f2v_bench.nn.transformer import ConvBlock
 from f2v_bench.nn.vocoder import VocoderConfig
@@ -152,7 +152,7 @@ class ISTFTVocoder(Generator):
     def forward(self, mel: torch.Tensor, source: Source | None = None) -> torch.Tensor:
         f0, pulses, noise = source or self.source(mel)
         voiced = f0 > 0
-        heard = torch.stack([(f0.clamp(min=1) / MIDDLE).log() / SPREAD * voiced, voiced], dim=2)  # (B, T, 2)
+        heard = torch.stack([standardised(f0) * voiced, voiced], dim=2)  # (B, T, 2)
         x = self.embed(quietly_padded(mel, KERNEL // 2)).transpose(1, 2)  # (B, T, C)
         x = self.embed_norm(x + self.embed_pitch(heard.to(mel.dtype)))
         mask = x.new_ones(x.shape[:2], dtype=torch.bool)

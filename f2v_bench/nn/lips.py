@@ -14,6 +14,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from f2v_bench.nn.batches import spread
 from f2v_bench.nn.transformer import ConvBlock, TransformerBlock
 
 STACK = 5  # frames that the first convolution sees, as AV-HuBERT's
@@ -91,10 +92,7 @@ class FrontEnd(nn.Module):
         stacked = functional.pad(lips * mask[..., None, None], (0, 0, 0, 0, edge, edge))  # (B, T + 4, S, S)
         frames = stacked.unfold(1, STACK, 1).movedim(-1, 2)[mask]  # (N, 5, S, S), N real frames
         maps = functional.silu(self.norm(self.stem(frames.contiguous(memory_format=torch.channels_last))))
-        vectors = self.project(self.dropout(self.stages(maps).flatten(1)))  # (N, width)
-        spread: torch.Tensor = vectors.new_zeros(*mask.shape, vectors.shape[-1])
-        spread[mask] = vectors
-        return spread
+        return spread(self.project(self.dropout(self.stages(maps).flatten(1))), mask)
 
 
 class LipEncoder(nn.Module):

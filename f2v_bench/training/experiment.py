@@ -86,7 +86,7 @@ class StagedTrainee(Trainee):
 
     def __init__(self, options: TrainOptions, config: StagedConfig) -> None:
         super().__init__(options)
-        self.staged = config
+        self.config = config
         self.folder = options.folder
         self._claim()
 
@@ -99,7 +99,7 @@ class StagedTrainee(Trainee):
         """Write what synthesis needs, once every stage is done."""
 
     def train(self, stage: str) -> None:
-        if stage == "lips" and self.staged.lips.encoder != "stand-in":
+        if stage == "lips" and self.config.lips.encoder != "stand-in":
             return  # AV-HuBERT comes trained
         if self._home(stage) != self.folder:
             self._require(stage)
@@ -114,7 +114,7 @@ class StagedTrainee(Trainee):
                 self._note(stage, time.perf_counter() - begin)
 
     def export(self) -> Path | None:
-        standin = self.staged.lips.encoder == "stand-in"
+        standin = self.config.lips.encoder == "stand-in"
         if not all(self._finished(stage) for stage in self.stages if stage != "lips" or standin):
             return None
         path = self.folder / "weights.safetensors"
@@ -124,7 +124,7 @@ class StagedTrainee(Trainee):
     # -- stages ------------------------------------------------------------------------------------------------------
 
     def _train_lips(self) -> None:
-        config = self.staged
+        config = self.config
         tempo = config.teaching.augment.tempo
         units, clips, held = self.units, self.clips, self.held(config.lips_stage)
         batches = list(whole_batches(lambda at: lip_item(held[at], units, 0.0, None), len(held), VALIDATION_BATCH))
@@ -134,7 +134,7 @@ class StagedTrainee(Trainee):
         self.fit(module, source, config.lips_stage, "lips")
 
     def _train_vocoder(self) -> None:
-        config = self.staged.vocoder
+        config = self.config.vocoder
 
         def item(at: int, rng: np.random.Generator) -> Item:
             piece = segment_of(self.clips[at], config.segment, rng)
@@ -143,11 +143,11 @@ class StagedTrainee(Trainee):
         def whole(at: int) -> Item:
             return Item(held[at].frames, {"audio": speech(held[at]), "mel": held[at].mel})
 
-        held = self.held(self.staged.vocoder_stage)
+        held = self.held(self.config.vocoder_stage)
         source = Source(len(self.clips), item, list(whole_batches(whole, len(held), VALIDATION_BATCH)))
         self.begin()
-        module = VocoderTraining(config, self.staged.vocoder_stage, self.options.seed)
-        self.fit(module, source, self.staged.vocoder_stage, "vocoder")
+        module = VocoderTraining(config, self.config.vocoder_stage, self.options.seed)
+        self.fit(module, source, self.config.vocoder_stage, "vocoder")
 
     def listening(self, speak: Speak, held: Clips) -> Listening:
         """Word errors, F0 error and ESTOI of validation clips on the way."""
@@ -191,19 +191,19 @@ class StagedTrainee(Trainee):
     @cached_property
     def units(self) -> Units:
         """What labels sound."""
-        return Units(self.staged.units, self._home("lips") / "units.npz", self.clips)
+        return Units(self.config.units, self._home("lips") / "units.npz", self.clips)
 
     def frozen(self) -> FrozenLips:
         """The lip encoder, trained."""
-        if self.staged.lips.encoder != "stand-in":
-            return FrozenLips(self.staged.lips)
+        if self.config.lips.encoder != "stand-in":
+            return FrozenLips(self.config.lips)
         self._require("lips")
-        return FrozenLips(self.staged.lips, self.average("lips", "ema.average.encoder."))
+        return FrozenLips(self.config.lips, self.average("lips", "ema.average.encoder."))
 
     def features(self, frozen: FrozenLips, clips: Prepared, variants: int) -> LipFeatures:
         """Its features of clips, on disk."""
         device = "cuda" if torch.cuda.is_available() and self.options.hardware.accelerator != "cpu" else "cpu"
-        features = LipFeatures(frozen, clips, variants=variants, augment=self.staged.teaching.augment, device=device)
+        features = LipFeatures(frozen, clips, variants=variants, augment=self.config.teaching.augment, device=device)
         watch = self.options.watcher
         features.make(lambda done, count: watch("lip features", done, count))
         return features
@@ -212,7 +212,7 @@ class StagedTrainee(Trainee):
         """The vocoder, where its stage is done."""
         if not self._finished("vocoder"):
             return None
-        network = build_vocoder(self.staged.vocoder)
+        network = build_vocoder(self.config.vocoder)
         network.load_state_dict(self.average("vocoder", "ema.average."))
         return network.eval()
 
@@ -221,7 +221,7 @@ class StagedTrainee(Trainee):
     def _claim(self) -> None:
         """Write the settings, or check that the folder's are the same but for a stage's length and validation."""
         path = self.folder / "settings.yaml"
-        ours = as_mapping(self.staged) | {"seed": self.options.seed, "trained_on": self.options.list_id}
+        ours = as_mapping(self.config) | {"seed": self.options.seed, "trained_on": self.options.list_id}
         if path.is_file():
             now, before = _fixed(ours), _fixed(yaml.safe_load(path.read_text(encoding="utf-8")))
             for name in sorted(set(now) | set(before)):
@@ -255,7 +255,7 @@ class StagedTrainee(Trainee):
         """Steps of the finished stage: as the base's settings say where its checkpoint is used."""
         if self._home(stage) != self.folder:
             return self._base_steps[stage]
-        steps: int = getattr(self.staged, f"{stage}_stage").steps
+        steps: int = getattr(self.config, f"{stage}_stage").steps
         return steps
 
     def _finished(self, stage: str) -> bool:

@@ -13,7 +13,7 @@ from f2v_bench.clip import Clip
 from f2v_bench.errors import ClipFailure, F2VError
 from f2v_bench.face.cache import CropCache
 from f2v_bench.folders import cache_folder, replacing
-from f2v_bench.processes import each_done, set_up_worker
+from f2v_bench.processes import each_done, set_up_picture_worker
 from f2v_bench.training.targets import SETTINGS, Targets, targets_of
 
 Progress = Callable[[int, int], None]
@@ -92,8 +92,8 @@ def _entry(clip: Clip, store: CropCache) -> Path:
 def _start_worker() -> None:
     import torch
 
-    set_up_worker()
-    torch.set_num_threads(1)  # the pool has a process for every core
+    set_up_picture_worker()
+    torch.set_num_threads(1)
 
 
 def _make(clip: Clip, file: Path) -> str:
