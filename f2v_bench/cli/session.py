@@ -43,11 +43,16 @@ def default_models(dataset: str, weights: str | None) -> tuple[list[ModelSpec], 
 
 
 def look_for_face(landmarks: Path | None) -> Callable[[Clip], float]:
-    """A function that crops a clip's face (into the cache) and returns the share of frames it was seen in."""
+    """A function that crops a clip's face (into the cache) and returns the share of frames it was seen in.
+
+    It may be called from several threads at once, which must find OpenCV loaded: while one thread imports it for the
+    first time, others are handed half of it.
+    """
+    import cv2  # noqa: F401
+
+    from f2v_bench.face.crops import face_crops
 
     def look(clip: Clip) -> float:
-        from f2v_bench.face.crops import face_crops
-
         return float(face_crops(clip.video, landmarks=landmarks).seen.mean())
 
     return look

@@ -3,6 +3,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -230,3 +232,16 @@ def test_ctrl_c_keeps_what_was_computed(f2v: Command, videos: Path, monkeypatch:
     again = f2v(*words)
     assert again.code == 0
     assert "synthesis: 3 clips, 3 done already" in again.err
+
+
+def test_opencv_is_loaded_before_threads_look_for_faces() -> None:
+    """Its first import in two threads at once gives one of them a module without its data folder."""
+    code = """
+import sys
+from f2v_bench.cli.session import look_for_face
+assert "cv2" not in sys.modules
+look_for_face(None)
+assert sys.modules["cv2"].data.haarcascades
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
