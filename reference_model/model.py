@@ -14,7 +14,7 @@ Mel, pitch and energy are standardised with the training corpus's mean and devia
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -24,6 +24,7 @@ from f2v_bench.nn.frozen_lips import LayerSum
 from f2v_bench.nn.transformer import ConvBlock
 from f2v_bench.signal.mel import N_MELS
 from f2v_bench.training.loader import Batch
+from f2v_bench.training.model import Model
 from f2v_bench.training.targets import MELS
 from reference_model.config import ConditionConfig, ContentConfig, ProsodyConfig, ReferenceConfig
 from reference_model.content import Content
@@ -93,7 +94,7 @@ def _blocks(width: int, config: ContentConfig | ProsodyConfig | ConditionConfig)
     )
 
 
-class ReferenceModel(nn.Module):
+class ReferenceModel(Model):
     """The whole model without lip encoder and vocoder; ablations take their parts out.
 
     Args:
@@ -263,6 +264,10 @@ class ReferenceModel(nn.Module):
         return (mel - self.mel_standard[0]) / self.mel_standard[1]
 
     @torch.no_grad()
+    def say(self, batch: Batch, noise: torch.Tensor, **settings: Any) -> torch.Tensor:
+        mel, melody = self.synthesize(batch, noise, **settings)
+        return mel if melody is None else torch.cat([mel, melody], dim=2)  # (B, 4 T, 80), or 82
+
     def synthesize(
         self,
         batch: Batch,

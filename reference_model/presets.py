@@ -8,6 +8,7 @@ from typing import get_args
 from f2v_bench.errors import F2VError, suggest
 from f2v_bench.nn.lips import LipEncoderConfig
 from f2v_bench.nn.vocoder import VocoderConfig
+from f2v_bench.training import presets
 from f2v_bench.training.stage import StageConfig
 from f2v_bench.training.units import UnitConfig
 from reference_model.config import Ablation, ContentConfig, FlowConfig, ProsodyConfig, ReferenceConfig, TimbreConfig
@@ -15,16 +16,14 @@ from reference_model.config import Ablation, ContentConfig, FlowConfig, ProsodyC
 #: official weights throughout; one or more GPUs and LRS3 or LRS2
 PAPER = ReferenceConfig(
     preset="paper",
-    lips=LipEncoderConfig(encoder="avhubert-large"),
-    units=UnitConfig(source="hubert", count=200),
+    lips=presets.PAPER.lips,
+    units=presets.PAPER.units,
     content=ContentConfig(width=512, blocks=8, kernel=15),
     timbre=TimbreConfig(face="arcface"),
     prosody=ProsodyConfig(channels=(32, 64, 128), width=128),
     flow=FlowConfig(width=384, depth=2, blocks=2, segment=0),
     main_stage=StageConfig(steps=200_000, batch=32, learning_rate=2e-4, warmup=4000, validate_every=5000),
-    vocoder_stage=StageConfig(
-        steps=500_000, batch=16, learning_rate=2e-4, betas=(0.8, 0.99), precision="32-true", validate_every=5000
-    ),
+    vocoder_stage=presets.PAPER.vocoder_stage,
 )
 
 #: everything trained from nothing on an open corpus; one GPU
@@ -46,25 +45,14 @@ BASE = ReferenceConfig(
 #: two CPU cores train it in an hour or two; its weights ship with the project
 TINY = ReferenceConfig(
     preset="tiny",
-    lips=LipEncoderConfig(field=68, size=48, channels=(24, 32, 64, 96), width=192, layers=3),
+    lips=presets.TINY.lips,
     content=ContentConfig(width=192, blocks=4),
     timbre=TimbreConfig(channels=(24, 48, 96, 96)),
     flow=FlowConfig(width=160, depth=1, blocks=1, segment=128, steps=4, guidance=1.0, temperature=0.7),
-    vocoder=VocoderConfig(
-        generator="istft",
-        width=192,
-        blocks=8,
-        hidden=576,
-        mel_weight=45.0,
-        spectral_weight=1.0,
-        adversarial_from=1200,
-        discriminator_width=0.125,
-        scales=0,
-        periods=(2, 3, 5),
-    ),
-    lips_stage=StageConfig(steps=4000, batch=16, weight_decay=0.05, ema=0.998, validate_every=500),
-    main_stage=StageConfig(steps=2000, batch=16, ema=0.998, validate_every=500),
-    vocoder_stage=StageConfig(steps=2400, batch=16, betas=(0.8, 0.99), validate_every=500),
+    vocoder=presets.TINY.vocoder,
+    lips_stage=presets.TINY.lips_stage,
+    main_stage=presets.TINY.main_stage,
+    vocoder_stage=presets.TINY.vocoder_stage,
 )
 
 PRESETS = {preset.preset: preset for preset in (PAPER, BASE, TINY)}

@@ -25,9 +25,9 @@ class OursVocoder(Resynthesis):
 
     def __init__(self, options: SystemOptions) -> None:
         super().__init__(options)
-        from reference_model.weights import find_weights
+        from reference_model.weights import Weights
 
-        self._weights = find_weights(options.argument or options.weights, options.dataset)
+        self._weights = Weights.find(options.argument or options.weights, options.dataset)
 
     @cached_property
     def _vocoder(self) -> Generator:
@@ -37,7 +37,7 @@ class OursVocoder(Resynthesis):
         return vocoder.to(self.options.device)
 
     def vocode(self, mel: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
-        from reference_model.speech import Speech, sound
+        from f2v_bench.training.speech import Speech, sound
 
         return sound(Speech(mel), self._vocoder, rng)
 

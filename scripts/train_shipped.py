@@ -97,9 +97,10 @@ def main() -> None:
         weights = train(one, root, asked.work)
         folders = score(one, weights, root, asked.work)
         shutil.copyfile(weights, WEIGHTS / f"{one.name}.safetensors")
-        from reference_model.card import write_card
+        from f2v_bench.training.card import write_card
+        from reference_model.weights import Weights
 
-        write_card(WEIGHTS / f"{one.name}.md", weights, folders)
+        write_card(WEIGHTS / f"{one.name}.md", Weights(WEIGHTS / f"{one.name}.safetensors"), folders)
 
 
 if __name__ == "__main__":

@@ -138,3 +138,8 @@ def segment_of(targets: Targets, samples: int, rng: np.random.Generator) -> dict
         mel = np.pad(mel, ((0, missing), (0, 0)), constant_values=np.float32(np.log(FLOOR)))
         f0, sound = np.pad(f0, (0, missing)), np.pad(sound, (0, HOP * missing))
     return {"audio": sound, "mel": mel, "f0": f0}
+
+
+def spread_of(values: NDArray[np.float32]) -> tuple[float, float]:
+    """Mean and deviation."""
+    return float(values.mean()), float(values.std())

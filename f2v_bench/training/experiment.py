@@ -15,10 +15,10 @@ from __future__ import annotations
 import json
 import time
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -30,48 +30,58 @@ from f2v_bench.nn.checkpoint import read_checkpoint
 from f2v_bench.nn.frozen_lips import FrozenLips
 from f2v_bench.nn.generator import Generator
 from f2v_bench.nn.vocoder import build_vocoder
+from f2v_bench.surroundings import hardware
 from f2v_bench.training.clips import Clips, Units, segment_of, speech
 from f2v_bench.training.contract import Trainee, TrainOptions
 from f2v_bench.training.lip_features import LipFeatures
 from f2v_bench.training.lips import LipTraining, lip_item
 from f2v_bench.training.listening import Listening, Speak
-from f2v_bench.training.loader import Item, whole_batches
+from f2v_bench.training.loader import Item, collated, whole_batches
+from f2v_bench.training.module import ModelTraining
 from f2v_bench.training.prepare import Prepared, prepare
 from f2v_bench.training.runner import CHECKPOINT, Source, fit, trained_steps
 from f2v_bench.training.settings import as_mapping
+from f2v_bench.training.speech import sound, speech_of
+from f2v_bench.training.stage import StagedConfig
 from f2v_bench.training.vocoder import VocoderTraining
+from f2v_bench.training.weights import Facts, WeightFile
 
 if TYPE_CHECKING:
-    from f2v_bench.nn.lips import LipEncoderConfig
-    from f2v_bench.nn.vocoder import VocoderConfig
+    from numpy.typing import NDArray
+
     from f2v_bench.training.stage import StageConfig
-    from f2v_bench.training.teaching import LipTrainingConfig
-    from f2v_bench.training.units import UnitConfig
+    from f2v_bench.training.targets import Targets
 
 SHARED = ("lips", "vocoder")  # stages that do not depend on the model
 VARIANTS = 4  # of each clip's lip features beside the clean ones
 VALIDATION_BATCH = 10
 _FREE = ("steps", "validate_every", "validate_clips")  # of a stage: what may change between two starts
+_STANDARD_CLIPS = 2000  # that means and deviations are taken from
+_LICENCES = {"demo": "MIT", "grid": "MIT; trained on GRID (CC BY 4.0)"}
 _NAMED = 5  # clips without a usable face or speech that a message names
 
 
-class StagedConfig(Protocol):
-    """What the settings of every model trained in three stages have."""
+Draw = Callable[[int, np.random.Generator], Item]
 
-    @property
-    def lips(self) -> LipEncoderConfig: ...
-    @property
-    def units(self) -> UnitConfig: ...
-    @property
-    def vocoder(self) -> VocoderConfig: ...
-    @property
-    def teaching(self) -> LipTrainingConfig: ...
-    @property
-    def lips_stage(self) -> StageConfig: ...
-    @property
-    def vocoder_stage(self) -> StageConfig: ...
-    @property
-    def main_stage(self) -> StageConfig: ...
+
+class Looks(NamedTuple):
+    """What is seen of the lips, by place of the clip.
+
+    Attributes:
+        training: features of the training clips, with variants.
+        held: of the clips held out.
+    """
+
+    training: LipFeatures
+    held: LipFeatures
+
+    def drawn(self, at: int, rng: np.random.Generator) -> NDArray[np.float32]:
+        """One of a training clip's variants, ``(T, L, D)``."""
+        return self.training.load(at, int(rng.integers(VARIANTS + 1))).astype(np.float32)
+
+    def plain(self, at: int) -> NDArray[np.float32]:
+        """A clip held out, ``(T, L, D)``."""
+        return self.held.load(at, 0).astype(np.float32)
 
 
 class StagedTrainee(Trainee):
@@ -83,6 +93,8 @@ class StagedTrainee(Trainee):
     """
 
     stages = ("lips", "vocoder", "main")
+    #: class of its weight files
+    weights: ClassVar[type[WeightFile[Any]]]
 
     def __init__(self, options: TrainOptions, config: StagedConfig) -> None:
         super().__init__(options)
@@ -94,9 +106,17 @@ class StagedTrainee(Trainee):
     def train_main(self) -> None:
         """Train the model itself; ``clips``, ``features``, ``listening`` and ``fit`` are there for it."""
 
-    @abstractmethod
     def write_weights(self, path: Path) -> None:
         """Write what synthesis needs, once every stage is done."""
+        self.weights.save(
+            path,
+            config=self.config,
+            standard=self.checkpoint("main")["hyper_parameters"]["standard"],
+            facts=self.facts(),
+            model=self.average("main", "ema.average."),
+            lips=self.average("lips", "ema.average.encoder.") if self.config.lips.encoder == "stand-in" else None,
+            vocoder=self.average("vocoder", "ema.average."),
+        )
 
     def train(self, stage: str) -> None:
         if stage == "lips" and self.config.lips.encoder != "stand-in":
@@ -154,6 +174,27 @@ class StagedTrainee(Trainee):
         real = [speech(held[at]) for at in range(len(held))]
         return Listening(speak, real, [clip.text for clip in held.prepared.clips], self.options.grammar)
 
+    def sound(self, said: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+        """Samples of what a model says of a clip, by the vocoder if it is trained."""
+        return sound(speech_of(said), self._vocoder, rng)
+
+    def fit_main(self, module: ModelTraining, item: Draw, whole: Callable[[int], Item], held: Clips) -> None:
+        """Train the main stage, or go on with it.
+
+        Args:
+            module: the model.
+            item: what it sees of a training clip.
+            whole: what it sees of a clip held out.
+            held: to validate on.
+        """
+        stage = self.config.main_stage
+        source = Source(len(self.clips), item, list(whole_batches(whole, len(held), VALIDATION_BATCH)))
+
+        def speak(at: int) -> NDArray[np.float32]:
+            return self.sound(module.said(collated([whole(at)]), at), np.random.default_rng(at))
+
+        self.fit(module, source, stage, "main", [self.listening(speak, held)])
+
     def begin(self) -> None:
         """Let the seed alone decide the weights that a stage begins with, whatever ran before."""
         torch.manual_seed(self.options.seed)
@@ -208,7 +249,18 @@ class StagedTrainee(Trainee):
         features.make(lambda done, count: watch("lip features", done, count))
         return features
 
-    def trained_vocoder(self) -> Generator | None:
+    def looks(self, held: Clips) -> Looks:
+        """Lip features of all training clips and of those held out, made where they are not there yet."""
+        frozen = self.frozen()
+        return Looks(self.features(frozen, self.clips.prepared, VARIANTS), self.features(frozen, held.prepared, 0))
+
+    def some_clips(self) -> list[Targets]:
+        """Training clips spread over the corpus, enough for means and deviations."""
+        count = len(self.clips)
+        return [self.clips[round(at)] for at in np.linspace(0, count - 1, min(count, _STANDARD_CLIPS))]
+
+    @cached_property
+    def _vocoder(self) -> Generator | None:
         """The vocoder, where its stage is done."""
         if not self._finished("vocoder"):
             return None
@@ -298,6 +350,22 @@ class StagedTrainee(Trainee):
             "seconds": round(before + seconds, 1),
         }
         write_whole(path, json.dumps(known, indent=2) + "\n")
+
+    def facts(self) -> Facts:
+        """What the weights say of themselves."""
+        options = self.options
+        found = hardware("cuda" if torch.cuda.is_available() else "cpu")
+        return Facts(
+            name=self.folder.name,
+            dataset=options.dataset,
+            list_id=options.list_id,
+            clips=len(self.clips),
+            hours=round(self.clips.hours, 3),
+            stages=self.stage_notes(),
+            hardware=str(found.get("accelerator") or f"{found['cores']} cores of {found['processor']}"),
+            seed=options.seed,
+            licence=_LICENCES.get(options.dataset, "MIT; see the licence of the corpus"),
+        )
 
     def stage_notes(self) -> dict[str, dict[str, float]]:
         """Steps and seconds of each stage, the base's where its checkpoint is used."""

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import lightning
 import torch
 from torch import nn
 
-from f2v_bench.training.ema import EMA
+from f2v_bench.signal.mel import N_MELS
+from f2v_bench.training.ema import EMA, evaluating
 from f2v_bench.training.loader import Batch
-from f2v_bench.training.stage import StageConfig, optimiser, rate_at
+from f2v_bench.training.model import Model
+from f2v_bench.training.settings import as_mapping
+from f2v_bench.training.stage import StageConfig, StagedConfig, optimiser, rate_at
+from f2v_bench.training.targets import MELS
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+VALIDATION_SEED = 1234
 
 
 def draw_as(batch: Batch, seed: int, rank: int) -> None:
@@ -41,3 +52,52 @@ class StageModule(lightning.LightningModule):
         best = optimiser(self.network.named_parameters(), self.stage)
         schedule = torch.optim.lr_scheduler.LambdaLR(best, lambda step: rate_at(step, self.stage))
         return {"optimizer": best, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+class ModelTraining(StageModule):
+    """The main stage of any model: its losses, and how far the mels that its average says are from real ones.
+
+    Args:
+        model: with the weights that it begins with.
+        config: of the model.
+        standard: means and deviations of the training corpus, kept in checkpoints.
+        seed: of everything drawn in a step.
+    """
+
+    def __init__(
+        self, model: Model, config: StagedConfig, standard: Mapping[str, tuple[float, float]], seed: int = 0
+    ) -> None:
+        super().__init__(model, config.main_stage, seed)
+        self.save_hyperparameters({"config": as_mapping(config), "standard": dict(standard), "seed": seed})
+
+    def training_step(self, batch: Batch, _: int) -> torch.Tensor:
+        draw_as(batch, self.seed, self.global_rank)
+        parts = _model(self.network).losses(batch)
+        self.log_dict({f"train/{name}": value for name, value in parts.items() if name != "loss"})
+        self.log("train/loss", parts["loss"], prog_bar=True)
+        return parts["loss"]
+
+    def said(self, batch: Batch, at: int) -> NDArray[np.float32]:
+        """What the average says of a batch of one clip, ``(4 T, C)``; ``at`` decides the noise."""
+        model = _model(self.ema.average)
+        batch = {name: tensor.to(self.device) for name, tensor in batch.items()}
+        noise = torch.randn(batch["mel"].shape, generator=torch.Generator().manual_seed(VALIDATION_SEED + at))
+        with evaluating(model):
+            found: NDArray[np.float32] = model.say(batch, noise.to(self.device))[0].float().cpu().numpy()
+        return found
+
+    def validation_step(self, batch: Batch, index: int) -> None:
+        model = _model(self.ema.average)
+        with evaluating(model), torch.random.fork_rng(devices=[]):
+            torch.manual_seed(VALIDATION_SEED + index)
+            parts = model.losses(batch)
+            mel = model.say(batch, torch.randn_like(batch["mel"]))[..., :N_MELS]
+        mask = batch["mask"].repeat_interleave(MELS, 1)[..., None]
+        parts["mel"] = ((mel - batch["mel"]).abs() * mask).sum() / (mask.sum() * N_MELS)
+        count = len(batch["mel"])
+        self.log_dict({f"val/{name}": value for name, value in parts.items()}, batch_size=count)
+
+
+def _model(network: nn.Module) -> Model:
+    assert isinstance(network, Model)
+    return network

@@ -5,9 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import torch
+
+if TYPE_CHECKING:
+    from f2v_bench.nn.lips import LipEncoderConfig
+    from f2v_bench.nn.vocoder import VocoderConfig
+    from f2v_bench.training.teaching import LipTrainingConfig
+    from f2v_bench.training.units import UnitConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +47,27 @@ class StageConfig:
     precision: Literal["bf16-mixed", "32-true"] = "bf16-mixed"
     validate_every: int = 1000
     validate_clips: int = 50
+
+
+class StagedConfig(Protocol):
+    """What the settings of every model trained in three stages have."""
+
+    @property
+    def preset(self) -> str: ...
+    @property
+    def lips(self) -> LipEncoderConfig: ...
+    @property
+    def units(self) -> UnitConfig: ...
+    @property
+    def vocoder(self) -> VocoderConfig: ...
+    @property
+    def teaching(self) -> LipTrainingConfig: ...
+    @property
+    def lips_stage(self) -> StageConfig: ...
+    @property
+    def vocoder_stage(self) -> StageConfig: ...
+    @property
+    def main_stage(self) -> StageConfig: ...
 
 
 def optimiser(named: Iterable[tuple[str, torch.nn.Parameter]], stage: StageConfig) -> torch.optim.AdamW:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from f2v_bench.nn.lips import LipEncoder, LipEncoderConfig
 from f2v_bench.nn.vocoder import VocoderConfig, build_vocoder
 from f2v_bench.training.loader import Batch
 from f2v_bench.training.units import UnitConfig
+from f2v_bench.training.weights import Facts
 from reference_model.config import (
     Ablation,
     ConditionConfig,
@@ -30,7 +31,7 @@ from reference_model.config import (
     TimbreConfig,
 )
 from reference_model.model import ReferenceModel, Standard
-from reference_model.weights import Facts, save_weights
+from reference_model.weights import Weights
 from tests.nn.test_transformer import awake, seeded
 
 UNITS = 10
@@ -114,10 +115,10 @@ def save_small(
     path: Path, config: ReferenceConfig = SMALL, facts: Facts = FACTS, *, vocoder: bool = True, seed: int = 0
 ) -> Path:
     """A weight file with random weights in every part; the vocoder's stay as they begin, so that it is not too loud."""
-    save_weights(
+    Weights.save(
         path,
         config=config,
-        standard=STANDARD,
+        standard=asdict(STANDARD),
         facts=facts,
         model=awake(ReferenceModel(config, STANDARD), seed).state_dict(),
         lips=awake(LipEncoder(config.lips), seed + 1).state_dict(),

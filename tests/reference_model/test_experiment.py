@@ -22,11 +22,11 @@ from f2v_bench.errors import F2VError
 from f2v_bench.nn.checkpoint import read_checkpoint
 from f2v_bench.training import experiment as module
 from f2v_bench.training.contract import TrainOptions
+from f2v_bench.training.module import ModelTraining
 from f2v_bench.training.runner import CHECKPOINT, Hardware, trained_steps
 from f2v_bench.training.settings import as_mapping
 from f2v_bench.training.stage import StageConfig
 from reference_model.experiment import ReferenceTrainee
-from reference_model.training import MainTraining
 from reference_model.weights import Weights
 from tests.reference_model.small import SMALL
 from tests.training.toys import demo_clips, toy_prepared
@@ -136,7 +136,7 @@ def test_a_killed_training_goes_on_to_the_same_weights(
     whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Killed in step 3 of 4, between two checkpoints; with the base's other stages, as after a kill of the first."""
-    step = MainTraining.training_step
+    step = ModelTraining.training_step
 
     def killed(self: Any, batch: Any, index: int) -> torch.Tensor:
         if int(batch["step"]) == 3:
@@ -145,7 +145,7 @@ def test_a_killed_training_goes_on_to_the_same_weights(
 
     folder = tmp_path / "killed"
     with monkeypatch.context() as patch:
-        patch.setattr(MainTraining, "training_step", killed)
+        patch.setattr(ModelTraining, "training_step", killed)
         with pytest.raises(RuntimeError, match="power cut"):
             trainee(folder, base=whole).train("main")
     assert trained_steps(folder / "main" / CHECKPOINT) == 2

@@ -14,10 +14,10 @@ import pytest
 from numpy.typing import NDArray
 
 from f2v_bench.face.crops import FaceCrops
-from reference_model import synthesis as module
+from f2v_bench.training import synthesis as module
+from f2v_bench.training.speech import Speech, sound
 from reference_model.config import ReferenceConfig
-from reference_model.speech import Speech, sound
-from reference_model.synthesis import Synthesizer
+from reference_model.synthesis import OursSynthesizer
 from reference_model.weights import Weights
 from tests.reference_model.small import SMALL, crops_of, save_small
 
@@ -26,15 +26,15 @@ PHASE = 2e-3
 FLOW: dict[str, Any] = {"steps": 2, "solver": "euler", "guidance": 1.5, "temperature": 0.7}
 
 
-def synthesizer(folder: Path, config: ReferenceConfig = SMALL, *, vocoder: bool = True) -> Synthesizer:
-    return Synthesizer(Weights(save_small(folder / "w.safetensors", config, vocoder=vocoder)), FLOW, "cpu")
+def synthesizer(folder: Path, config: ReferenceConfig = SMALL, *, vocoder: bool = True) -> OursSynthesizer:
+    return OursSynthesizer(Weights(save_small(folder / "w.safetensors", config, vocoder=vocoder)), FLOW, "cpu")
 
 
 def rngs(seeds: Sequence[int]) -> list[np.random.Generator]:
     return [np.random.default_rng(seed) for seed in seeds]
 
 
-def mels(speaker: Synthesizer, crops: Sequence[FaceCrops], monkeypatch: pytest.MonkeyPatch) -> list[NDArray[Any]]:
+def mels(speaker: OursSynthesizer, crops: Sequence[FaceCrops], monkeypatch: pytest.MonkeyPatch) -> list[NDArray[Any]]:
     """What comes before the vocoder, clip ``i`` with noise of its own."""
     monkeypatch.setattr(module, "sound", lambda speech, *_: speech.mel)
     return speaker.speak(crops, rngs(range(len(crops))))
@@ -84,9 +84,9 @@ def test_a_voice_takes_the_place_of_all_faces(tmp_path: Path) -> None:
     voice = np.zeros(256, np.float32)
     voice[3] = 1
     shown = replace(crops[0], face=crops[0].face[::-1].copy())
-    said, hidden = (speaker.speak([one], rngs([0]), voice)[0] for one in (crops[0], shown))
+    said, hidden = (speaker.speak([one], rngs([0]), [voice])[0] for one in (crops[0], shown))
     assert not np.allclose(said, speaker.speak([crops[0]], rngs([0]))[0], atol=1e-3)
-    assert not np.allclose(said, speaker.speak([crops[0]], rngs([0]), np.roll(voice, 1))[0], atol=1e-3)
+    assert not np.allclose(said, speaker.speak([crops[0]], rngs([0]), [np.roll(voice, 1)])[0], atol=1e-3)
     assert not np.allclose(said, hidden, atol=1e-4)  # the expression is still the face's
 
 

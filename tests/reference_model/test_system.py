@@ -17,8 +17,8 @@ from f2v_bench.face.crops import FaceCrops
 from f2v_bench.media import write_audio
 from f2v_bench.registry import SYSTEMS
 from f2v_bench.systems.contract import SpeakerReference, SystemOptions
+from f2v_bench.training.synthesis import Synthesizer
 from reference_model.config import Ablation
-from reference_model.synthesis import Synthesizer
 from reference_model.system import Ours
 from tests.clips import RATE, babble, write_clip
 from tests.reference_model.small import SMALL, crops_of, save_small

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 
 from f2v_bench.training.clips import Clips, Units
 from f2v_bench.training.loader import collated
+from f2v_bench.training.module import ModelTraining
 from f2v_bench.training.prepare import prepare
 from f2v_bench.training.targets import Targets
 from reference_model.config import FlowConfig
 from reference_model.model import ReferenceModel, Spoken, Standard
-from reference_model.training import MainTraining, Person, main_item, people, standard_of
+from reference_model.training import Person, main_item, people, standard_of
 from tests.reference_model.small import SMALL, STANDARD, batch_of
 from tests.training.toys import demo_clips, toy_targets
 
@@ -56,7 +57,7 @@ def test_a_speaker_s_pitch_is_placed_among_the_corpus_s() -> None:
 def test_an_item_holds_what_the_model_is_taught_with() -> None:
     targets = toy_targets(6)
     labels = np.arange(12)
-    features = np.ones((6, *SMALL.lips.outputs), np.float16)
+    features = np.ones((6, *SMALL.lips.outputs), np.float32)
     person = Person(3, np.zeros(2, np.float32))
     item = main_item(targets, features, lambda _: labels, person, targets.identity[:2])  # type: ignore[arg-type]
     batch = collated([item])
@@ -66,8 +67,12 @@ def test_an_item_holds_what_the_model_is_taught_with() -> None:
     }
 
 
+def training(seed: int = 0) -> ModelTraining:
+    return ModelTraining(ReferenceModel(SMALL, STANDARD), SMALL, asdict(STANDARD), seed)
+
+
 def test_a_module_carries_its_settings_and_measures_the_same_twice() -> None:
-    module = MainTraining(SMALL, STANDARD, seed=3)
+    module = training(3)
     assert module.hparams["config"]["content"]["width"] == SMALL.content.width
     assert Standard(**module.hparams["standard"]) == STANDARD
     logged: list[dict[str, torch.Tensor]] = []
@@ -81,12 +86,12 @@ def test_a_module_carries_its_settings_and_measures_the_same_twice() -> None:
 
 
 def test_the_distance_of_mels_is_over_real_frames(monkeypatch: pytest.MonkeyPatch) -> None:
-    module, batch = MainTraining(SMALL, STANDARD), batch_of([6, 4], 2)
+    module, batch = training(), batch_of([6, 4], 2)
     real = batch["mask"].repeat_interleave(4, 1)[..., None]
     monkeypatch.setattr(
         ReferenceModel,
         "synthesize",
-        lambda *_: Spoken(torch.where(real, batch["mel"] + 0.25, batch["mel"] + 100), None),
+        lambda *_, **__: Spoken(torch.where(real, batch["mel"] + 0.25, batch["mel"] + 100), None),
     )
     logged: list[dict[str, torch.Tensor]] = []
     module.log_dict = lambda values, **_: logged.append(values)  # type: ignore[method-assign]
@@ -95,18 +100,18 @@ def test_the_distance_of_mels_is_over_real_frames(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_clip_is_spoken_the_same_each_time_it_is_listened_to() -> None:
-    module, batch = MainTraining(SMALL, STANDARD), batch_of([5])
-    first, again = (module.speak(batch, 2) for _ in range(2))
-    assert first.mel.shape == (20, 80)
-    assert first.mel.dtype == np.float32
-    assert np.array_equal(first.mel, again.mel)
-    assert not np.allclose(module.speak(batch, 3).mel, first.mel, atol=1e-3)
+    module, batch = training(), batch_of([5])
+    first, again = (module.said(batch, 2) for _ in range(2))
+    assert first.shape == (20, 82)  # mel and melody
+    assert first.dtype == np.float32
+    assert np.array_equal(first, again)
+    assert not np.allclose(module.said(batch, 3)[:, :80], first[:, :80], atol=1e-3)
 
 
 def test_a_step_draws_by_seed_and_step_alone() -> None:
     def step(seed: int, number: int) -> float:
         torch.manual_seed(0)
-        module = MainTraining(SMALL, STANDARD, seed)
+        module = training(seed)
         module.log_dict = module.log = lambda *_, **__: None  # type: ignore[assignment, method-assign]
         torch.manual_seed(number)  # whatever was drawn before
         return float(module.training_step(batch_of([8, 6]) | {"step": torch.tensor(number)}, 0).detach())

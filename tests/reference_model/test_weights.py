@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -13,9 +13,10 @@ from safetensors.torch import save_file
 
 from f2v_bench.errors import F2VError
 from f2v_bench.nn.lips import LipEncoder
-from reference_model import weights as module
+from f2v_bench.training import weights as module
+from f2v_bench.training.weights import leave_to_base, write_base
 from reference_model.model import ReferenceModel
-from reference_model.weights import Weights, find_weights, save_weights, shipped
+from reference_model.weights import Weights
 from tests.nn.test_transformer import awake
 from tests.reference_model.small import FACTS, SMALL, STANDARD, save_small, small_lips, small_vocoder
 
@@ -33,7 +34,7 @@ def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Stands in for the folder of shipped weights."""
     folder = tmp_path / "shelf"
     folder.mkdir()
-    monkeypatch.setattr(module, "SHIPPED", folder)
+    monkeypatch.setattr(Weights, "shelf", folder)
     return folder
 
 
@@ -48,7 +49,7 @@ def near(found: dict[str, torch.Tensor], wanted: dict[str, torch.Tensor]) -> Non
 def test_what_is_saved_comes_back_rounded_to_half_precision(file: Path) -> None:
     weights = Weights(file)
     assert weights.config == SMALL
-    assert weights.standard == STANDARD
+    assert weights.standard == asdict(STANDARD)
     assert weights.facts == FACTS
     model, vocoder = weights.model(), weights.vocoder()
     near(model.state_dict(), awake(ReferenceModel(SMALL, STANDARD)).state_dict())
@@ -63,8 +64,8 @@ def test_what_is_saved_comes_back_rounded_to_half_precision(file: Path) -> None:
 def test_means_and_deviations_are_not_rounded(tmp_path: Path) -> None:
     standard = replace(STANDARD, mel=(-5.123456, 2.345678))
     config = replace(SMALL, ablate="prosody")
-    save_weights(
-        tmp_path / "w", config=config, standard=standard, facts=FACTS,
+    Weights.save(
+        tmp_path / "w", config=config, standard=asdict(standard), facts=FACTS,
         model=ReferenceModel(config, standard).state_dict(), lips=None, vocoder=None,
     )  # fmt: skip
     assert torch.equal(Weights(tmp_path / "w").model().mel_standard, torch.tensor([-5.123456, 2.345678]))
@@ -75,8 +76,8 @@ def test_counters_stay_integers(tmp_path: Path) -> None:
     counter = encoder.front_end.norm.num_batches_tracked
     assert counter is not None
     counter.fill_(100_001)  # beyond what half precision counts
-    save_weights(
-        tmp_path / "w", config=SMALL, standard=STANDARD, facts=FACTS,
+    Weights.save(
+        tmp_path / "w", config=SMALL, standard=asdict(STANDARD), facts=FACTS,
         model=ReferenceModel(SMALL, STANDARD).state_dict(), lips=encoder.state_dict(), vocoder=None,
     )  # fmt: skip
     assert Weights(tmp_path / "w").lips().encoder.state_dict()["front_end.norm.num_batches_tracked"] == 100_001
@@ -171,35 +172,70 @@ def test_flow_settings_are_typed(file: Path) -> None:
 def test_weights_are_found_by_corpus_name_or_file(shelf: Path, file: Path) -> None:
     for name in ("demo", "grid"):
         save_small(shelf / f"{name}.safetensors", facts=replace(FACTS, name=name, dataset=name))
-    assert list(shipped()) == ["demo", "grid"]
-    assert find_weights(None, "grid").facts.name == "grid"
-    assert find_weights("demo", "grid").facts.name == "demo"
-    assert find_weights(str(file), "lrs3").path == file
+    assert list(Weights.shipped()) == ["demo", "grid"]
+    assert Weights.find(None, "grid").facts.name == "grid"
+    assert Weights.find("demo", "grid").facts.name == "demo"
+    assert Weights.find(str(file), "lrs3").path == file
 
 
 def test_weights_without_a_part_are_never_chosen_by_corpus(shelf: Path) -> None:
     save_small(shelf / "demo-no-timbre.safetensors", replace(SMALL, ablate="timbre"))
     with pytest.raises(F2VError):
-        find_weights(None, "demo")
+        Weights.find(None, "demo")
     save_small(shelf / "demo.safetensors")
-    assert find_weights(None, "demo").config.ablate == "none"
+    assert Weights.find(None, "demo").config.ablate == "none"
 
 
 def test_a_corpus_without_weights_is_refused_with_what_there_is(shelf: Path) -> None:
     with pytest.raises(F2VError, match="trained on 'lrs3'") as error:
-        find_weights(None, "lrs3")
+        Weights.find(None, "lrs3")
     assert "none are shipped" in error.value.do
     save_small(shelf / "demo.safetensors")
     with pytest.raises(F2VError, match="trained on 'lrs3'") as error:
-        find_weights(None, "lrs3")
+        Weights.find(None, "lrs3")
     assert "train --model ours --dataset lrs3" in error.value.do
     assert "6 clips" in error.value.do
     with pytest.raises(F2VError, match="needs weights") as error:
-        find_weights(None, None)  # outside a corpus there is no choice to make
+        Weights.find(None, None)  # outside a corpus there is no choice to make
     assert "demo/train" in error.value.do
 
 
 def test_an_unknown_name_is_refused_with_a_suggestion(shelf: Path) -> None:
     save_small(shelf / "demo.safetensors")
     with pytest.raises(F2VError, match="did you mean 'demo'"):
-        find_weights("dmeo", "demo")
+        Weights.find("dmeo", "demo")
+
+
+@pytest.fixture
+def base(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Lip encoder and vocoder of ``file`` where those of the package lie."""
+    folder = tmp_path / "bases"
+    folder.mkdir()
+    monkeypatch.setattr(module, "BASES", folder)
+    write_base(file, folder / "common.safetensors")
+    return folder / "common.safetensors"
+
+
+def test_lip_encoder_and_vocoder_may_be_left_to_a_base(file: Path, base: Path, tmp_path: Path) -> None:
+    leave_to_base(file, base, tmp_path / "lean.safetensors")
+    whole, lean = Weights(file), Weights(tmp_path / "lean.safetensors")
+    assert lean.path.stat().st_size + base.stat().st_size < file.stat().st_size + 20_000
+    assert (lean.config, lean.standard, lean.facts) == (whole.config, whole.standard, whole.facts)
+    for one, other in ((lean.model(), whole.model()), (lean.lips(), whole.lips()), (lean.vocoder(), whole.vocoder())):
+        assert one is not None
+        assert other is not None
+        assert all(torch.equal(tensor, other.state_dict()[name]) for name, tensor in one.state_dict().items())
+    assert "griffin-lim" not in lean.provenance
+
+
+def test_a_base_that_is_missing_or_another_is_refused(file: Path, base: Path, tmp_path: Path) -> None:
+    leave_to_base(file, base, tmp_path / "lean.safetensors")
+    other = save_small(tmp_path / "other.safetensors", seed=1)
+    with pytest.raises(F2VError, match="another lip encoder or vocoder"):
+        leave_to_base(other, base, tmp_path / "lean2.safetensors")
+    write_base(other, base)
+    with pytest.raises(F2VError, match="is another file"):
+        Weights(tmp_path / "lean.safetensors")
+    base.unlink()
+    with pytest.raises(F2VError, match="is not there"):
+        Weights(tmp_path / "lean.safetensors")

@@ -8,20 +8,20 @@ import numpy as np
 
 from f2v_bench.nn.vocoder import vocode
 from f2v_bench.signal.griffin_lim import griffin_lim
+from f2v_bench.signal.mel import N_MELS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from f2v_bench.nn.generator import Generator
-    from reference_model.model import Spoken
 
 
 class Speech(NamedTuple):
-    """What the model says of one clip.
+    """What a model says of one clip.
 
     Attributes:
         mel: natural log, float32 ``(4 T, 80)``.
-        melody: log F0 in Hz and the probability of voicing, float32 ``(4 T, 2)``; None without a prosody stage.
+        melody: log F0 in Hz and the probability of voicing, float32 ``(4 T, 2)``; None of a model without.
     """
 
     mel: NDArray[np.float32]
@@ -35,11 +35,9 @@ class Speech(NamedTuple):
         return np.exp(self.melody[:, 0]) * (self.melody[:, 1] > 0.5)
 
 
-def speech_of(spoken: Spoken, at: int, frames: int) -> Speech:
-    """The first frames of one clip of a batch."""
-    mel, melody = (None if part is None else part[at, :frames].float().cpu().numpy() for part in spoken)
-    assert mel is not None
-    return Speech(mel, melody)
+def speech_of(said: NDArray[np.float32]) -> Speech:
+    """Log mels ``(4 T, 80)`` of what a model said, and its melody where there are two channels more."""
+    return Speech(said[:, :N_MELS], said[:, N_MELS:] if said.shape[1] > N_MELS else None)
 
 
 def sound(speech: Speech, vocoder: Generator | None, rng: np.random.Generator) -> NDArray[np.float32]:

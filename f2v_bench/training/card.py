@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from f2v_bench.folders import write_whole
-from reference_model.config import ReferenceConfig
-from reference_model.weights import Weights
+from f2v_bench.training.stage import StagedConfig
+from f2v_bench.training.weights import WeightFile
 
 _INTENT = """\
 Research on video-to-speech synthesis, and checks that an installation works. The model is small and was trained on
@@ -16,22 +17,23 @@ Not for putting words into anybody's mouth.
 """
 
 
-def write_card(path: Path, weights: Path, runs: Sequence[Path]) -> None:
+def write_card(path: Path, file: WeightFile[Any], runs: Sequence[Path]) -> None:
     """Write a card in Markdown.
 
     Args:
         path: of the card.
-        weights: the file that it describes.
+        file: the weights that it describes.
         runs: folders in which the weights were scored, each with its ``table.md``.
     """
-    file = Weights(weights)
-    facts, config, flow = file.facts, file.config, file.config.flow
+    facts, config = file.facts, file.config
     stages = "\n".join(
         f"| {name} | {int(stage['steps']):,} | {getattr(config, f'{name}_stage').batch} | {stage['seconds'] / 60:.0f} |"
         for name, stage in facts.stages.items()
     )
     scored = "\n".join(f"## Scores: {run.name}\n\n{_table(run)}" for run in runs)
-    size = weights.stat().st_size / 1e6
+    size = file.path.stat().st_size / 1e6
+    shared = f"; lip encoder and vocoder: `{file.base.name}`" if file.base else ""
+    own = "".join(f"| {name} | {text} |\n" for name, text in file.describe().items())
     text = f"""\
 # {path.stem}
 
@@ -39,15 +41,14 @@ def write_card(path: Path, weights: Path, runs: Sequence[Path]) -> None:
 
 | | |
 |---|---|
-| preset | {config.preset}{"" if config.ablate == "none" else f", without {config.ablate}"} |
+| model | {file.title} |
+| preset | {config.preset}{"" if file.ablation == "none" else f", without {file.ablation}"} |
 | training clips | {facts.clips:,} ({facts.hours:.2f} h) of `{facts.list_id}` |
 | lip encoder | {config.lips.encoder}{_taught(config)} |
 | vocoder | {config.vocoder.generator} |
-| decoder | {flow.decoder} |
-| sampling | {flow.solver}, {flow.steps} steps, guidance {flow.guidance:g}, temperature {flow.temperature:g} |
-| hardware | {facts.hardware} |
+{own}| hardware | {facts.hardware} |
 | seed | {facts.seed} |
-| file | {size:.1f} MB, half precision, SHA-256 `{file.sha256}` |
+| file | {size:.1f} MB, half precision, SHA-256 `{file.sha256}`{shared} |
 | licence | {facts.licence} |
 
 | stage | steps | clips a step | minutes |
@@ -61,7 +62,7 @@ def write_card(path: Path, weights: Path, runs: Sequence[Path]) -> None:
     write_whole(path, text)
 
 
-def _taught(config: ReferenceConfig) -> str:
+def _taught(config: StagedConfig) -> str:
     """Whether the stand-in was told what was said: a model without transcripts must not be compared unawares."""
     if config.lips.encoder != "stand-in":
         return ""

@@ -1,0 +1,114 @@
+"""Trained models as Systems: weights of the corpus or named ones, and the voice from the face or from real speech."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from f2v_bench.clip import Clip, Waveform
+from f2v_bench.errors import ClipFailure, F2VError, FailureKind, suggest
+from f2v_bench.signal.mel import SAMPLE_RATE
+from f2v_bench.systems.contract import CropSystem, SpeakerReference, SystemOptions, clip_generator, one_by_one
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from f2v_bench.face.crops import FaceCrops
+    from f2v_bench.training.synthesis import Synthesizer
+    from f2v_bench.training.weights import WeightFile
+
+_HEARD = (SpeakerReference.SAME_CLIP, SpeakerReference.OTHER_CLIP)
+
+
+class TrainedSystem(CropSystem):
+    """A model with the weights of the corpus, or those that are named after the colon or by ``--weights``."""
+
+    #: where it can take the voice from, its habit first
+    voices: ClassVar[tuple[SpeakerReference, ...]]
+    sample_rate = SAMPLE_RATE
+    batch_size = 8
+
+    def __init__(self, options: SystemOptions) -> None:
+        super().__init__(options)
+        asked = options.speaker_reference or self.voices[0]
+        if asked not in self.voices:
+            raise F2VError(f"'{self.name}' cannot take the voice from '{asked}'", suggest(asked, self.voices))
+        self.speaker_reference = SpeakerReference(asked)
+        self._weights = self.weight_class().find(options.argument or options.weights, options.dataset)
+        self._sampling = self.sampling(options.settings)
+
+    @classmethod
+    @abstractmethod
+    def weight_class(cls) -> type[WeightFile[Any]]:
+        """Class of its weight files; imported here, so that naming a system stays cheap."""
+
+    @abstractmethod
+    def synthesizer(self, sampling: Mapping[str, Any]) -> Synthesizer:
+        """The whole chain on ``options.device``."""
+
+    def sampling(self, texts: Mapping[str, str]) -> dict[str, Any]:
+        """Settings of the sampling, with those replaced that texts name."""
+        return {}
+
+    @cached_property
+    def _synthesizer(self) -> Synthesizer:
+        return self.synthesizer(self._sampling)
+
+    def speak(self, crops: Sequence[FaceCrops], names: Sequence[str], seed: int) -> list[Waveform]:
+        if self.speaker_reference in _HEARD:
+            raise F2VError(
+                f"'{self.name}' takes the voice from real speech, and a video alone has none",
+                "name a recording of the voice with --speaker-reference FILE",
+            )
+        rngs = [clip_generator(seed, name) for name in names]
+        return [Waveform(samples, SAMPLE_RATE) for samples in self._synthesizer.speak(crops, rngs)]
+
+    def speak_clips(self, clips: Sequence[Clip], crops: Sequence[FaceCrops], seed: int) -> list[Waveform | ClipFailure]:
+        if self.speaker_reference not in _HEARD:
+            return list(self.speak(crops, [clip.id for clip in clips], seed))
+        found = one_by_one(clips, lambda clip: self._synthesizer.voice(self._reference(clip, seed)))
+        ready = [at for at, voice in enumerate(found) if not isinstance(voice, ClipFailure)]
+        voices = [voice for voice in found if not isinstance(voice, ClipFailure)]
+        rngs = [clip_generator(seed, clips[at].id) for at in ready]
+        made = iter(self._synthesizer.speak([crops[at] for at in ready], rngs, voices))
+        return [voice if isinstance(voice, ClipFailure) else Waveform(next(made), SAMPLE_RATE) for voice in found]
+
+    def _reference(self, clip: Clip, seed: int) -> NDArray[np.float32]:
+        """Real speech of the clip itself, or of another one of its speaker."""
+        from f2v_bench.media import clip_audio
+
+        if self.speaker_reference is SpeakerReference.OTHER_CLIP:
+            other = self._other(clip, seed)
+            if other is None:
+                raise ClipFailure(FailureKind.NO_OTHER_CLIP, f"speaker '{clip.speaker}' has no clip beside '{clip.id}'")
+            clip = other
+        if clip.audio is None:
+            raise ClipFailure(
+                FailureKind.NO_AUDIO,
+                f"'{self.name}' takes the voice from real speech, and '{clip.id}' has none: name a recording",
+            )
+        samples = clip_audio(clip, SAMPLE_RATE).checked(f"the speech of {clip.id}").samples
+        if not samples.any():
+            raise ClipFailure(FailureKind.SILENT, f"clip '{clip.id}' has no speech to take the voice from")
+        return samples
+
+    def _other(self, clip: Clip, seed: int) -> Clip | None:
+        """Another clip of the speaker, drawn by seed and clip; None where there is none."""
+        others = [one for one in self.options.clips if one.speaker == clip.speaker and one.id != clip.id]
+        return others[int(clip_generator(seed, f"voice:{clip.id}").integers(len(others)))] if others else None
+
+    def fingerprint(self, clip: Clip, seed: int) -> str:
+        settings = ",".join(f"{name}={value}" for name, value in sorted(self._sampling.items()))
+        voice: str = self.speaker_reference
+        if self.speaker_reference is SpeakerReference.OTHER_CLIP:
+            other = self._other(clip, seed)
+            voice += f" {other.id if other else ''}"
+        return f"{self.name}:{self._weights.sha256[:16]}:{settings}:{voice}:{seed}"
+
+    @property
+    def provenance(self) -> str:
+        return self._weights.provenance
