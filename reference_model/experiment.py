@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
@@ -14,9 +14,8 @@ from f2v_bench.training.experiment import StagedTrainee
 from f2v_bench.training.identity import arcface
 from f2v_bench.training.loader import Item
 from f2v_bench.training.module import ModelTraining
-from f2v_bench.training.settings import with_file, with_texts
 from f2v_bench.training.targets import Targets
-from reference_model.config import ReferenceConfig
+from reference_model.config import Ablation, ReferenceConfig
 from reference_model.model import ReferenceModel, Standard
 from reference_model.presets import preset
 from reference_model.training import Person, main_item, people, standard_of
@@ -31,14 +30,12 @@ class ReferenceTrainee(StagedTrainee):
 
     name = "ours"
     weights = Weights
+    parts = get_args(Ablation)[1:]
     config: ReferenceConfig
 
     def __init__(self, options: TrainOptions) -> None:
-        config = preset(options.preset, options.ablate)
-        if options.settings_file:
-            config = with_file(config, options.settings_file)
         self._identities: dict[bytes, NDArray[np.float32]] = {}
-        super().__init__(options, with_texts(config, options.settings))
+        super().__init__(options, preset(options.preset, options.ablate))
 
     def train_main(self) -> None:
         config, units, clips = self.config, self.units, self.clips

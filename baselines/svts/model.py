@@ -10,6 +10,8 @@ The paper works on 20 video frames and 80 mel frames a second; 25 and 100 here, 
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import nn
 
@@ -17,28 +19,32 @@ from baselines.svts.config import SVTSConfig
 from f2v_bench.nn.batches import spread
 from f2v_bench.nn.conformer import ConformerBlock
 from f2v_bench.nn.frozen_lips import LayerSum
+from f2v_bench.nn.lips import LipEncoderConfig, normalised
 from f2v_bench.nn.resnet import CHANNELS, ResNet, silu
 from f2v_bench.signal.mel import N_MELS
+from f2v_bench.training.augment import augmented, spans
+from f2v_bench.training.loader import Batch
+from f2v_bench.training.model import Model
 from f2v_bench.training.targets import MELS
 
 SEEN = CHANNELS[-1]  # channels of what the front end sees
+VIEW = LipEncoderConfig(field=88, size=88)  # the part of the crop that the ResNet looks at
 
 
-class SVTS(nn.Module):
+class SVTS(Model):
     """Lips and a voice to a natural-log mel spectrogram.
 
     Args:
         config: sizes.
-        mean: of the training corpus's log mels, which the last layer's zero stands for.
-        deviation: of them, its unit.
+        standard: mean and deviation of the training corpus's log mels: zero and unit of the last layer.
 
     Raises:
         F2VError: the width does not split into the heads, or the kernel has no centre.
     """
 
-    def __init__(self, config: SVTSConfig, mean: float = 0.0, deviation: float = 1.0) -> None:
+    def __init__(self, config: SVTSConfig, standard: tuple[float, float] = (0.0, 1.0)) -> None:
         super().__init__()
-        self.config, self.mean, self.deviation = config, mean, deviation
+        self.config, self.standard = config, standard
         self.resnet = ResNet(silu) if config.front == "resnet" else None
         self.layers = LayerSum(*config.lips.outputs, SEEN) if config.front == "frozen" else None
         self.enter = nn.Linear(SEEN + config.speaker, config.width)
@@ -67,7 +73,26 @@ class SVTS(nn.Module):
         for block in self.blocks:
             x = block(x, mask)
         mel: torch.Tensor = self.leave(x).float().view(len(mask), -1, N_MELS)  # (B, 4 T, 80)
-        return self.mean + self.deviation * mel
+        return self.standard[0] + self.standard[1] * mel
+
+    def losses(self, batch: Batch) -> dict[str, torch.Tensor]:
+        mel = self(self._seen(batch), batch["speaker"], batch["mask"])
+        parts = mel_losses(mel, batch["mel"], batch["mask"])
+        return parts | {"loss": parts["l1"] + self.config.convergence * parts["convergence"]}
+
+    def say(self, batch: Batch, noise: torch.Tensor, **settings: Any) -> torch.Tensor:
+        voice = batch["voice"] if "voice" in batch else batch["speaker"]
+        mel: torch.Tensor = self(self._seen(batch), voice, batch["mask"])
+        return mel
+
+    def _seen(self, batch: Batch) -> torch.Tensor:
+        if self.config.front == "frozen":
+            return batch["features"]
+        if not self.training:
+            return normalised(batch["lips"], VIEW)
+        pictures = augmented(batch["lips"], VIEW, self.config.teaching.augment)
+        hidden = spans(batch["mask"], self.config.hidden_frames, self.config.hidden_span)
+        return pictures.masked_fill(hidden[..., None, None], 0.0)
 
 
 def mel_losses(made: torch.Tensor, real: torch.Tensor, mask: torch.Tensor) -> dict[str, torch.Tensor]:

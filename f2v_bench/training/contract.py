@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+from f2v_bench.errors import F2VError, suggest
 from f2v_bench.training.runner import Hardware
 
 if TYPE_CHECKING:
@@ -72,8 +73,15 @@ class Trainee(ABC):
     name: ClassVar[str]
     #: in the order in which they are trained
     stages: ClassVar[tuple[str, ...]]
+    #: what ``--ablate`` can leave out
+    parts: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, options: TrainOptions) -> None:
+        if options.ablate != "none" and options.ablate not in self.parts:
+            raise F2VError(
+                f"'{self.name}' has no part '{options.ablate}' that could be left out",
+                suggest(options.ablate, self.parts),
+            )
         self.options = options
 
     @abstractmethod

@@ -40,7 +40,7 @@ from f2v_bench.training.loader import Item, collated, whole_batches
 from f2v_bench.training.module import ModelTraining
 from f2v_bench.training.prepare import Prepared, prepare
 from f2v_bench.training.runner import CHECKPOINT, Source, fit, trained_steps
-from f2v_bench.training.settings import as_mapping
+from f2v_bench.training.settings import as_mapping, with_file, with_texts
 from f2v_bench.training.speech import sound, speech_of
 from f2v_bench.training.stage import StagedConfig
 from f2v_bench.training.vocoder import VocoderTraining
@@ -89,7 +89,7 @@ class StagedTrainee(Trainee):
 
     Args:
         options: of the command.
-        config: all settings of the model.
+        config: the settings of the preset; those of the options' file and texts are laid on top.
     """
 
     stages = ("lips", "vocoder", "main")
@@ -98,7 +98,9 @@ class StagedTrainee(Trainee):
 
     def __init__(self, options: TrainOptions, config: StagedConfig) -> None:
         super().__init__(options)
-        self.config = config
+        if options.settings_file:
+            config = with_file(config, options.settings_file)
+        self.config = with_texts(config, options.settings)
         self.folder = options.folder
         self._claim()
 
@@ -114,13 +116,18 @@ class StagedTrainee(Trainee):
             standard=self.checkpoint("main")["hyper_parameters"]["standard"],
             facts=self.facts(),
             model=self.average("main", "ema.average."),
-            lips=self.average("lips", "ema.average.encoder.") if self.config.lips.encoder == "stand-in" else None,
+            lips=self.average("lips", "ema.average.encoder.") if self.needs_lips else None,
             vocoder=self.average("vocoder", "ema.average."),
         )
 
+    @property
+    def needs_lips(self) -> bool:
+        """Whether there is a lip encoder to train: AV-HuBERT comes trained, and a model may look for itself."""
+        return self.config.lips.encoder == "stand-in"
+
     def train(self, stage: str) -> None:
-        if stage == "lips" and self.config.lips.encoder != "stand-in":
-            return  # AV-HuBERT comes trained
+        if stage == "lips" and not self.needs_lips:
+            return
         if self._home(stage) != self.folder:
             self._require(stage)
         if self._finished(stage):
@@ -134,8 +141,7 @@ class StagedTrainee(Trainee):
                 self._note(stage, time.perf_counter() - begin)
 
     def export(self) -> Path | None:
-        standin = self.config.lips.encoder == "stand-in"
-        if not all(self._finished(stage) for stage in self.stages if stage != "lips" or standin):
+        if not all(self._finished(stage) for stage in self.stages if stage != "lips" or self.needs_lips):
             return None
         path = self.folder / "weights.safetensors"
         self.write_weights(path)

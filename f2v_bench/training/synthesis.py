@@ -43,7 +43,7 @@ class Synthesizer:
     def __init__(self, weights: WeightFile[Any], settings: Mapping[str, Any], device: str) -> None:
         self.settings, self.device = settings, torch.device(device)
         self.model = weights.model().to(self.device)
-        self.lips = weights.lips().to(self.device)
+        self.lips = weights.lips().to(self.device) if weights.needs_lips else None
         vocoder = weights.vocoder()
         self.vocoder = vocoder.to(self.device) if vocoder is not None else None
 
@@ -115,7 +115,8 @@ class Synthesizer:
             return []
         items = [self.item(one, noise) for one, noise in zip(pictures, noises, strict=True)]
         batch: Batch = {name: tensor.to(self.device) for name, tensor in collated(items).items()}
-        batch["features"] = self.lips(batch["lips"], batch["mask"])
+        if self.lips is not None:
+            batch["features"] = self.lips(batch["lips"], batch["mask"])
         if voices is not None:
             batch["voice"] = torch.from_numpy(np.stack(voices)).to(self.device)
         found = self.model.say(batch, batch["noise"], **self.settings).float().cpu().numpy()

@@ -128,6 +128,11 @@ class WeightFile(ABC, Generic[C]):
         """The frozen lip encoder."""
         return FrozenLips(self.config.lips, self._part(LIPS) or None)
 
+    @property
+    def needs_lips(self) -> bool:
+        """Whether the model looks at features of the frozen encoder."""
+        return True
+
     @abstractmethod
     def model(self) -> Model:
         """The model, ready for synthesis."""

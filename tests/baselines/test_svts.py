@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,11 +12,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from baselines.svts.config import PRESETS, SVTSConfig, preset
+from baselines.svts.experiment import SVTSTrainee
 from baselines.svts.model import SVTS, mel_losses
+from baselines.svts.weights import Weights
 from f2v_bench.errors import F2VError
 from f2v_bench.nn.batches import valid_mask
 from f2v_bench.nn.lips import LipEncoderConfig
+from f2v_bench.registry import SYSTEMS
+from f2v_bench.systems.contract import SystemOptions
+from f2v_bench.training.synthesis import Synthesizer
 from tests.nn.published import randomised
+from tests.reference_model.small import crops_of
+from tests.training.staged import GROUND, noise_corpus, power_cut, same_state, train_options
 
 SMALL = SVTSConfig(lips=LipEncoderConfig(width=16, layers=1), width=16, blocks=2, heads=2, hidden=32, kernel=5)
 
@@ -29,7 +39,7 @@ def test_the_sizes_are_the_paper_s(name: str, millions: float) -> None:
 def test_an_unknown_size_gets_a_suggestion() -> None:
     with pytest.raises(F2VError, match="no preset 'xl'"):
         preset("xl")
-    assert set(PRESETS) == {"s", "m", "l"}
+    assert set(PRESETS) == {"tiny", "s", "m", "l"}
 
 
 @given(lengths=st.lists(st.integers(1, 8), min_size=2, max_size=3), beyond=st.integers(0, 3))
@@ -37,7 +47,7 @@ def test_an_unknown_size_gets_a_suggestion() -> None:
 @torch.no_grad()
 def test_padding_changes_nothing(lengths: list[int], beyond: int) -> None:
     torch.manual_seed(0)
-    network = randomised(SVTS(SMALL, -5.0, 2.0)).eval()
+    network = randomised(SVTS(SMALL, (-5.0, 2.0))).eval()
     longest = max(lengths) + beyond
     seen = torch.randn(len(lengths), longest, *SMALL.lips.outputs)
     speaker = torch.nn.functional.normalize(torch.rand(len(lengths), 256), dim=1)
@@ -88,7 +98,7 @@ def test_equal_mels_lose_nothing() -> None:
 def test_it_learns_four_clips_by_heart() -> None:
     """Two hundred steps on noise features bring the L1 of log mels under 0.15, from about 1.7."""
     torch.manual_seed(0)
-    network = SVTS(replace(SMALL, width=64, hidden=128, dropout=0.0), -5.0, 2.0)
+    network = SVTS(replace(SMALL, width=64, hidden=128, dropout=0.0), (-5.0, 2.0))
     lengths = torch.tensor([10, 8, 10, 6])
     mask = valid_mask(lengths, 10)
     seen, speaker = torch.randn(4, 10, *SMALL.lips.outputs), torch.nn.functional.normalize(torch.rand(4, 256), dim=1)
@@ -103,3 +113,79 @@ def test_it_learns_four_clips_by_heart() -> None:
     last = float(mel_losses(network(seen, speaker, mask), mel, mask)["l1"])
     assert first > 1.4
     assert last < 0.15
+
+
+CONFIG = SVTSConfig(preset="small", width=16, blocks=1, heads=2, hidden=32, kernel=5, **GROUND)
+
+
+@pytest.fixture(scope="module")
+def noise(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with noise_corpus(tmp_path_factory.mktemp("prepared")):
+        yield
+
+
+def trainee(folder: Path, config: SVTSConfig = CONFIG, **named: Any) -> SVTSTrainee:
+    return SVTSTrainee(train_options(folder, config, **named))
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory, noise: None) -> Path:
+    """A training from the first stage to the last."""
+    folder = tmp_path_factory.mktemp("whole") / "svts-demo"
+    training = trainee(folder)
+    for stage in SVTSTrainee.stages:
+        training.train(stage)
+    assert training.export() == folder / "weights.safetensors"
+    return folder
+
+
+def test_a_training_ends_in_a_system(whole: Path) -> None:
+    file = whole / "weights.safetensors"
+    weights = Weights(file)
+    assert weights.config == CONFIG
+    assert weights.facts.stages["main"]["steps"] == 4
+    system = SYSTEMS.load("svts")(SystemOptions(weights=str(file)))
+    assert system.speaker_reference == "same-clip"
+    assert "5 clips" in system.provenance
+    with pytest.raises(F2VError, match="takes the voice from real speech") as error:
+        system.speak([crops_of(5)], ["somebody"], 0)
+    assert "--speaker-reference" in error.value.do
+    with pytest.raises(F2VError, match="cannot take the voice from 'face'"):
+        SYSTEMS.load("svts")(SystemOptions(weights=str(file), speaker_reference="face"))
+
+
+def test_a_clip_alone_is_the_clip_in_a_batch(whole: Path) -> None:
+    speaker = Synthesizer(Weights(whole / "weights.safetensors"), {}, "cpu")
+    crops = [crops_of(frames, frames) for frames in (9, 4, 1)]
+    voices = list(np.eye(256, dtype=np.float32)[:3])
+    together = speaker.speak(crops, [np.random.default_rng(at) for at in range(3)], voices)
+    for at, made in enumerate(together):
+        (alone,) = speaker.speak([crops[at]], [np.random.default_rng(at)], [voices[at]])
+        assert made.shape == (640 * len(crops[at].lips),)
+        np.testing.assert_allclose(made, alone, atol=2e-3)
+
+
+def test_a_killed_training_goes_on_to_the_same_weights(whole: Path, tmp_path: Path) -> None:
+    with power_cut(3):
+        trainee(tmp_path / "killed", base=whole).train("main")
+    torch.manual_seed(77)  # another process
+    trainee(tmp_path / "killed", base=whole).train("main")
+    assert same_state(whole, tmp_path / "killed")
+
+
+def test_the_paper_s_front_end_needs_no_lip_stage(whole: Path, tmp_path: Path) -> None:
+    training = trainee(tmp_path / "pictures", replace(CONFIG, front="resnet"), base=whole)
+    training.train("lips")
+    training.train("main")
+    file = training.export()
+    assert file is not None
+    assert sorted(path.name for path in (tmp_path / "pictures").iterdir() if path.is_dir()) == ["main"]
+    speaker = Synthesizer(Weights(file), {}, "cpu")
+    assert speaker.lips is None
+    (made,) = speaker.speak([crops_of(3)], [np.random.default_rng(0)], [np.eye(256, dtype=np.float32)[0]])
+    assert made.shape == (1920,)
+
+
+def test_it_has_no_part_to_leave_out(tmp_path: Path, noise: None) -> None:
+    with pytest.raises(F2VError, match="'svts' has no part 'timbre'"):
+        trainee(tmp_path / "a", ablate="timbre")

@@ -6,85 +6,36 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import lightning
-import numpy as np
 import pytest
 import torch
 import yaml
 
-from f2v_bench.clip import Clip
 from f2v_bench.errors import F2VError
-from f2v_bench.nn.checkpoint import read_checkpoint
 from f2v_bench.training import experiment as module
-from f2v_bench.training.contract import TrainOptions
-from f2v_bench.training.module import ModelTraining
-from f2v_bench.training.runner import CHECKPOINT, Hardware, trained_steps
+from f2v_bench.training.runner import CHECKPOINT, trained_steps
 from f2v_bench.training.settings import as_mapping
-from f2v_bench.training.stage import StageConfig
 from reference_model.experiment import ReferenceTrainee
 from reference_model.weights import Weights
 from tests.reference_model.small import SMALL
+from tests.training.staged import STAGE, noise_corpus, power_cut, refuse, same_state, state, train_options
 from tests.training.toys import demo_clips, toy_prepared
 
-STAGE = StageConfig(steps=4, batch=2, warmup=2, precision="32-true", validate_every=2, validate_clips=2)
 CONFIG = replace(SMALL, lips_stage=STAGE, vocoder_stage=STAGE, main_stage=STAGE)
-TRAINING, VALIDATION = ([Clip(f"{name}/0", name, Path(name), Path(name), None, name)] for name in ("train", "val"))
-HERE = Hardware(accelerator="cpu", save_every=2, progress=False)
-
-
-class Heard(lightning.Callback):
-    """Takes the place of the metrics, which would need speech."""
-
-    def __init__(self, speak: Callable[[int], Any], real: Sequence[Any], *_: object) -> None:
-        self.speak, self.real = speak, real
-
-    def on_validation_end(self, *_: object) -> None:
-        made = self.speak(0)
-        assert made.shape == self.real[0].shape
-        assert np.isfinite(made).all()
 
 
 @pytest.fixture(scope="module", autouse=True)
 def noise(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Clips of noise in place of a corpus that would have to be cropped and measured first."""
-    folder = tmp_path_factory.mktemp("prepared")
-    made = {}
-    for name, frames in (("train", [14, 10, 12, 9, 11]), ("val", [10, 8])):
-        (folder / name).mkdir()
-        toys = toy_prepared(folder / name, frames)
-        files = [
-            file.rename(file.with_stem(f"{name}-{file.stem}")) for file in toys.files
-        ]  # as one of a kind as hashes
-        made[name] = replace(toys, files=tuple(files))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "prepare", lambda clips, *_: made[clips[0].split])
-        patch.setattr(module, "Listening", Heard)
+    with noise_corpus(tmp_path_factory.mktemp("prepared")):
         yield
 
 
 def trainee(folder: Path, config: Any = CONFIG, **named: Any) -> ReferenceTrainee:
-    """With all settings in a file, but for the part that is left out."""
-    file = folder.with_suffix(".yaml")
-    settings = as_mapping(config)
-    del settings["ablate"]
-    file.write_text(yaml.safe_dump(settings))
-    options: dict[str, Any] = {
-        "dataset": "demo", "list_id": "demo/train", "clips": TRAINING, "validation": VALIDATION,
-        "settings_file": file, "hardware": HERE,
-    }  # fmt: skip
-    return ReferenceTrainee(TrainOptions(folder=folder, **options | named))
-
-
-def state(folder: Path, stage: str = "main") -> Mapping[str, torch.Tensor]:
-    found: Mapping[str, torch.Tensor] = read_checkpoint(folder / stage / CHECKPOINT, "", with_settings=True)[
-        "state_dict"
-    ]
-    return found
+    return ReferenceTrainee(train_options(folder, config, **named))
 
 
 @pytest.fixture(scope="module")
@@ -97,10 +48,6 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
         training.train(stage)
     assert training.export() == folder / "weights.safetensors"
     return folder
-
-
-def refuse(*_: object, **__: object) -> None:
-    raise AssertionError("nothing was left to be trained")
 
 
 def test_a_training_ends_in_weights_that_say_where_they_come_from(whole: Path) -> None:
@@ -132,29 +79,16 @@ def test_a_second_training_does_nothing(whole: Path, monkeypatch: pytest.MonkeyP
     assert (whole / "stages.json").read_text() == notes
 
 
-def test_a_killed_training_goes_on_to_the_same_weights(
-    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_killed_training_goes_on_to_the_same_weights(whole: Path, tmp_path: Path) -> None:
     """Killed in step 3 of 4, between two checkpoints; with the base's other stages, as after a kill of the first."""
-    step = ModelTraining.training_step
-
-    def killed(self: Any, batch: Any, index: int) -> torch.Tensor:
-        if int(batch["step"]) == 3:
-            raise RuntimeError("power cut")
-        return step(self, batch, index)
-
     folder = tmp_path / "killed"
-    with monkeypatch.context() as patch:
-        patch.setattr(ModelTraining, "training_step", killed)
-        with pytest.raises(RuntimeError, match="power cut"):
-            trainee(folder, base=whole).train("main")
+    with power_cut(3):
+        trainee(folder, base=whole).train("main")
     assert trained_steps(folder / "main" / CHECKPOINT) == 2
     assert json.loads((folder / "stages.json").read_text())["main"]["steps"] == 2
     torch.manual_seed(77)  # another process
     trainee(folder, base=whole).train("main")
-    wanted, found = state(whole), state(folder)
-    assert wanted.keys() == found.keys()
-    assert all(torch.equal(found[name], tensor) for name, tensor in wanted.items())
+    assert same_state(whole, folder)
 
 
 def test_the_seed_decides_the_first_weights(tmp_path: Path) -> None:

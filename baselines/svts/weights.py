@@ -1,0 +1,31 @@
+"""Weight files of SVTS."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from baselines.svts.config import SVTSConfig
+from baselines.svts.model import SVTS
+from f2v_bench.training.weights import WeightFile
+
+
+class Weights(WeightFile[SVTSConfig]):
+    """A weight file of ``svts``."""
+
+    system = "svts"
+    title = "SVTS"
+    head = "svts"
+    settings = SVTSConfig
+    shelf = Path(__file__).parent / "shipped"
+
+    def model(self) -> SVTS:
+        """The model, ready for synthesis."""
+        return self.filled(SVTS(self.config, self.standard["mel"]))
+
+    @property
+    def needs_lips(self) -> bool:
+        return self.config.front == "frozen"
+
+    def describe(self) -> dict[str, str]:
+        config = self.config
+        return {"front end": config.front, "decoder": f"Conformer, {config.blocks} x {config.width}"}

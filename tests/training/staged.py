@@ -1,0 +1,119 @@
+"""A corpus of noise, sizes and options for trainings of any model in three stages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import lightning
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from f2v_bench.clip import Clip
+from f2v_bench.nn.checkpoint import read_checkpoint
+from f2v_bench.nn.lips import LipEncoderConfig
+from f2v_bench.nn.vocoder import VocoderConfig
+from f2v_bench.training import experiment as module
+from f2v_bench.training.contract import TrainOptions
+from f2v_bench.training.module import ModelTraining
+from f2v_bench.training.runner import CHECKPOINT, Hardware
+from f2v_bench.training.settings import as_mapping
+from f2v_bench.training.stage import StageConfig
+from f2v_bench.training.units import UnitConfig
+from tests.training.toys import toy_prepared
+
+STAGE = StageConfig(steps=4, batch=2, warmup=2, precision="32-true", validate_every=2, validate_clips=2)
+LIPS = LipEncoderConfig(field=64, size=16, channels=(4, 4, 4, 4), width=8, layers=1, heads=2, kernel=3)
+UNITS = UnitConfig(count=10)
+VOCODER = VocoderConfig(
+    generator="istft", width=8, blocks=1, hidden=8, n_fft=320, adversarial_from=-1, spectral_sizes=(320,)
+)
+#: what every model's settings share, small enough for tests
+GROUND: dict[str, Any] = {
+    "lips": LIPS, "units": UNITS, "vocoder": VOCODER,
+    "lips_stage": STAGE, "vocoder_stage": STAGE, "main_stage": STAGE,
+}  # fmt: skip
+TRAINING, VALIDATION = ([Clip(f"{name}/0", name, Path(name), Path(name), None, name)] for name in ("train", "val"))
+HERE = Hardware(accelerator="cpu", save_every=2, progress=False)
+
+
+class Heard(lightning.Callback):
+    """Takes the place of the metrics, which would need speech."""
+
+    def __init__(self, speak: Callable[[int], Any], real: Sequence[Any], *_: object) -> None:
+        self.speak, self.real = speak, real
+
+    def on_validation_end(self, *_: object) -> None:
+        made = self.speak(0)
+        assert made.shape == self.real[0].shape
+        assert np.isfinite(made).all()
+
+
+@contextmanager
+def noise_corpus(folder: Path) -> Iterator[None]:
+    """Clips of noise in place of a corpus that would have to be cropped and measured first."""
+    made = {}
+    for name, frames in (("train", [14, 10, 12, 9, 11]), ("val", [10, 8])):
+        (folder / name).mkdir()
+        toys = toy_prepared(folder / name, frames)
+        files = [
+            file.rename(file.with_stem(f"{name}-{file.stem}")) for file in toys.files
+        ]  # as one of a kind as hashes
+        made[name] = replace(toys, files=tuple(files))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "prepare", lambda clips, *_: made[clips[0].split])
+        patch.setattr(module, "Listening", Heard)
+        yield
+
+
+def train_options(folder: Path, config: Any, **named: Any) -> TrainOptions:
+    """Options of a training with all settings in a file, but for the part that is left out."""
+    file = folder.with_suffix(".yaml")
+    settings = as_mapping(config)
+    settings.pop("ablate", None)
+    file.write_text(yaml.safe_dump(settings))
+    options: dict[str, Any] = {
+        "dataset": "demo", "list_id": "demo/train", "clips": TRAINING, "validation": VALIDATION,
+        "settings_file": file, "hardware": HERE,
+    }  # fmt: skip
+    return TrainOptions(folder=folder, **options | named)
+
+
+def state(folder: Path, stage: str = "main") -> Mapping[str, torch.Tensor]:
+    """The weights of a stage's checkpoint."""
+    found: Mapping[str, torch.Tensor] = read_checkpoint(folder / stage / CHECKPOINT, "", with_settings=True)[
+        "state_dict"
+    ]
+    return found
+
+
+def same_state(folder: Path, other: Path, stage: str = "main") -> bool:
+    """Whether two trainings' checkpoints hold the same weights."""
+    wanted, found = state(folder, stage), state(other, stage)
+    return wanted.keys() == found.keys() and all(torch.equal(found[name], one) for name, one in wanted.items())
+
+
+@contextmanager
+def power_cut(at: int) -> Iterator[None]:
+    """The main stage dies in a step."""
+    step = ModelTraining.training_step
+
+    def killed(self: Any, batch: Any, index: int) -> torch.Tensor:
+        if int(batch["step"]) == at:
+            raise RuntimeError("power cut")
+        return step(self, batch, index)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ModelTraining, "training_step", killed)
+        with pytest.raises(RuntimeError, match="power cut"):
+            yield
+
+
+def refuse(*_: object, **__: object) -> None:
+    """Takes the place of what must not be called again."""
+    raise AssertionError("nothing was left to be trained")
