@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Literal
 
 from f2v_bench.errors import F2VError, suggest
+from f2v_bench.nn.conformer import ConformerConfig
 from f2v_bench.nn.lips import LipEncoderConfig
 from f2v_bench.nn.vocoder import VocoderConfig
 from f2v_bench.training import presets
+from f2v_bench.training.front import FrontConfig
 from f2v_bench.training.stage import StageConfig
 from f2v_bench.training.teaching import LipTrainingConfig
 from f2v_bench.training.units import UnitConfig
@@ -20,18 +21,9 @@ class SVTSConfig:
 
     Attributes:
         preset: whose values these are.
-        front: ``resnet``, ResNet-18 on the lips, trained with the model as in the paper; or ``frozen``, the lip
-            features that the reference model sees, so that models are compared and not what they look with.
-        hidden_frames: share of the frames that ``resnet`` does not see in training; the paper hides up to 0.4 of
-            each second, 0.2 in the mean.
-        hidden_span: frames of a hidden span.
+        front: what it looks with; ``resnet`` as in the paper.
         lips: the frozen encoder, where it is used.
-        width: channels of the Conformer.
-        blocks: of it.
-        heads: of its attention.
-        hidden: channels of its feed-forward parts.
-        kernel: of its convolutions, video frames, odd.
-        dropout: inside it.
+        conformer: from features and voice to what the mel is read from.
         speaker: dimensions of the speaker embedding, GE2E's 256.
         convergence: weight of the spectral convergence beside L1.
         units: that teach the frozen encoder.
@@ -41,16 +33,9 @@ class SVTSConfig:
     """
 
     preset: str = "tiny"
-    front: Literal["resnet", "frozen"] = "frozen"
+    front: FrontConfig = field(default_factory=FrontConfig)
     lips: LipEncoderConfig = field(default_factory=LipEncoderConfig)
-    hidden_frames: float = 0.2
-    hidden_span: int = 5
-    width: int = 256
-    blocks: int = 6
-    heads: int = 4
-    hidden: int = 2048
-    kernel: int = 31
-    dropout: float = 0.1
+    conformer: ConformerConfig = field(default_factory=ConformerConfig)
     speaker: int = 256
     convergence: float = 1.0
     units: UnitConfig = field(default_factory=UnitConfig)
@@ -64,17 +49,15 @@ class SVTSConfig:
 _PAPER = StageConfig(steps=150_000, batch=32, learning_rate=1e-3, warmup=15_000, validate_every=5000)
 
 #: the paper's three sizes, trained from pictures: 27.3, 43.1 and 87.6 million weights
-S = SVTSConfig(preset="s", front="resnet", vocoder_stage=presets.PAPER.vocoder_stage, main_stage=_PAPER)
-M = replace(S, preset="m", blocks=12)
-L = replace(M, preset="l", width=512, heads=8)
+S = SVTSConfig(preset="s", front=FrontConfig("resnet"), vocoder_stage=presets.PAPER.vocoder_stage, main_stage=_PAPER)
+M = replace(S, preset="m", conformer=ConformerConfig(blocks=12))
+L = replace(M, preset="l", conformer=ConformerConfig(width=512, blocks=12, heads=8))
 
 #: two CPU cores train it in half an hour, on the lip features and with the vocoder of the reference model's own
 TINY = SVTSConfig(
     preset="tiny",
     lips=presets.TINY.lips,
-    blocks=4,
-    hidden=512,
-    kernel=15,
+    conformer=ConformerConfig(blocks=4, hidden=512, kernel=15),
     vocoder=presets.TINY.vocoder,
     lips_stage=presets.TINY.lips_stage,
     vocoder_stage=presets.TINY.vocoder_stage,

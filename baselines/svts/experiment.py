@@ -32,12 +32,12 @@ class SVTSTrainee(StagedTrainee):
 
     @property
     def needs_lips(self) -> bool:
-        return super().needs_lips and self.config.front == "frozen"
+        return super().needs_lips and self.config.front.kind == "frozen"
 
     def train_main(self) -> None:
         config, clips = self.config, self.clips
         held = self.held(config.main_stage)
-        looks = self.looks(held) if config.front == "frozen" else None
+        looks = self.looks(held) if config.front.kind == "frozen" else None
         mel = spread_of(np.concatenate([one.mel for one in self.some_clips()]))
 
         def item(at: int, rng: np.random.Generator) -> Item:

@@ -16,19 +16,13 @@ import torch
 from torch import nn
 
 from baselines.svts.config import SVTSConfig
-from f2v_bench.nn.batches import spread
-from f2v_bench.nn.conformer import ConformerBlock
-from f2v_bench.nn.frozen_lips import LayerSum
-from f2v_bench.nn.lips import LipEncoderConfig, normalised
-from f2v_bench.nn.resnet import CHANNELS, ResNet, silu
+from f2v_bench.nn.conformer import Conformer
 from f2v_bench.signal.mel import N_MELS
-from f2v_bench.training.augment import augmented, spans
+from f2v_bench.training.front import SEEN, Front
 from f2v_bench.training.loader import Batch
+from f2v_bench.training.mel_losses import mel_losses
 from f2v_bench.training.model import Model
 from f2v_bench.training.targets import MELS
-
-SEEN = CHANNELS[-1]  # channels of what the front end sees
-VIEW = LipEncoderConfig(field=88, size=88)  # the part of the crop that the ResNet looks at
 
 
 class SVTS(Model):
@@ -45,65 +39,27 @@ class SVTS(Model):
     def __init__(self, config: SVTSConfig, standard: tuple[float, float] = (0.0, 1.0)) -> None:
         super().__init__()
         self.config, self.standard = config, standard
-        self.resnet = ResNet(silu) if config.front == "resnet" else None
-        self.layers = LayerSum(*config.lips.outputs, SEEN) if config.front == "frozen" else None
-        self.enter = nn.Linear(SEEN + config.speaker, config.width)
-        self.dropout = nn.Dropout(config.dropout)
-        self.blocks = nn.ModuleList(
-            ConformerBlock(config.width, config.heads, config.hidden, config.kernel, config.dropout)
-            for _ in range(config.blocks)
-        )
-        self.leave = nn.Linear(config.width, MELS * N_MELS)
+        self.front = Front(config.front, config.lips, config.teaching.augment)
+        self.conformer = Conformer(SEEN + config.speaker, config.conformer)
+        self.leave = nn.Linear(config.conformer.width, MELS * N_MELS)
 
-    def forward(self, seen: torch.Tensor, speaker: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    def forward(self, batch: Batch, speaker: torch.Tensor) -> torch.Tensor:
         """Natural-log mels ``(B, 4 T, 80)``.
 
         Args:
-            seen: pictures of lips ``(B, T, 88, 88)``, normalised; or features ``(B, T, L, D)`` of the frozen encoder.
+            batch: as ``Front`` takes it.
             speaker: unit vectors ``(B, 256)``.
-            mask: bool ``(B, T)``, True where a frame is real.
         """
-        if self.resnet is not None:
-            looked = spread(self.resnet(seen, mask), mask)
-        else:
-            assert self.layers is not None
-            looked = self.layers(seen)
-        voice = speaker[:, None].expand(-1, mask.shape[1], -1).to(looked.dtype)
-        x = self.dropout(self.enter(torch.cat([looked, voice], dim=2)))
-        for block in self.blocks:
-            x = block(x, mask)
+        seen, mask = self.front(batch), batch["mask"]
+        voice = speaker[:, None].expand(-1, mask.shape[1], -1).to(seen.dtype)
+        x = self.conformer(torch.cat([seen, voice], dim=2), mask)
         mel: torch.Tensor = self.leave(x).float().view(len(mask), -1, N_MELS)  # (B, 4 T, 80)
         return self.standard[0] + self.standard[1] * mel
 
     def losses(self, batch: Batch) -> dict[str, torch.Tensor]:
-        mel = self(self._seen(batch), batch["speaker"], batch["mask"])
-        parts = mel_losses(mel, batch["mel"], batch["mask"])
+        parts = mel_losses(self(batch, batch["speaker"]), batch["mel"], batch["mask"])
         return parts | {"loss": parts["l1"] + self.config.convergence * parts["convergence"]}
 
     def say(self, batch: Batch, noise: torch.Tensor, **settings: Any) -> torch.Tensor:
-        voice = batch["voice"] if "voice" in batch else batch["speaker"]
-        mel: torch.Tensor = self(self._seen(batch), voice, batch["mask"])
+        mel: torch.Tensor = self(batch, batch["voice"] if "voice" in batch else batch["speaker"])
         return mel
-
-    def _seen(self, batch: Batch) -> torch.Tensor:
-        if self.config.front == "frozen":
-            return batch["features"]
-        if not self.training:
-            return normalised(batch["lips"], VIEW)
-        pictures = augmented(batch["lips"], VIEW, self.config.teaching.augment)
-        hidden = spans(batch["mask"], self.config.hidden_frames, self.config.hidden_span)
-        return pictures.masked_fill(hidden[..., None, None], 0.0)
-
-
-def mel_losses(made: torch.Tensor, real: torch.Tensor, mask: torch.Tensor) -> dict[str, torch.Tensor]:
-    """``l1``, the mean over real frames and bins, and ``convergence``, |made - real|_F / |real|_F, a mean over clips.
-
-    Args:
-        made: log mels ``(B, 4 T, 80)``.
-        real: the same.
-        mask: bool ``(B, T)`` of video frames.
-    """
-    inside = mask.repeat_interleave(MELS, 1)[..., None]  # (B, 4 T, 1)
-    error, target = (made - real) * inside, real * inside
-    norms = error.square().sum((1, 2)).sqrt() / target.square().sum((1, 2)).sqrt().clamp(min=1e-8)
-    return {"l1": error.abs().sum() / (inside.sum() * N_MELS), "convergence": norms.mean()}

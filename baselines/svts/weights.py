@@ -24,8 +24,11 @@ class Weights(WeightFile[SVTSConfig]):
 
     @property
     def needs_lips(self) -> bool:
-        return self.config.front == "frozen"
+        return self.config.front.kind == "frozen"
 
     def describe(self) -> dict[str, str]:
         config = self.config
-        return {"front end": config.front, "decoder": f"Conformer, {config.blocks} x {config.width}"}
+        return {
+            "front end": config.front.kind,
+            "decoder": f"Conformer, {config.conformer.blocks} x {config.conformer.width}",
+        }

@@ -7,6 +7,7 @@ the convolution. Padding changes nothing, in training either: statistics are tho
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from math import log
 
 import torch
@@ -138,3 +139,52 @@ class ConformerBlock(nn.Module):
         x = x + self.after(self.norms[3](x))
         out: torch.Tensor = self.norms[4](x)
         return out
+
+
+@dataclass(frozen=True, slots=True)
+class ConformerConfig:
+    """Sizes of a Conformer.
+
+    Attributes:
+        width: channels.
+        blocks: of it.
+        heads: of its attention.
+        hidden: channels of its feed-forward parts.
+        kernel: of its convolutions, frames, odd.
+        dropout: inside it, and before it.
+    """
+
+    width: int = 256
+    blocks: int = 6
+    heads: int = 4
+    hidden: int = 2048
+    kernel: int = 31
+    dropout: float = 0.1
+
+
+class Conformer(nn.Module):
+    """A linear layer into its width, and its blocks.
+
+    Args:
+        inward: channels that enter.
+        config: sizes.
+
+    Raises:
+        F2VError: the width does not split into the heads, or the kernel has no centre.
+    """
+
+    def __init__(self, inward: int, config: ConformerConfig) -> None:
+        super().__init__()
+        self.enter = nn.Linear(inward, config.width)
+        self.dropout = nn.Dropout(config.dropout)
+        self.blocks = nn.ModuleList(
+            ConformerBlock(config.width, config.heads, config.hidden, config.kernel, config.dropout)
+            for _ in range(config.blocks)
+        )
+
+    def forward(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """``(B, T, C_in)`` with ``mask`` ``(B, T)`` to ``(B, T, C)``."""
+        x = self.dropout(self.enter(x))
+        for block in self.blocks:
+            x = block(x, mask)
+        return x
