@@ -27,8 +27,5 @@ class Weights(WeightFile[SVTSConfig]):
         return self.config.front.kind == "frozen"
 
     def describe(self) -> dict[str, str]:
-        config = self.config
-        return {
-            "front end": config.front.kind,
-            "decoder": f"Conformer, {config.conformer.blocks} x {config.conformer.width}",
-        }
+        sizes = self.config.conformer
+        return {"front end": self.config.front.kind, "decoder": f"Conformer, {sizes.blocks} x {sizes.width}"}

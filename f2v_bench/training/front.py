@@ -1,4 +1,4 @@
-"""What models of the literature look at lips with: a ResNet trained with the model, or features of the frozen encoder."""
+"""What models look at lips with: a ResNet that is trained with them, or features of the frozen encoder."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class FrontConfig:
     Attributes:
         kind: ``resnet``, ResNet-18 on the lips, trained with the model; or ``frozen``, the lip features that the
             reference model sees, so that models are compared and not what they look with.
-        hidden: share of the frames that ``resnet`` does not see in training. SVTS hides up to 0.4 of each second, 0.2 in
-            the mean.
+        hidden: share of the frames that ``resnet`` does not see in training. SVTS hides up to 0.4 of each
+            second, 0.2 in the mean.
         span: frames of a hidden span.
     """
 
