@@ -16,6 +16,7 @@ from f2v_bench.metrics.contract import Metric, MetricOptions, MetricUnavailable,
 from f2v_bench.metrics.energy_rmse import EnergyRMSE
 from f2v_bench.metrics.health import Health
 from f2v_bench.metrics.mcd import MCD
+from f2v_bench.metrics.mel_distance import MelDistance
 from f2v_bench.metrics.stoi import STOI
 from f2v_bench.registry import METRICS
 
@@ -23,6 +24,7 @@ OURS: dict[str, Callable[[], type[Metric]]] = {
     "energy_rmse": lambda: EnergyRMSE,
     "health": lambda: Health,
     "mcd": lambda: MCD,
+    "mel_distance": lambda: MelDistance,
 }
 NAMES = sorted({*METRICS.names(), *OURS})
 EXPENSIVE = frozenset({"dnsmos", "lse", "rmse_f0", "utmos"})
@@ -39,6 +41,8 @@ PERFECT = {
     "mcd": 0.0,
     "energy_rmse": 0.0,
     "energy_rmse_centred": 0.0,
+    "mel_l1": 0.0,
+    "mel_l1_centred": 0.0,
     "health_clipping": 0.0,
     "health_duration": 0.0,
     "health_offset": 0.0,
@@ -164,6 +168,7 @@ def mixed(speech, number: int, share: float) -> np.ndarray:
         ("pesq", ("pesq_wb", "pesq_nb")),
         ("mcd", ("mcd",)),
         ("energy_rmse", ("energy_rmse", "energy_rmse_centred")),
+        ("mel_distance", ("mel_l1", "mel_l1_centred")),
         pytest.param("rmse_f0", ("vde", "ffe"), marks=pytest.mark.slow),
         pytest.param("dnsmos", ("dnsmos_ovrl", "dnsmos_bak", "dnsmos_p808"), marks=pytest.mark.slow),
     ],
