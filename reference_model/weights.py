@@ -10,6 +10,7 @@ from f2v_bench.training.settings import with_texts
 from f2v_bench.training.weights import WeightFile
 from reference_model.config import ReferenceConfig
 from reference_model.model import ReferenceModel, Standard
+from reference_model.solvers import ORDERS
 
 
 class Weights(WeightFile[ReferenceConfig]):
@@ -24,6 +25,13 @@ class Weights(WeightFile[ReferenceConfig]):
     @property
     def ablation(self) -> str:
         return self.config.ablate
+
+    @property
+    def evaluations(self) -> int | None:
+        flow = self.config.flow
+        if flow.solver not in ORDERS:
+            return None
+        return ORDERS[flow.solver] * flow.steps * (1 if flow.guidance == 1 else 2)
 
     def model(self) -> ReferenceModel:
         """The model, ready for synthesis."""

@@ -1,107 +1,204 @@
-"""Train every weight file that ships with the package, from nothing, score it, and write its model card.
+"""Train every weight file that ships with the package, score all models beside each other, write cards and reports.
 
     python scripts/train_shipped.py --work data/shipped [--grid ../shared/data/grid] [--only demo-tiny]
 
-Stopped at any time, the same command goes on; what is finished is left as it is. The cards say how long each stage took
-on two CPU cores of 2.6 GHz; making the demo corpus and preparing the clips comes on top, about 22 minutes.
+Lip encoder and vocoder of a corpus are trained once, with the reference model, and every baseline stands on them, has
+the same clips and the same number of steps. Stopped at any time, the same command goes on; what is finished is left as
+it is. The cards say how long each stage took; making the demo corpus and preparing the clips comes on top, about 22
+minutes on two cores.
 """
 
 from __future__ import annotations
 
 import argparse
-import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from f2v_bench.errors import F2VError
+from f2v_bench.folders import write_whole
+from f2v_bench.registry import SYSTEMS
+from f2v_bench.reporting.comparison import compare_runs
+from f2v_bench.reporting.comparison_table import markdown as comparison_markdown
+from f2v_bench.reporting.results import read_results
+from f2v_bench.reporting.table import markdown as results_markdown
+from f2v_bench.runs.folder import RunFolder
+from f2v_bench.training.card import write_card
+from f2v_bench.training.weights import BASES, WeightFile, leave_to_base, write_base
 
 ROOT = Path(__file__).resolve().parents[1]
-WEIGHTS = ROOT / "reference_model" / "shipped"
+OURS = "ours"
+BASELINES = ("svts",)
+ANCHORS = ("ground-truth", "resynthesis")
 DEMO_CLIPS = 1250
+COLUMNS = ("wer", "dnsmos_ovrl", "rmse_f0", "estoi", "mcd", "secs", "mel_l1")
+HEAD = """\
+# {title}
+
+All models were trained by this project on `{trained_on}` ({clips:,} clips, {hours:.2f} h), on the same frozen lip
+features and with the same vocoder, each with the steps of its own stage that the table names. They are small, and the
+data is little: nothing here reproduces a number of a paper. A voice from `same-clip` is taken from the speech that is
+to be predicted; one from `face` from the picture alone.
+
+Made by `python scripts/train_shipped.py`; scores by `f2v-bench run`, differences by `f2v-bench compare`.
+
+## Budget and speed
+
+| system | million weights | steps | minutes | voice from | RTF | evaluations |
+|---|---|---|---|---|---|---|
+{budget}
+
+RTF: seconds of synthesis a second of speech, the median over clips of the run, crops and loading apart, on {hardware}.
+Evaluations: how often the decoder is run for a clip.
+
+## Scores
+
+{scores}
+## Differences from `ours`
+
+{differences}"""
 
 
 @dataclass(frozen=True, slots=True)
-class Shipped:
-    """One weight file.
+class Corpus:
+    """Models of one corpus.
 
     Attributes:
-        name: of the file.
+        name: of the weight files.
         dataset: it is for.
-        scored: splits that its card reports.
-        settings: on top of the preset.
+        scored: splits that cards and reports show.
+        shared: settings of every training.
+        own: settings of one model, by its name.
     """
 
     name: str
     dataset: str
     scored: tuple[str, ...]
-    settings: tuple[str, ...] = ()
+    shared: tuple[str, ...] = ()
+    own: tuple[tuple[str, tuple[str, ...]], ...] = ()
+
+    def settings(self, model: str) -> list[str]:
+        """Words of the command for one model."""
+        return [word for text in (*self.shared, *dict(self.own).get(model, ())) for word in ("--set", text)]
 
 
-SHIPPED = (
-    Shipped(
+CORPORA = (
+    Corpus(
         "demo-tiny",
         "demo",
         ("test",),
-        (
-            "lips_stage.steps=1200",
-            "lips_stage.validate_every=300",
-            "main_stage.steps=1200",
-            "main_stage.validate_clips=30",
-        ),
+        shared=("lips_stage.steps=1200", "main_stage.steps=1200"),
+        own=((OURS, ("lips_stage.validate_every=300", "main_stage.validate_clips=30")),),
     ),
-    Shipped("grid-s1-tiny", "grid", ("test", "val"), ("timbre.contrast_weight=0", "flow.temperature=0.4")),
+    Corpus(
+        "grid-s1-tiny",
+        "grid",
+        ("test", "val"),
+        own=((OURS, ("timbre.contrast_weight=0", "flow.temperature=0.4")),),
+    ),
 )
 
 
 def call(*words: str | Path) -> None:
     """Run ``f2v-bench`` with these words; exit code 3, some clips failed, is a result too."""
-    done = subprocess.run([sys.executable, "-m", "f2v_bench.cli.main", *map(str, words)], check=False)
+    done = subprocess.run([sys.executable, "-m", "f2v_bench", *map(str, words)], check=False)
     if done.returncode not in (0, 3):
         sys.exit(done.returncode)
 
 
-def train(one: Shipped, root: Path, work: Path) -> Path:
-    """Train it, and return its weight file."""
-    out = work / one.name
-    settings = [word for text in one.settings for word in ("--set", text)]
-    call("train", "-m", "ours", "--preset", "tiny", "-d", one.dataset, "--data-root", root, "-o", out, *settings)
+def train(one: Corpus, model: str, root: Path, work: Path) -> Path:
+    """Train a model, baselines from the stages of the reference model, and return its weight file."""
+    ours = work / one.name
+    out = ours if model == OURS else work / f"{model}-{one.name}"
+    if not (out / "weights.safetensors").is_file():
+        base = () if model == OURS else ("--from", ours)
+        words = ("-m", model, "--preset", "tiny", "-d", one.dataset, "--data-root", root, "-o", out, *base)
+        call("train", *words, *one.settings(model))
     return out / "weights.safetensors"
 
 
-def score(one: Shipped, weights: Path, root: Path, work: Path) -> list[Path]:
-    """Score it beside real speech and the vocoder's own resynthesis, and return the run folders."""
+def score(one: Corpus, weights: dict[str, Path], root: Path, work: Path) -> list[Path]:
+    """Score all models beside real speech and the vocoder's resynthesis of it, and return the run folders."""
     folders = []
     for split in one.scored:
         folder = work / f"{one.name}-{split}"
-        models = ["ground-truth", "resynthesis", f"ours-vocoder=ours-vocoder:{weights}", f"ours=ours:{weights}"]
-        named = [word for model in models for word in ("-m", model)]
+        models = [*ANCHORS, f"ours-vocoder=ours-vocoder:{weights[OURS]}"]
+        models += [f"{model}={model}:{file}" for model, file in weights.items()]
+        named = [word for text in models for word in ("-m", text)]
         call("run", *named, "-d", one.dataset, "--data-root", root, "--split", split, "-o", folder, "--all-columns")
         folders.append(folder)
     return folders
 
 
+def ship(one: Corpus, weights: dict[str, Path], runs: list[Path]) -> None:
+    """Put base, weight files and cards where the package has them."""
+    base = BASES / f"{one.name}.safetensors"
+    write_base(weights[OURS], base)
+    for model, file in weights.items():
+        kind: type[WeightFile[Any]] = SYSTEMS.load(model).weight_class()
+        shelf = kind.shelf
+        shelf.mkdir(exist_ok=True)
+        leave_to_base(file, base, shelf / f"{one.name}.safetensors")
+        write_card(shelf / f"{one.name}.md", kind(shelf / f"{one.name}.safetensors"), runs)
+
+
+def report(run: Path, weights: dict[str, Path]) -> str:
+    """Budget, speed, scores and paired differences of a run, in Markdown."""
+    folder = RunFolder(run)
+    results = read_results(folder, columns=COLUMNS)
+    comparison = compare_runs([folder], baseline=OURS, columns=COLUMNS)
+    audio = folder.table("audio")
+    audio = audio[audio["status"] == "ok"]
+    speeds = (audio["seconds"] / audio["duration_s"]).groupby(audio["system"]).median()
+    files = {model: SYSTEMS.load(model).weight_class()(path) for model, path in weights.items()}
+    voices = {row.label: row.speaker_reference for row in results.rows}
+    budget = []
+    for model, file in files.items():
+        stages = {name: stage for name, stage in file.facts.stages.items() if name not in ("lips", "vocoder")}
+        steps = " + ".join(f"{int(stage['steps']):,} {name}" for name, stage in stages.items())
+        minutes = sum(stage["seconds"] for stage in stages.values()) / 60
+        size = sum(parameter.numel() for parameter in file.model().parameters()) / 1e6
+        calls = "adaptive" if file.evaluations is None else str(file.evaluations)
+        cells = (f"{size:.1f}", steps, f"{minutes:.0f}", voices[model], f"{speeds[model]:.3f}", calls)
+        budget.append(f"| {model} | {' | '.join(cells)} |")
+    facts = files[OURS].facts
+    return HEAD.format(
+        title=results.title,
+        trained_on=facts.list_id,
+        clips=facts.clips,
+        hours=facts.hours,
+        budget="\n".join(budget),
+        hardware=facts.hardware,
+        scores=results_markdown(results),
+        differences=comparison_markdown(comparison),
+    )
+
+
 def main() -> None:
-    """Train, score and install what was asked for."""
+    """Train, score, install and report what was asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, required=True, help="folder for corpora, checkpoints and runs")
     parser.add_argument("--grid", type=Path, help="root of GRID with speaker s1; without it, GRID is left out")
-    parser.add_argument("--only", choices=[one.name for one in SHIPPED], help="train this one alone")
+    parser.add_argument("--only", choices=[one.name for one in CORPORA], help="this corpus alone")
+    parser.add_argument("--models", nargs="*", default=list(BASELINES), help="baselines, all by default")
     asked = parser.parse_args()
-    roots = {"demo": asked.work / "demo", "grid": asked.grid}
-    for one in SHIPPED:
-        root = roots[one.dataset]
+    for one in CORPORA:
+        root = {"demo": asked.work / "demo", "grid": asked.grid}[one.dataset]
         if root is None or asked.only not in (None, one.name):
             continue
-        if one.dataset == "demo":
+        if one.dataset == "demo" and not root.is_dir():
             call("data", "make-demo", "--clips", str(DEMO_CLIPS), "-o", root)
-        weights = train(one, root, asked.work)
-        folders = score(one, weights, root, asked.work)
-        shutil.copyfile(weights, WEIGHTS / f"{one.name}.safetensors")
-        from f2v_bench.training.card import write_card
-        from reference_model.weights import Weights
-
-        write_card(WEIGHTS / f"{one.name}.md", Weights(WEIGHTS / f"{one.name}.safetensors"), folders)
+        weights = {model: train(one, model, root, asked.work) for model in (OURS, *asked.models)}
+        runs = score(one, weights, root, asked.work)
+        ship(one, weights, runs)
+        for run in runs:
+            write_whole(ROOT / "reports" / f"{run.name}.md", report(run, weights))
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except F2VError as error:
+        sys.exit(str(error))

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from f2v_bench.cli.run import AllColumns
+from f2v_bench.cli.run import AllColumns, Columns
 
 EXAMPLES = """
 Examples:
@@ -29,9 +29,7 @@ def compare(
         list[str] | None,
         typer.Option(help="Only this system (LABEL or RUN/LABEL); may be given several times. Default: all."),
     ] = None,
-    columns: Annotated[
-        list[str] | None, typer.Option(help="Columns, separated by commas. Default: the headline columns.")
-    ] = None,
+    columns: Columns = None,
     all_columns: AllColumns = False,
     intersection: Annotated[
         bool, typer.Option("--intersection", help="Compare runs of different lists, on the clips they have in common.")
@@ -45,6 +43,7 @@ def compare(
 ) -> int:
     """Compare systems pair by pair: difference, 95 % interval, p-value, verdict. Reads run folders only."""
     from f2v_bench.cli.console import console
+    from f2v_bench.cli.options import named_columns
     from f2v_bench.reporting.comparison import compare_runs
     from f2v_bench.reporting.comparison_table import terminal_comparison, write_comparison
     from f2v_bench.runs.folder import RunFolder
@@ -54,7 +53,7 @@ def compare(
         [RunFolder(path) for path in run_folders],
         baseline=baseline,
         systems=system or [],
-        columns=[name for text in columns or [] for name in text.split(",") if name],
+        columns=named_columns(columns),
         all_columns=all_columns,
         intersection=intersection,
         coverage_floor=COVERAGE_FLOOR if coverage_floor is None else coverage_floor,

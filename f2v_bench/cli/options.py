@@ -209,3 +209,8 @@ def resolve_device(device: str) -> str:
     if device == "auto":
         return "cpu"
     raise F2VError(f"--device {device}: torch sees no GPU", "use --device cpu, or check the driver with nvidia-smi")
+
+
+def named_columns(texts: Sequence[str] | None) -> list[str]:
+    """Names of columns out of texts with commas."""
+    return [name for text in texts or [] for name in text.split(",") if name]

@@ -7,24 +7,28 @@ from typing import Annotated
 
 import typer
 
+from f2v_bench.cli.run import AllColumns, Columns
+
 EXAMPLES = """
 Examples:
 
 f2v-bench report runs/demo-test
 
 f2v-bench report runs/grid-test --clip s1/bbaf2n --all-columns
+
+f2v-bench report runs/demo-test --columns wer,dnsmos_ovrl,rmse_f0,estoi
 """
 
 
 def report(
     run_folder: Annotated[Path, typer.Argument(help="The folder that 'run' or 'score' printed.")],
     clip: Annotated[str | None, typer.Option(help="Clip of the spectrogram grid.")] = None,
-    all_columns: Annotated[
-        bool, typer.Option("--all-columns", help="Also the columns that accompany a headline number.")
-    ] = False,
+    columns: Columns = None,
+    all_columns: AllColumns = False,
 ) -> int:
     """Write the table (Markdown, CSV, LaTeX) and the spectrogram grid (PNG, PDF) again, and show the table."""
+    from f2v_bench.cli.options import named_columns
     from f2v_bench.cli.session import show
 
-    show(run_folder, all_columns=all_columns, clip=clip)
+    show(run_folder, columns=named_columns(columns), all_columns=all_columns, clip=clip)
     return 0

@@ -61,6 +61,7 @@ Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 Out = Annotated[Path | None, typer.Option("--out", "-o", help="Run folder. Default: runs/DATASET-SPLIT[-sSEED].")]
 Workers = Annotated[int | None, typer.Option(min=1, help="Processes that score. Default: one a core.")]
 Cached = Annotated[bool, typer.Option("--cache/--no-cache", help="Take scores of unchanged audio from earlier runs.")]
+Columns = Annotated[list[str] | None, typer.Option(help="Columns, separated by commas. Default: the headline columns.")]
 AllColumns = Annotated[bool, typer.Option("--all-columns", help="Also the columns that accompany a headline number.")]
 Landmarks = Annotated[
     Path | None, typer.Option(help="Folder of precomputed face landmarks (.npy), one file a clip, for the face crops.")

@@ -128,7 +128,7 @@ def show_failures(summary: RunSummary) -> None:
             messages.print("  ... all of them are in scores.parquet, audio.parquet and clips.parquet", highlight=False)
 
 
-def show(path: Path, *, all_columns: bool, clip: str | None = None) -> None:
+def show(path: Path, *, columns: Sequence[str] = (), all_columns: bool, clip: str | None = None) -> None:
     """Print the table, write tables and picture, and say where they are."""
     from f2v_bench.errors import F2VError
     from f2v_bench.processes import claim_compile_cache
@@ -139,7 +139,7 @@ def show(path: Path, *, all_columns: bool, clip: str | None = None) -> None:
 
     claim_compile_cache()
     folder = RunFolder(path)
-    results = read_results(folder, all_columns=all_columns)
+    results = read_results(folder, columns=columns, all_columns=all_columns)
     written = write_tables(results, path)
     trouble = None
     try:

@@ -6,9 +6,9 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from f2v_bench.errors import F2VError, suggest
+from f2v_bench.errors import F2VError
 from f2v_bench.reporting.contenders import Contender, choose, on_one_list, read_contenders
-from f2v_bench.reporting.results import Heading
+from f2v_bench.reporting.results import Heading, chosen_headings
 from f2v_bench.runs.folder import RunFolder
 from f2v_bench.scoring.comparison import ALPHA, COVERAGE_FLOOR, Difference, difference, holm, permutations_for
 from f2v_bench.scoring.statistics import CONFIDENCE, RESAMPLES
@@ -125,12 +125,7 @@ def _headings(contenders: Sequence[Contender], columns: Sequence[str], *, all_co
     for contender in contenders:
         for name, heading in contender.headings.items():
             known.setdefault(name, heading)
-    for name in columns:
-        if name not in known:
-            raise F2VError(f"no run has a column '{name}'", suggest(name, known))
-    if columns:
-        return [known[name] for name in dict.fromkeys(columns)]
-    return [heading for heading in known.values() if all_columns or heading.headline]
+    return chosen_headings(known.values(), columns, all_columns=all_columns)
 
 
 def _line(heading: Heading, one: Contender, other: Contender, floor: float, draws: int) -> Line:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from f2v_bench.errors import F2VError, suggest
 from f2v_bench.runs.folder import RunFolder
 from f2v_bench.scoring.comparison import ALPHA, COVERAGE_FLOOR, ClipScores, Contest, Ranking, rank
 from f2v_bench.scoring.rows import OK
@@ -94,26 +95,23 @@ class Results:
         return lines + list(self.manifest["notes"])
 
 
-def read_results(folder: RunFolder, *, all_columns: bool = False) -> Results:
+def read_results(folder: RunFolder, *, columns: Sequence[str] = (), all_columns: bool = False) -> Results:
     """Aggregate a finished run.
 
     Args:
         folder: the run.
+        columns: names of the columns, in their order; none means the headline columns.
         all_columns: also those that the metrics do not call headline.
 
     Raises:
-        F2VError: not a run folder, or the run did not finish.
+        F2VError: not a run folder, the run did not finish, or a column that it does not have.
     """
     manifest = folder.manifest()
     scores = folder.table("scores")
     clips_table = folder.table("clips")
     speakers = dict(zip(clips_table["id"], clips_table["speaker"].astype(str), strict=True))
-    headings = [
-        heading
-        for metric in manifest["metrics"]
-        for heading in (heading_of(metric, column) for column in metric["columns"])
-        if heading.headline or all_columns
-    ]
+    known = [heading_of(metric, column) for metric in manifest["metrics"] for column in metric["columns"]]
+    headings = chosen_headings(known, columns, all_columns=all_columns)
     rows = [Row(s["label"], s["provenance"], s["speaker_reference"]) for s in manifest["systems"]]
     expected = int(manifest["dataset"]["clips"])
     found = clip_scores(scores, expected)
@@ -138,6 +136,21 @@ def read_results(folder: RunFolder, *, all_columns: bool = False) -> Results:
         if h.higher_is_better is not None
     ]
     return Results(manifest, rows, headings, cells, rank(contests if len(ranked) > 1 else [], speakers))
+
+
+def chosen_headings(known: Iterable[Heading], columns: Sequence[str], *, all_columns: bool) -> list[Heading]:
+    """The columns that were named, or those that metrics call headline, or all.
+
+    Raises:
+        F2VError: a name that is not among them.
+    """
+    by_name = {heading.name: heading for heading in known}
+    for name in columns:
+        if name not in by_name:
+            raise F2VError(f"no run has a column '{name}'", suggest(name, by_name))
+    if columns:
+        return [by_name[name] for name in dict.fromkeys(columns)]
+    return [heading for heading in by_name.values() if all_columns or heading.headline]
 
 
 def clip_scores(scores: pd.DataFrame, expected: int) -> dict[tuple[str, str], ClipScores]:

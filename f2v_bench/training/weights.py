@@ -119,6 +119,11 @@ class WeightFile(ABC, Generic[C]):
         """The part that is left out, or ``none``."""
         return "none"
 
+    @property
+    def evaluations(self) -> int | None:
+        """How often synthesis runs the decoder for a clip (NFE), with the file's own sampling; None is as it finds."""
+        return 1
+
     @cached_property
     def sha256(self) -> str:
         """Of the file, which names its base's."""

@@ -52,6 +52,11 @@ def test_report_writes_a_runs_files_again(f2v: Command, tmp_path: Path) -> None:
     assert (tmp_path / "r/table.md").read_text() == before
     assert (tmp_path / "r/spectrograms.png").is_file()
     assert f2v("report", "r", "--clip", "7").code == 2
+    said = f2v("report", "r", "--columns", "estoi")
+    assert "ESTOI" in said.out
+    assert (tmp_path / "r/table.md").read_text().count("ESTOI") == 1
+    assert "| STOI" not in (tmp_path / "r/table.md").read_text()
+    assert "did you mean 'estoi'" in f2v("report", "r", "--columns", "esto").err
     assert "is not a run folder" in f2v("report", "videos").err
 
 

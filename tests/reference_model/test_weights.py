@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -239,3 +240,27 @@ def test_a_base_that_is_missing_or_another_is_refused(file: Path, base: Path, tm
     base.unlink()
     with pytest.raises(F2VError, match="is not there"):
         Weights(tmp_path / "lean.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("solver", "steps", "guidance", "wanted"),
+    [
+        ("euler", 4, 1.0, 4),
+        ("euler", 10, 2.0, 20),
+        ("heun", 5, 1.0, 10),
+        ("midpoint", 3, 1.5, 12),
+        ("dopri5", 9, 1.0, None),
+    ],
+)
+def test_evaluations_are_counted(solver: Any, steps: int, guidance: float, wanted: int | None, tmp_path: Path) -> None:
+    config = replace(SMALL, flow=replace(SMALL.flow, solver=solver, steps=steps, guidance=guidance))
+    weights = Weights(save_small(tmp_path / "w", config))
+    assert weights.evaluations == wanted
+    if wanted is not None:
+        flow = weights.model().flow
+        mu, features = torch.zeros(1, 8, 80), torch.zeros(1, 8, flow.decoder.enter.in_features - 160)
+        _, counted = flow.sample(
+            mu, mu, features, torch.ones(1, 8, dtype=torch.bool), steps=steps, solver=solver, guidance=guidance,
+            temperature=1.0,
+        )  # fmt: skip
+        assert counted == wanted
