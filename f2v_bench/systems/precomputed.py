@@ -13,7 +13,8 @@ from f2v_bench.errors import ClipFailure, F2VError, FailureKind
 from f2v_bench.media import is_audio_name, read_audio
 from f2v_bench.systems.contract import SpeakerReference, System, SystemOptions, one_by_one
 
-_PAIR = re.compile(r"(?P<talk>.+)_(?P<reference>\d{5})_(?P<target>\d{5})")
+#: a line of AlignDiT's list of pairs, and a name of the speech made for it
+PAIR = re.compile(r"(?P<talk>.+)_(?P<reference>\d{5})_(?P<target>\d{5})")
 
 
 class Precomputed(System):
@@ -72,7 +73,7 @@ def match_files(folder: Path, ids: Iterable[str]) -> dict[str, Path]:
     for path, stem in stems.items():
         for tail in _tails(str(stem)):
             by_tail[tail].append(path)
-        pair = _PAIR.fullmatch(stem.name)
+        pair = PAIR.fullmatch(stem.name)
         if pair:
             by_tail[_pair_key(f"{pair['talk']}/{pair['target']}")].append(path)
     wanted = list(ids)
