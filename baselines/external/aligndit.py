@@ -6,6 +6,7 @@ there is one, a lip reader's text. What the code asks of its surroundings, as re
 * every path is fixed, from the folder that holds ``src`` on: ``src`` is copied beside a tree of links and our clips;
 * features are extracted beforehand, by fairseq and AV-HuBERT, whose versions of Hydra fight with its own: hence the
   settings ``features_python`` and ``features_conda``;
+* mel spectrograms of references are extracted beforehand too: where they are missing it makes its own, transposed;
 * of the reference it hears the sound and reads the text, and of its features only their number: zeros here. Of the
   target it reads features and text; the audio only for its length, silence here;
 * reference and target together last 1 to 40 s, or the script ends before the first clip: references are cut to 15 s,
@@ -35,6 +36,7 @@ from f2v_bench.clip import Clip, Waveform
 from f2v_bench.datasets.lists import read_list
 from f2v_bench.errors import ClipFailure, FailureKind
 from f2v_bench.media import write_audio
+from f2v_bench.signal.mel import N_MELS
 from f2v_bench.systems.contract import SpeakerReference
 from f2v_bench.systems.precomputed import PAIR
 from f2v_bench.systems.voices import other_clip, real_speech
@@ -44,9 +46,11 @@ LONGEST_REFERENCE = 375  # frames
 SHORTEST = 25  # frames of reference and target together
 SHORTEST_REFERENCE = 8  # frames
 _WIDTH = 1024  # channels of AV-HuBERT Large
+_VOICE = "voice"  # what a reference is called
 _STEPS = 400_000  # of the published weights, part of a file's name
 _TREE = "data/LRS3_debug/autoavsr"
 _FEATURES = "avhubert_video_feat"
+_MELS = "mel_tacotron"
 _PAIRS = "data/lrs3_test_cross_sentence.lst"
 _HIFIGAN = "ckpts/hifigan_16k_LRS3"
 _AVHUBERT = "ckpts/av_hubert/lrs3_vox/clean-pretrain/large_vox_iter5.pt"
@@ -100,7 +104,8 @@ class AlignDiT(OfficialCode):
     def needed(self) -> list[Needed]:
         how = "git clone https://github.com/kaistmm/AlignDiT, and name its folder after the colon"
         scripts = "src/aligndit/script"
-        files = (f"{scripts}/eval/infer.py", f"{scripts}/misc/extract_avhubert_from_only_video.py", _PAIRS, _VOCABULARY)
+        extractors = (f"{scripts}/misc/extract_mel.py", f"{scripts}/misc/extract_avhubert_from_only_video.py")
+        files = (f"{scripts}/eval/infer.py", *extractors, _PAIRS, _VOCABULARY)
         lips = "git clone https://github.com/facebookresearch/av_hubert beside it, or --set LABEL.av_hubert=FOLDER"
         toolkit = "git clone https://github.com/facebookresearch/fairseq beside it, or --set LABEL.fairseq=FOLDER"
         texts = [self.texts / name for name in _TEXTS] if self.texts else []
@@ -149,11 +154,11 @@ class AlignDiT(OfficialCode):
             )
         pieces = cut(clip.id, f"test/{name}", len(lips), LONGEST)
         tree = folder / _TREE
-        write_audio(tree / "audio/test" / name / "voice.wav", Waveform(speech, SAMPLE_RATE))
-        features = tree / _FEATURES / "test" / name / "voice.npy"
+        write_audio(tree / "audio/test" / name / f"{_VOICE}.wav", Waveform(speech, SAMPLE_RATE))
+        features = tree / _FEATURES / "test" / name / f"{_VOICE}.npy"
         features.parent.mkdir(parents=True)
         np.save(features, np.zeros((frames, _WIDTH), np.float32), allow_pickle=False)
-        self._write_text(tree, 1, f"test/{name}/voice", other)
+        self._write_text(tree, 1, f"test/{name}/{_VOICE}", other)
         for piece in pieces:
             write_lips(tree / "video" / f"{piece.name}.mp4", lips[piece.first : piece.end])
             silence = Waveform(np.zeros(SAMPLES * piece.frames, np.float32), SAMPLE_RATE)
@@ -209,12 +214,12 @@ class AlignDiT(OfficialCode):
 
     def run(self, pieces: Sequence[Piece], folder: Path, seed: int) -> ClipFailure | None:
         self._lay_out(folder)
-        first = self._extract(folder)
-        ready = [piece for piece in pieces if self._seen(piece, folder)]
-        lines = [f"{Path(piece.name).parent.name}_voice_{Path(piece.name).name}" for piece in ready]
+        trouble = self._extract_mels(folder) or self._extract_features(folder)
+        ready = [piece for piece in pieces if _extracted(piece, folder)]
+        lines = [f"{Path(piece.name).parent.name}_{_VOICE}_{Path(piece.name).name}" for piece in ready]
         (folder / _PAIRS).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-        second = self._speak(folder, seed) if ready else None
-        return first or second
+        last = self._speak(folder, seed) if ready else None
+        return trouble or last
 
     def _lay_out(self, folder: Path) -> None:
         """The repository's own shape around the clips' tree; ``src`` is copied, for links would lead out of it."""
@@ -231,7 +236,15 @@ class AlignDiT(OfficialCode):
             link.parent.mkdir(parents=True, exist_ok=True)
             link.symlink_to(target.resolve())
 
-    def _extract(self, folder: Path) -> ClipFailure | None:
+    def _extract_mels(self, folder: Path) -> ClipFailure | None:
+        words = [
+            str(folder / "src/aligndit/script/misc/extract_mel.py"),
+            *("--nshard", "1", "--rank", "0", "--file-extension", f"{_VOICE}.wav"),
+            *("--input-dir", str(folder / _TREE / "audio"), "--output-dir", str(folder / _TREE / _MELS)),
+        ]
+        return self.call(words, folder, python_path=[folder / "src"])
+
+    def _extract_features(self, folder: Path) -> ClipFailure | None:
         words = [
             str(folder / "src/aligndit/script/misc/extract_avhubert_from_only_video.py"),
             *("--nshard", "1", "--rank", "0", "--user_dir", str(self._av_hubert.resolve())),
@@ -240,14 +253,6 @@ class AlignDiT(OfficialCode):
         ]
         places = [folder / "src", self._fairseq.resolve()]
         return self.call(words, folder, python_path=places, environment=self._features)
-
-    def _seen(self, piece: Piece, folder: Path) -> bool:
-        """Whether a piece has its features; the script stops at the first that has not."""
-        try:
-            shape = np.load(folder / _TREE / _FEATURES / f"{piece.name}.npy", allow_pickle=False).shape
-        except (OSError, ValueError):  # not there, cut short, or no array
-            return False
-        return bool(shape == (piece.frames, _WIDTH))
 
     def _speak(self, folder: Path, seed: int) -> ClipFailure | None:
         values = {name: f"{value:g}" for name, value in self.spoken_values.items()}
@@ -277,3 +282,14 @@ class AlignDiT(OfficialCode):
     def provenance(self) -> str:
         guided = f"text of '{self.texts}'" if self.texts else "no text, for which the authors advise fine-tuning"
         return f"{super().provenance}; guided by {guided}"
+
+
+def _extracted(piece: Piece, folder: Path) -> bool:
+    """Whether a piece has its features and its reference's mel; the script stops at the first that has not."""
+    features = folder / _TREE / _FEATURES / f"{piece.name}.npy"
+    mel = (folder / _TREE / _MELS / piece.name).with_name(f"{_VOICE}.npy")
+    try:
+        shape, heard = (np.load(path, allow_pickle=False).shape for path in (features, mel))
+    except (OSError, ValueError):  # not there, cut short, or no array
+        return False
+    return bool(shape == (piece.frames, _WIDTH) and heard[1:] == (N_MELS,))

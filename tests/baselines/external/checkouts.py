@@ -76,6 +76,8 @@ def aligndit(folder: Path, pairs: Sequence[str] = ("other-talk_00001_00002",)) -
     touch(folder, ["ckpts/av_hubert/lrs3_vox/clean-pretrain/large_vox_iter5.pt"])
     touch(folder, [f"ckpts/hifigan_16k_LRS3/{name}" for name in ("config.json", "g_01000000")])
     (folder / "data/lrs3_test_cross_sentence.lst").write_text("".join(f"{pair}\n" for pair in pairs))
-    extract = "src/aligndit/script/misc/extract_avhubert_from_only_video.py"
-    place(folder, {extract: "aligndit_features.py", "src/aligndit/script/eval/infer.py": "aligndit_infer.py"})
+    scripts = "src/aligndit/script"
+    features = f"{scripts}/misc/extract_avhubert_from_only_video.py"
+    place(folder, {f"{scripts}/misc/extract_mel.py": "aligndit_mel.py", features: "aligndit_features.py"})
+    place(folder, {f"{scripts}/eval/infer.py": "aligndit_infer.py"})
     return folder

@@ -46,8 +46,8 @@ def test_lips_and_references_arrive_and_speech_is_collected(
         assert isinstance(outcome, Waveform), outcome
         found = outcome.samples.reshape(25 + 5 * at, 640).mean(1) * 32768 / 20000
         assert np.allclose(found, levels(25 + 5 * at), atol=0.01)
-    features, *heard = notes()
-    assert features == {"stage": "features", "videos": 4}
+    mels, features, *heard = notes()
+    assert (mels, features) == ({"stage": "mels", "sounds": 4}, {"stage": "features", "videos": 4})
     assert [one["voice"] for one in heard] == [300, 200, 500, 400]
     assert [(one["reference"], one["frames"]) for one in heard] == [(30, 25), (25, 30), (40, 35), (35, 40)]
     told = heard[0]["told"]
@@ -70,8 +70,8 @@ def test_a_lip_reader_s_text_guides_where_there_is_one(
     system = make(clips, texts=str(texts), cfg_t="3")
     plain = make(clips).fingerprint(clips[0], 0)
     assert kinds(system.synthesize(clips[:3], 0)) == ["ok", "ok", FailureKind.TEXT_MISSING]
-    assert [one["texts"] for one in notes()[1:]] == [["heard 2", "read 1"], ["heard 1", "read 2"]]
-    told = notes()[1]["told"]
+    assert [one["texts"] for one in notes()[2:]] == [["heard 2", "read 1"], ["heard 1", "read 2"]]
+    told = notes()[2]["told"]
     assert (told["t"], told["cfg_t"], told["ignore_modality"]) == ("lrs3_test_cross_w_lipreader", 3.0, None)
     with_text = system.fingerprint(clips[0], 0)
     (texts / "text_autoavsr_vsr" / f"{clips[0].id}.txt").write_text("READ OTHERWISE")
@@ -112,15 +112,15 @@ def test_long_and_short_clips_stay_within_what_it_takes(
     assert kinds(outcomes) == ["ok", FailureKind.TOO_SHORT, FailureKind.TOO_SHORT, FailureKind.NO_OTHER_CLIP]
     assert isinstance(outcomes[0], Waveform)
     assert outcomes[0].samples.shape == (640 * 650,)
-    assert [(one["reference"], one["frames"]) for one in notes()[1:]] == [(375, 600), (375, 600)]
+    assert [(one["reference"], one["frames"]) for one in notes()[2:]] == [(375, 600), (375, 600)]
 
 
 def test_a_clip_without_features_leaves_the_others_alone(
     make: Make, clips: tuple[Clip, ...], notes: Notes, accident: Callable[..., None]
 ) -> None:
-    accident(features={1: "skips"}, speech={1: "garbage"})
+    accident(mels={0: "skips"}, features={1: "skips"}, speech={0: "garbage"})
     assert kinds(make(clips).synthesize(clips, 0)) == [
-        "ok",
+        FailureKind.FILE_MISSING,
         FailureKind.FILE_MISSING,
         FailureKind.UNREADABLE_AUDIO,
         "ok",
@@ -151,6 +151,6 @@ def test_other_checkpoints_and_folders_are_taken(
     (tmp_path / "code/fairseq").rename(tmp_path / "own/fairseq")
     system = make(clips, checkpoint=str(own), fairseq=str(tmp_path / "own/fairseq"), nfe="8")
     assert kinds(system.synthesize(clips[:2], 0)) == ["ok", "ok"]
-    assert notes()[1]["told"]["nfe"] == 8
+    assert notes()[2]["told"]["nfe"] == 8
     assert "mine.pt" in system.provenance
     assert "no text" in system.provenance

@@ -39,6 +39,9 @@ for line in open(f"{root}/data/lrs3_test_cross_sentence.lst").readlines():
     assert len(sound) > 5000
     assert not length.any()
     assert features[0].shape[1] == features[1].shape[1] == 1024
+    mel = f"{tree}/audio/test/{talk}/{reference}.wav".replace("/audio/", "/mel_tacotron/")[:-4] + ".npy"
+    assert os.path.exists(mel), "mat1 and mat2 shapes cannot be multiplied"
+    assert np.load(mel).T.shape[0] == 80
     mels = 4 * sum(map(len, features))
     assert 100 <= mels <= 4000, f"Audio {target} has duration {mels // 100}s out of range [1, 40]."
     items.append((f"test/{talk}/{target}", features[1][:, 0]))
