@@ -16,7 +16,8 @@ import numpy as np
 from baselines.external.environment import Environment
 from baselines.external.needs import Lack, Needed, missing, refuse
 from baselines.external.pieces import SAMPLE_RATE, Piece, checked_speech, joined
-from baselines.external.repository import Repository, weights_sha256
+from baselines.external.repository import Repository
+from f2v_bench.assets import file_sha256
 from f2v_bench.clip import Clip, Waveform
 from f2v_bench.errors import ClipFailure, F2VError, FailureKind, suggest
 from f2v_bench.media import write_video
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 SETTINGS = ("python", "conda", "timeout_s", "batch_size")
 _SAFE = re.compile(r"[A-Za-z0-9_./-]+")  # these programs hand paths to shells, globs and str.replace
 _LOSSLESS = 0  # x264's rate factor
+_TOLD = 3  # weight files that the provenance names
 
 
 class OfficialCode(System):
@@ -199,8 +201,8 @@ class OfficialCode(System):
         )
 
     @cached_property
-    def _weights_sha256(self) -> dict[str, str]:
-        return weights_sha256(one.path for one in self.weights())
+    def _weights_sha256(self) -> dict[Path, str]:
+        return {one.path: file_sha256(one.path) for one in self.weights()}
 
     def fingerprint(self, clip: Clip, seed: int) -> str:
         return f"{self.name}:{self._basis}:{self.speaker_reference}:{seed}"
@@ -215,10 +217,11 @@ class OfficialCode(System):
     @property
     def provenance(self) -> str:
         commit = self.repository.commit() or f"an unknown commit, code {self.repository.code_sha256()[:8]}"
-        weights = ", ".join(f"{name} ({digest[:8]})" for name, digest in self._weights_sha256.items())
+        weights = [f"{path.name} ({digest[:8]})" for path, digest in self._weights_sha256.items()]
+        more = [f"{len(weights) - _TOLD} files more"] if len(weights) > _TOLD else []
         return (
-            f"{self.summary}; {self.url} at {commit}; weights {weights}; voice: {self.speaker_reference}; "
-            f"licence: {self.licence}"
+            f"{self.summary}; {self.url} at {commit}; weights {', '.join([*weights[:_TOLD], *more])}; "
+            f"voice: {self.speaker_reference}; licence: {self.licence}"
         )
 
 

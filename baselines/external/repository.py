@@ -1,10 +1,10 @@
-"""A checkout of an official repository: which commit it is, and what its code and weights hash to."""
+"""A checkout of an official repository: which commit it is, and what its code hashes to."""
 
 from __future__ import annotations
 
 import hashlib
 import subprocess
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,8 +53,3 @@ class Repository:
         for part in self.parts:
             place = self.folder / part
             yield from [place] if place.is_file() else (path for path in place.rglob("*") if path.suffix in _CODE)
-
-
-def weights_sha256(files: Iterable[Path]) -> dict[str, str]:
-    """SHA-256 of each file by its name."""
-    return {path.name: file_sha256(path) for path in files}

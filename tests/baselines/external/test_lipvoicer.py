@@ -68,6 +68,16 @@ def test_guidance_is_told_and_the_gpu_chosen(make: Make, filmed: tuple[Clip, ...
     assert make(filmed, w_video="2.0", asr_start="270").fingerprint(filmed[0], 0) == prints[0]
 
 
+def test_every_weight_file_counts(make: Make, filmed: tuple[Clip, ...], repository: Path) -> None:
+    prints = [make(filmed).fingerprint(filmed[0], 0)]
+    for part in ("models/LRS3_V_WER19.1", "language_models/lm_en_subword"):  # files of one name
+        (repository / "mouthroi_processing/benchmarks/LRS3" / part / "model.pth").write_text(f"other {part}")
+        prints.append(make(filmed).fingerprint(filmed[0], 0))
+    assert len(set(prints)) == 3
+    assert "1000000.pkl (" in make(filmed).provenance
+    assert "8 files more" in make(filmed).provenance
+
+
 def test_videos_of_another_rate_are_converted_before(make: Make, notes: Notes, tmp_path: Path) -> None:
     video = tmp_path / "thirty.mkv"
     write_timed_video(video, [number / 30 for number in range(36)])
