@@ -19,10 +19,11 @@ from baselines.external.pieces import SAMPLE_RATE, Piece, checked_speech, joined
 from baselines.external.repository import Repository
 from f2v_bench.assets import file_sha256
 from f2v_bench.clip import Clip, Waveform
-from f2v_bench.errors import ClipFailure, F2VError, FailureKind, suggest
+from f2v_bench.errors import ClipFailure, F2VError, FailureKind
 from f2v_bench.media import write_video
 from f2v_bench.systems.contract import SpeakerReference, System, SystemOptions, one_by_one
 from f2v_bench.systems.process import run_process
+from f2v_bench.systems.voices import chosen_voice
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -62,10 +63,7 @@ class OfficialCode(System):
 
     def __init__(self, options: SystemOptions) -> None:
         super().__init__(options)
-        asked = options.speaker_reference or self.voices[0]
-        if asked not in self.voices:
-            raise F2VError(f"'{self.name}' cannot take the voice from '{asked}'", suggest(asked, self.voices))
-        self.speaker_reference = SpeakerReference(asked)
+        self.speaker_reference = chosen_voice(self.name, options.speaker_reference, self.voices)
         self.repository = Repository(options.argument_folder(self.name).resolve(), self.parts)
         self.environment = Environment.of(self.name, options.settings)
         self.timeout_s = self.number("timeout_s", 3600.0, above=0)

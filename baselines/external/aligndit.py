@@ -34,11 +34,11 @@ from baselines.external.needs import Lack, Needed
 from baselines.external.pieces import SAMPLE_RATE, SAMPLES, Piece, cut
 from f2v_bench.clip import Clip, Waveform
 from f2v_bench.datasets.lists import read_list
+from f2v_bench.datasets.lrs import PAIR
 from f2v_bench.errors import ClipFailure, FailureKind
 from f2v_bench.media import write_audio
 from f2v_bench.signal.mel import N_MELS
 from f2v_bench.systems.contract import SpeakerReference
-from f2v_bench.systems.precomputed import PAIR
 from f2v_bench.systems.voices import other_clip, real_speech
 
 LONGEST = 600  # frames of a piece

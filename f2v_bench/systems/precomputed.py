@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
 from f2v_bench.assets import file_sha256
 from f2v_bench.clip import Clip, Waveform
+from f2v_bench.datasets.lrs import PAIR
 from f2v_bench.errors import ClipFailure, F2VError, FailureKind
 from f2v_bench.media import is_audio_name, read_audio
 from f2v_bench.systems.contract import SpeakerReference, System, SystemOptions, one_by_one
-
-#: a line of AlignDiT's list of pairs, and a name of the speech made for it
-PAIR = re.compile(r"(?P<talk>.+)_(?P<reference>\d{5})_(?P<target>\d{5})")
 
 
 class Precomputed(System):

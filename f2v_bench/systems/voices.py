@@ -6,13 +6,29 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from f2v_bench.clip import Clip
-from f2v_bench.errors import ClipFailure, FailureKind
+from f2v_bench.errors import ClipFailure, F2VError, FailureKind, suggest
 from f2v_bench.media import clip_audio
-from f2v_bench.systems.contract import clip_generator
+from f2v_bench.systems.contract import SpeakerReference, clip_generator
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+
+def chosen_voice(name: str, asked: str | None, voices: Sequence[SpeakerReference]) -> SpeakerReference:
+    """Where a system takes the voice from.
+
+    Args:
+        name: of the system, for the message.
+        asked: what was asked for; None is the system's habit.
+        voices: where it can take it from, its habit first.
+
+    Raises:
+        F2VError: from somewhere else.
+    """
+    if asked is not None and asked not in voices:
+        raise F2VError(f"'{name}' cannot take the voice from '{asked}'", suggest(asked, voices))
+    return SpeakerReference(asked or voices[0])
 
 
 def other_clip(clips: Sequence[Clip], clip: Clip, seed: int) -> Clip:
