@@ -23,7 +23,7 @@ class VoiceConfig:
     Choices: ``start``; sigma drawn a clip, where the official code draws one for the whole batch.
 
     Attributes:
-        start: ``nothing``, as in the paper; or ``vocoder``, the weights of the one that takes mels alone, with its
+        start: ``nothing``, as the official code; or ``vocoder``, the weights of the one that takes mels alone, with its
             discriminators: what is new begins at 0, so that few steps are enough and systems have one voice.
         width: channels of the units, and of the voice, as the generator takes them.
         dropout: share of the units' channels dropped in training.
@@ -44,7 +44,7 @@ class VoiceConfig:
 class IntelligibleConfig:
     """Sizes of the networks, and how they are trained.
 
-    Choices: labels are weighed by their mean, as the paper's formula has it; the official code sums them over a clip.
+    Choices: cross entropy is a mean over labels, where the official code sums a clip's, so that units weigh more there.
 
     Attributes:
         preset: whose values these are.
