@@ -99,17 +99,17 @@ def same_state(folder: Path, other: Path, stage: str = "main") -> bool:
 
 
 @contextmanager
-def power_cut(at: int) -> Iterator[None]:
-    """The main stage dies in a step."""
-    step = ModelTraining.training_step
+def power_cut(at: int, kind: type[Any] = ModelTraining) -> Iterator[None]:
+    """The main stage dies in a step, or the stage that another kind of module trains."""
+    step = kind.training_step
 
-    def killed(self: Any, batch: Any, index: int) -> torch.Tensor:
+    def killed(self: Any, batch: Any, index: int) -> Any:
         if int(batch["step"]) == at:
             raise RuntimeError("power cut")
         return step(self, batch, index)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ModelTraining, "training_step", killed)
+        patch.setattr(kind, "training_step", killed)
         with pytest.raises(RuntimeError, match="power cut"):
             yield
 
