@@ -17,7 +17,7 @@ from f2v_bench.training.units import UnitConfig
 class ReaderConfig:
     """A transformer over what is seen or heard, and the prompts that read it.
 
-    Choices: all. The paper puts its prompts into the layers of the frozen AV-HuBERT; here they go into a small
+    Choices: all. The paper puts its prompts beside the frozen sequence of AV-HuBERT; here they go into a small
     transformer on top of its features, so that any frozen encoder will do.
 
     Attributes:

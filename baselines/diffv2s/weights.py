@@ -22,6 +22,10 @@ class Weights(WeightFile[DiffV2SConfig]):
     settings = DiffV2SConfig
     shelf = Path(__file__).parent / "shipped"
 
+    @property
+    def evaluations(self) -> int:
+        return self.config.diffusion.steps
+
     def model(self) -> DiffV2S:
         """The model, ready for synthesis."""
         return self.filled(DiffV2S(self.config, self.standard["mel"]))

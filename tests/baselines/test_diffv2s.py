@@ -315,6 +315,7 @@ def test_a_training_ends_in_a_system(whole: Path) -> None:
     system = SYSTEMS.load("diffv2s")(SystemOptions(weights=str(file)))
     assert system.speaker_reference == "face"
     assert "4 evaluations of the denoiser, each with its gradient, speaker guidance 200" in system.provenance
+    assert weights.evaluations == 4
     assert "4 evaluations" in weights.describe()["sampling"]
     one, other = system.speak([crops_of(5), crops_of(2, 1)], ["somebody", "else"], 0)
     assert (one.samples.shape, other.samples.shape) == ((3200,), (1280,))
