@@ -11,7 +11,8 @@ import numpy as np
 
 from baselines.svts.published import SAMPLES, VOCODER, shown
 from f2v_bench.assets import get_asset
-from f2v_bench.nn.parallel_wavegan import load_parallel_wavegan, vocode
+from f2v_bench.nn.parallel_wavegan import vocode
+from f2v_bench.nn.parallel_wavegan_archive import load_parallel_wavegan
 from f2v_bench.training.synthesis import Synthesizer
 
 if TYPE_CHECKING:

@@ -37,7 +37,7 @@ class SVTSSystem(TrainedSystem):
         self._published = self._weights.config.form == "pwg"
         if self._published:
             from baselines.svts.published import VOCODER
-            from f2v_bench.nn.parallel_wavegan import check_archive
+            from f2v_bench.nn.parallel_wavegan_archive import check_archive
             from f2v_bench.signal.mel_24k import SAMPLE_RATE
 
             self.sample_rate = SAMPLE_RATE

@@ -53,7 +53,14 @@ def random_state(shapes: Shapes, seed: int = 0) -> dict[str, torch.Tensor]:
     return {name: drawn(name, shape) for name, shape in shapes.items()}
 
 
-def made_archive(folder: Path, *, stats: str = "file", seed: int = 0, steps: tuple[int, ...] = (1_000_000,)) -> Path:
+def made_archive(
+    folder: Path,
+    *,
+    stats: str = "file",
+    seed: int = 0,
+    steps: tuple[int, ...] = (1_000_000,),
+    zipped: bool = False,
+) -> Path:
     """An archive as a download leaves it.
 
     Args:
@@ -61,6 +68,7 @@ def made_archive(folder: Path, *, stats: str = "file", seed: int = 0, steps: tup
         stats: ``file`` for ``stats.h5``, ``buffers`` inside the checkpoint, or ``none``.
         seed: of the last checkpoint's weights; earlier ones have others.
         steps: of the checkpoints.
+        zipped: whether torch writes as it does from 1.6 on; the public ones are older.
     """
     made = folder / "parts"
     made.mkdir(parents=True)
@@ -74,7 +82,7 @@ def made_archive(folder: Path, *, stats: str = "file", seed: int = 0, steps: tup
             "steps": step,
             "epochs": 7,
         }
-        torch.save(content, made / f"checkpoint-{step}steps.pkl")
+        torch.save(content, made / f"checkpoint-{step}steps.pkl", _use_new_zipfile_serialization=zipped)
     (made / "config.yml").write_text("sampling_rate: 24000\n")
     if stats == "file":
         with h5py.File(made / "stats.h5", "w") as file:

@@ -10,16 +10,14 @@ import torch
 from numpy.typing import NDArray
 
 from f2v_bench.errors import F2VError
-from f2v_bench.nn import parallel_wavegan as module
+from f2v_bench.nn import parallel_wavegan_archive as module
 from f2v_bench.nn.parallel_wavegan import (
     Conditioning,
     ParallelWaveGAN,
     ResidualBlock,
-    check_archive,
-    folded,
-    load_parallel_wavegan,
     vocode,
 )
+from f2v_bench.nn.parallel_wavegan_archive import check_archive, folded, load_parallel_wavegan
 from tests.nn.parallel_wavegans import MEAN, SCALE, made_archive, published_layout, random_state
 from tests.nn.published import randomised, shapes_of
 
@@ -180,9 +178,9 @@ def test_the_context_is_what_a_sample_sees(small: ParallelWaveGAN) -> None:
     assert small.context == 4
 
 
-@pytest.mark.parametrize("stats", ["file", "buffers"])
-def test_an_archive_in_the_published_layout(tmp_path: Path, stats: str) -> None:
-    path = made_archive(tmp_path, stats=stats, steps=(5000, 90_000, 1_000_000))
+@pytest.mark.parametrize(("stats", "zipped"), [("file", False), ("buffers", True)])
+def test_an_archive_in_the_published_layout(tmp_path: Path, stats: str, zipped: bool) -> None:
+    path = made_archive(tmp_path, stats=stats, steps=(5000, 90_000, 1_000_000), zipped=zipped)
     check_archive(path, AGAIN)
     network = load_parallel_wavegan(path, AGAIN)
     assert not network.training
