@@ -163,6 +163,7 @@ def test_one_stage_is_trained(whole: Path) -> None:
     assert weights.provenance.endswith("preset small, sound by parallel-wavegan-libritts")
 
 
+@pytest.mark.slow
 def test_a_killed_training_goes_on_to_the_same_weights(whole: Path, tmp_path: Path) -> None:
     with power_cut(3):
         trainee(tmp_path / "killed").train("main")
