@@ -166,8 +166,13 @@ class WeightFile(ABC, Generic[C]):
     def provenance(self) -> str:
         """For tables: which weights, what they were trained on, and how mel becomes sound."""
         part = "" if self.ablation == "none" else f", without {self.ablation}"
-        spoken = "" if self._names(self.sounding)[1] else f", sound by {GRIFFIN_LIM}"
+        spoken = "" if self._names(self.sounding)[1] else f", sound by {self.sounds_by}"
         return f"{self.facts}, preset {self.config.preset}{part}{spoken}"
+
+    @property
+    def sounds_by(self) -> str:
+        """What makes the sound."""
+        return self.config.vocoder.generator if self._names(self.sounding)[1] else GRIFFIN_LIM
 
     def describe(self) -> dict[str, str]:
         """What the card says of this model alone, name to text."""
