@@ -63,18 +63,20 @@ class HiFiGAN(Generator):
     Args:
         config: sizes.
         folded: plain weights in place of weight norm, for inference.
+        inputs: channels that it takes, the mel's first.
 
     Attributes:
         context: frames on either side of its own that a sample depends on at most.
     """
 
-    def __init__(self, config: VocoderConfig, folded: bool = False) -> None:
+    def __init__(self, config: VocoderConfig, folded: bool = False, inputs: int = N_MELS) -> None:
         super().__init__()
+        self.inputs = inputs
         norm: Norm = _plain if folded else weight_norm
         widths = [config.channels // 2**level for level in range(len(config.upsample) + 1)]
         self.config = config
         self.context = context_frames(config)
-        self.conv_pre = norm(nn.Conv1d(N_MELS, config.channels, KERNEL, padding=KERNEL // 2))
+        self.conv_pre = norm(nn.Conv1d(inputs, config.channels, KERNEL, padding=KERNEL // 2))
         self.ups = nn.ModuleList(
             norm(nn.ConvTranspose1d(before, after, kernel, factor, padding=(kernel - factor) // 2))
             for (before, after), factor, kernel in zip(
@@ -135,7 +137,7 @@ def load_hifigan(path: Path, get_again: str, config: VocoderConfig | None = None
 
 def folded(generator: HiFiGAN) -> HiFiGAN:
     """A copy with plain weights in place of weight norm: the same output, for inference."""
-    plain = HiFiGAN(generator.config, folded=True)
+    plain = HiFiGAN(generator.config, folded=True, inputs=generator.inputs)
     for name, parameter in plain.named_parameters():
         layer, _, part = name.rpartition(".")
         parameter.data = getattr(generator.get_submodule(layer), part).detach().clone()

@@ -125,23 +125,31 @@ class StagedTrainee(Trainee):
         """Whether there is a lip encoder to train: AV-HuBERT comes trained, and a model may look for itself."""
         return self.config.lips.encoder == "stand-in"
 
+    def needs(self, stage: str) -> bool:
+        """Whether there is anything to train in a stage."""
+        return stage != "lips" or self.needs_lips
+
+    def trainings(self) -> dict[str, Callable[[], None]]:
+        """What trains each stage."""
+        return {"lips": self._train_lips, "vocoder": self._train_vocoder, "main": self.train_main}
+
     def train(self, stage: str) -> None:
-        if stage == "lips" and not self.needs_lips:
+        if not self.needs(stage):
             return
         if self._home(stage) != self.folder:
-            self._require(stage)
+            self.require(stage)
         if self._finished(stage):
             return
         begin = time.perf_counter()
         before = trained_steps(self.folder / stage / CHECKPOINT)
         try:
-            {"lips": self._train_lips, "vocoder": self._train_vocoder, "main": self.train_main}[stage]()
+            self.trainings()[stage]()
         finally:
             if trained_steps(self.folder / stage / CHECKPOINT) > before:
                 self._note(stage, time.perf_counter() - begin)
 
     def export(self) -> Path | None:
-        if not all(self._finished(stage) for stage in self.stages if stage != "lips" or self.needs_lips):
+        if not all(self._finished(stage) for stage in self.stages if self.needs(stage)):
             return None
         path = self.folder / "weights.safetensors"
         self.write_weights(path)
@@ -244,7 +252,7 @@ class StagedTrainee(Trainee):
         """The lip encoder, trained."""
         if self.config.lips.encoder != "stand-in":
             return FrozenLips(self.config.lips)
-        self._require("lips")
+        self.require("lips")
         return FrozenLips(self.config.lips, self.average("lips", "ema.average.encoder."))
 
     def features(self, frozen: FrozenLips, clips: Prepared, variants: int) -> LipFeatures:
@@ -329,7 +337,8 @@ class StagedTrainee(Trainee):
     def _file(self, stage: str) -> Path:
         return self._home(stage) / stage / CHECKPOINT
 
-    def _require(self, stage: str) -> None:
+    def require(self, stage: str) -> None:
+        """Refuse to go on where a stage is not done."""
         if not self._finished(stage):
             done = trained_steps(self._file(stage))
             raise F2VError(
