@@ -74,12 +74,17 @@ def in_domain(network: nn.Module, domain: str) -> Iterator[None]:
             norm.domain = one
 
 
-def load_undivided(network: nn.Module, state: Mapping[str, torch.Tensor]) -> None:
-    """Load the state dict of the same network with plain batch norms: every domain begins with their numbers."""
+def undivided(network: nn.Module, state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """State dict for a network of that of the same one with plain batch norms: every domain begins with their numbers.
+
+    Args:
+        network: whose norms are ``DomainBatchNorm``.
+        state: of the other.
+    """
     whole = dict(state)
     for name, module in network.named_modules():
         if isinstance(module, DomainBatchNorm):
             inside = [key for key in whole if key.startswith(f"{name}.")]
             plain = {key.removeprefix(f"{name}."): whole.pop(key) for key in inside}
             whole |= {f"{name}.{key}": plain[key.rpartition(".")[2]] for key in module.state_dict()}
-    network.load_state_dict(whole)
+    return whole

@@ -92,7 +92,7 @@ class StagedTrainee(Trainee):
         config: the settings of the preset; those of the options' file and texts are laid on top.
     """
 
-    stages = ("lips", "vocoder", "main")
+    stages: ClassVar[tuple[str, ...]] = ("lips", "vocoder", "main")
     #: class of its weight files
     weights: ClassVar[type[WeightFile[Any]]]
 
@@ -308,7 +308,7 @@ class StagedTrainee(Trainee):
         if not path.is_file():
             raise F2VError(f"--from '{base}' holds no training", "name the folder of one, with its settings.yaml")
         theirs = yaml.safe_load(path.read_text(encoding="utf-8"))
-        for name in ("lips", "units", "vocoder"):
+        for name in ("lips", "units", *(("vocoder",) if "vocoder" in self.stages else ())):
             if theirs.get(name) != ours[name]:
                 raise F2VError(
                     f"--from '{base}' was trained with other settings under '{name}': "
