@@ -92,7 +92,8 @@ class V2AConfig:
         units: that teach the frozen encoder.
         teaching: of the frozen encoder.
         vocoder: from mel to samples.
-        lips_stage, vocoder_stage, audio_stage, main_stage: steps and optimisers.
+        lips_stage, vocoder_stage, audio_stage, main_stage: steps and optimisers; where the decoder says samples,
+            rate, betas and decay of ``vocoder_stage`` are those of its critics.
     """
 
     preset: str = "tiny"
@@ -155,6 +156,69 @@ MEL_TINY = MelConfig(
 )
 
 MEL_PRESETS = {one.preset: one for one in (MEL_TINY, MEL_PAPER)}
+
+
+@dataclass(frozen=True, slots=True)
+class WaveConfig(V2AConfig):
+    """V2A-WaveGAN: a decoder that says samples, taught by spectra and by critics.
+
+    The group ``vocoder`` is its generator, which is trained with it and has no stage of its own. ``hifigan`` is a
+    transposed-convolution generator from the decoder's 25 Hz: its factors make the samples of a video frame. ``istft``
+    filters pulses and noise in 80 channels at 100 Hz, which it takes for a mel. Critics of waveforms are ``periods``
+    and ``scales``, critics of power ``resolutions``, both with least squares and feature matching. Choices: the
+    residual blocks, the critics' form, and L1 of log mels beside the multi-resolution STFT loss.
+
+    Attributes:
+        rate: of its samples, Hz, a multiple of 100; corpora and their targets have 16 kHz, the paper 24 kHz.
+    """
+
+    rate: int = 16_000
+
+
+_CRITICS = VocoderConfig(
+    channels=512,
+    upsample=(8, 6, 5, 4),
+    upsample_kernels=(16, 12, 11, 8),
+    mel_weight=45.0,
+    spectral_weight=1.0,
+    spectral_sizes=(512, 1024, 2048),
+    resolutions=(512, 1024, 2048),
+    scales=0,
+    segment=15_360,
+)
+_ADVERSARIAL = replace(presets.PAPER.vocoder_stage, steps=500_000, batch=32, warmup=5000)
+
+#: 24 kHz, 960 samples a video frame by factors of 8, 6, 5 and 4, from pictures
+WAVE_PAPER = WaveConfig(
+    preset="paper",
+    front=FrontConfig("resnet"),
+    watching=ConformerConfig(blocks=0),
+    bottleneck=BottleneckConfig("none"),
+    vocoder=_CRITICS,
+    vocoder_stage=_ADVERSARIAL,
+    audio_stage=_ADVERSARIAL,
+    main_stage=_ADVERSARIAL,
+    rate=24_000,
+)
+
+#: two CPU cores train it in an hour. Choice: pulses and noise; transposed convolutions cost a CPU twice as much for as
+#: many weights, and are far from periodic vowels by then
+WAVE_TINY = WaveConfig(
+    preset="tiny",
+    lips=presets.TINY.lips,
+    watching=_SMALL,
+    listening=replace(_SMALL, blocks=2),
+    conformer=replace(_SMALL, blocks=2),
+    vocoder=replace(
+        presets.TINY.vocoder, width=128, blocks=6, hidden=384, periods=(2, 3), resolutions=(512,), segment=7680
+    ),
+    lips_stage=presets.TINY.lips_stage,
+    vocoder_stage=presets.TINY.vocoder_stage,
+    audio_stage=presets.TINY.main_stage,
+    main_stage=presets.TINY.main_stage,
+)
+
+WAVE_PRESETS = {one.preset: one for one in (WAVE_TINY, WAVE_PAPER)}
 
 C = TypeVar("C", bound=V2AConfig)
 

@@ -9,20 +9,23 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from baselines.audio_pretraining.config import MEL_PRESETS, MelConfig, V2AConfig, preset
+from baselines.audio_pretraining.config import MEL_PRESETS, WAVE_PRESETS, MelConfig, V2AConfig, WaveConfig, preset
 from baselines.audio_pretraining.model import V2A, Autoencoder, Speaker
 from baselines.audio_pretraining.shards import list_folder
 from baselines.audio_pretraining.sounds import ClipSounds, FolderSounds, Sounds, sound_of
 from baselines.audio_pretraining.throughput import Throughput
+from baselines.audio_pretraining.training import WaveTraining
 from baselines.audio_pretraining.transfer import DECODER, HEARING, read_pretrained, write_pretrained
-from baselines.audio_pretraining.weights import MelWeights
+from baselines.audio_pretraining.weights import MelWeights, WaveWeights
 from f2v_bench.clip import FPS
+from f2v_bench.media import resample
 from f2v_bench.training.clips import Clips, spread_of
 from f2v_bench.training.contract import TrainOptions
 from f2v_bench.training.experiment import VALIDATION_BATCH, StagedTrainee
 from f2v_bench.training.loader import Item, whole_batches
 from f2v_bench.training.module import ModelTraining
 from f2v_bench.training.runner import Source
+from f2v_bench.training.targets import SAMPLE_RATE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -179,3 +182,25 @@ class V2AMelTrainee(V2ATrainee):
 
     def __init__(self, options: TrainOptions) -> None:
         super().__init__(options, preset(options.preset, MEL_PRESETS))
+
+
+class V2AWaveTrainee(V2ATrainee):
+    """``f2v-bench train --model v2a-wave``."""
+
+    name = "v2a-wave"
+    stages = ("lips", "audio", "main")
+    weights = WaveWeights
+    config: WaveConfig
+
+    def __init__(self, options: TrainOptions) -> None:
+        super().__init__(options, preset(options.preset, WAVE_PRESETS))
+
+    @property
+    def rate(self) -> int:
+        return self.config.rate
+
+    def module(self, model: Speaker, standard: tuple[float, float], **named: Any) -> ModelTraining:
+        return WaveTraining(model, self.config, {"mel": standard}, self.options.seed, **named)
+
+    def sound(self, said: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+        return resample(said.reshape(-1).clip(-1, 1), self.rate, SAMPLE_RATE)

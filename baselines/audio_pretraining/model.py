@@ -1,8 +1,10 @@
 """The two models that share a decoder: an audio autoencoder, and the one that sees lips.
 
-audio: z = bottleneck(AudioEncoder(mel))     pre-training, without labels
-video: z = VideoEncoder(lips)                the system
-speech = Decoder([z; speaker])               handed over from the first to the second
+    audio: z = bottleneck(AudioEncoder(mel))     pre-training, without labels
+    video: z = VideoEncoder(lips)                the system
+    speech = Decoder([z; speaker])               handed over from the first to the second
+
+Only what sees lips ships.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ from baselines.audio_pretraining.model import HEARD
 from f2v_bench.clip import FPS
 from f2v_bench.errors import ClipFailure, F2VError, FailureKind
 from f2v_bench.media import clip_audio, placed, read_audio_piece, resample
+from f2v_bench.metrics.mcep import import_quietly
 from f2v_bench.signal.f0 import F0_MAX, F0_MIN
 from f2v_bench.signal.mel import FLOOR, log_mel
 from f2v_bench.training.clips import speech
@@ -170,9 +171,8 @@ class FolderSounds(Sounds):
 
 def quick_f0(samples: NDArray[np.float32]) -> NDArray[np.float32]:
     """F0 in Hz by DIO and StoneMask, 0 where unvoiced, float32 ``(n // 160,)`` of ``(n,)`` at 16 kHz."""
-    import pyworld
-
+    world = import_quietly("pyworld")
     wave = samples.astype(np.float64)
-    rough, times = pyworld.dio(wave, SAMPLE_RATE, f0_floor=F0_MIN, f0_ceil=F0_MAX, frame_period=10.0)
-    found = pyworld.stonemask(wave, rough, times, SAMPLE_RATE)
+    rough, times = world.dio(wave, SAMPLE_RATE, f0_floor=F0_MIN, f0_ceil=F0_MAX, frame_period=10.0)
+    found = world.stonemask(wave, rough, times, SAMPLE_RATE)
     return np.asarray(found[: MELS * (len(samples) // SAMPLES)], np.float32)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TypeVar
 
-from baselines.audio_pretraining.config import MelConfig, V2AConfig
+from baselines.audio_pretraining.config import MelConfig, V2AConfig, WaveConfig
 from baselines.audio_pretraining.model import V2A
 from f2v_bench.training.weights import WeightFile
 
@@ -55,3 +55,17 @@ class MelWeights(V2AWeights[MelConfig]):
     head = "v2a_mel"
     settings = MelConfig
     shelf = Path(__file__).parent / "shipped" / "mel"
+
+
+class WaveWeights(V2AWeights[WaveConfig]):
+    """A weight file of ``v2a-wave``, which says samples and brings no vocoder."""
+
+    system = "v2a-wave"
+    title = "V2A-WaveGAN"
+    head = "v2a_wave"
+    settings = WaveConfig
+    shelf = Path(__file__).parent / "shipped" / "wave"
+
+    @property
+    def spoken(self) -> str:
+        return ""

@@ -29,7 +29,7 @@ class TrainedSystem(CropSystem):
 
     #: where it can take the voice from, its habit first
     voices: ClassVar[tuple[SpeakerReference, ...]]
-    sample_rate = SAMPLE_RATE
+    sample_rate: int = SAMPLE_RATE
     batch_size = 8
 
     def __init__(self, options: SystemOptions) -> None:
@@ -65,7 +65,7 @@ class TrainedSystem(CropSystem):
                 "name a recording of the voice with --speaker-reference FILE",
             )
         rngs = [clip_generator(seed, name) for name in names]
-        return [Waveform(samples, SAMPLE_RATE) for samples in self._synthesizer.speak(crops, rngs)]
+        return [Waveform(samples, self.sample_rate) for samples in self._synthesizer.speak(crops, rngs)]
 
     def speak_clips(self, clips: Sequence[Clip], crops: Sequence[FaceCrops], seed: int) -> list[Waveform | ClipFailure]:
         if self.speaker_reference not in _HEARD:
@@ -75,7 +75,7 @@ class TrainedSystem(CropSystem):
         voices = [voice for voice in found if not isinstance(voice, ClipFailure)]
         rngs = [clip_generator(seed, clips[at].id) for at in ready]
         made = iter(self._synthesizer.speak([crops[at] for at in ready], rngs, voices))
-        return [voice if isinstance(voice, ClipFailure) else Waveform(next(made), SAMPLE_RATE) for voice in found]
+        return [voice if isinstance(voice, ClipFailure) else Waveform(next(made), self.sample_rate) for voice in found]
 
     def _reference(self, clip: Clip, seed: int) -> NDArray[np.float32]:
         """Real speech of the clip itself, or of another one of its speaker."""

@@ -159,8 +159,12 @@ class WeightFile(ABC, Generic[C]):
     def provenance(self) -> str:
         """For tables: which weights, what they were trained on, and how mel becomes sound."""
         part = "" if self.ablation == "none" else f", without {self.ablation}"
-        spoken = "" if self._names(VOCODER)[1] else f", sound by {GRIFFIN_LIM}"
-        return f"{self.facts}, preset {self.config.preset}{part}{spoken}"
+        return f"{self.facts}, preset {self.config.preset}{part}{self.spoken}"
+
+    @property
+    def spoken(self) -> str:
+        """How mel becomes sound, where it is not by a vocoder of the file."""
+        return "" if self._names(VOCODER)[1] else f", sound by {GRIFFIN_LIM}"
 
     def describe(self) -> dict[str, str]:
         """What the card says of this model alone, name to text."""

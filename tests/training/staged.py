@@ -99,9 +99,9 @@ def same_state(folder: Path, other: Path, stage: str = "main") -> bool:
 
 
 @contextmanager
-def power_cut(at: int) -> Iterator[None]:
-    """The main stage dies in a step."""
-    step = ModelTraining.training_step
+def power_cut(at: int, kind: type[ModelTraining] = ModelTraining) -> Iterator[None]:
+    """A stage that is trained by a module of this kind dies in a step."""
+    step = kind.training_step
 
     def killed(self: Any, batch: Any, index: int) -> torch.Tensor:
         if int(batch["step"]) == at:
@@ -109,7 +109,7 @@ def power_cut(at: int) -> Iterator[None]:
         return step(self, batch, index)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ModelTraining, "training_step", killed)
+        patch.setattr(kind, "training_step", killed)
         with pytest.raises(RuntimeError, match="power cut"):
             yield
 
