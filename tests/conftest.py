@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from hypothesis import settings
@@ -13,6 +16,17 @@ settings.register_profile("f2v", deadline=None)  # a busy machine is no failure
 settings.load_profile("f2v")
 
 ROOT = Path(__file__).resolve().parents[1]
+
+
+def script(name: str) -> ModuleType:
+    """A file of ``scripts/`` as a module."""
+    spec = spec_from_file_location(name, ROOT / "scripts" / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    found = module_from_spec(spec)
+    sys.modules[name] = found  # dataclasses look their module up
+    spec.loader.exec_module(found)
+    return found
 
 
 @pytest.fixture(scope="session", autouse=True)

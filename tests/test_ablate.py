@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 from f2v_bench.metrics.contract import Column
-from tests.conftest import ROOT
+from tests.conftest import script
 from tests.reporting.made_runs import WER, clip_ids, make_run
 
-SPEC = spec_from_file_location("ablate", ROOT / "scripts" / "ablate.py")
-assert SPEC is not None
-assert SPEC.loader is not None
-ABLATE = module_from_spec(SPEC)
-SPEC.loader.exec_module(ABLATE)
+ABLATE = script("ablate")
 SECS = Column("secs", "SECS", "", True, -1, 1, "cosine", digits=3)
 CLIPS = clip_ids(24, speakers=12)
 

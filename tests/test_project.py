@@ -1,15 +1,10 @@
 from __future__ import annotations
 
 import tomllib
-from importlib.util import module_from_spec, spec_from_file_location
 
-from tests.conftest import ROOT
+from tests.conftest import ROOT, script
 
-SPEC = spec_from_file_location("pin_versions", ROOT / "scripts" / "pin_versions.py")
-assert SPEC is not None
-assert SPEC.loader is not None
-PIN = module_from_spec(SPEC)
-SPEC.loader.exec_module(PIN)
+PIN = script("pin_versions")
 CONSTRAINTS = (ROOT / "constraints.txt").read_text()
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 

@@ -19,7 +19,8 @@ from f2v_bench.datasets.lists import ListedDataset, find_listed, list_name, read
 from f2v_bench.datasets.transcript import read_transcript
 from f2v_bench.errors import F2VError, suggest
 
-_PAIR = re.compile(r"(?P<talk>[^/\s]+)_(?P<reference>\d{5})_(?P<target>\d{5})")
+#: a line of AlignDiT's list of pairs, and a name of the speech made for it
+PAIR = re.compile(r"(?P<talk>[^/\s]+)_(?P<reference>\d{5})_(?P<target>\d{5})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +146,7 @@ class LRS3(LRS):
 
     def _pairs(self) -> list[tuple[str, str, str]]:
         lines = read_list(self.options.list_file) if self.options.list_file else []
-        matches = [_PAIR.fullmatch(line) for line in lines]
+        matches = [PAIR.fullmatch(line) for line in lines]
         # an id of one clip has a slash, so a list is of pairs or of clips, never of both
         return [(m["talk"], m["reference"], m["target"]) for m in matches if m] if all(matches) else []
 

@@ -91,8 +91,13 @@ def standardised(f0: torch.Tensor) -> torch.Tensor:
 
 
 def quietly_padded(mel: torch.Tensor, frames: int) -> torch.Tensor:
-    """``(B, T, 80)`` to ``(B, 80, T + 2 frames)``: beyond a clip's ends the mel is silence, not 0, which is loud."""
-    return functional.pad(mel.transpose(1, 2), (frames, frames), value=float(np.log(FLOOR)))
+    """``(B, T, C)`` to ``(B, C, T + 2 frames)``: beyond a clip's ends the mel is silence, not 0, which is loud.
+
+    Channels beside the mel's 80 are 0 there.
+    """
+    quiet = functional.pad(mel[..., :N_MELS].transpose(1, 2), (frames, frames), value=float(np.log(FLOOR)))
+    beside = functional.pad(mel[..., N_MELS:].transpose(1, 2), (frames, frames))
+    return torch.cat([quiet, beside], dim=1)
 
 
 @torch.no_grad()

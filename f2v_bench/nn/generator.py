@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from f2v_bench.nn.excitation import Source
+from f2v_bench.signal.mel import N_MELS
 
 
 class Generator(nn.Module, ABC):
@@ -15,13 +16,17 @@ class Generator(nn.Module, ABC):
 
     Attributes:
         context: frames on either side of its own that a sample depends on at most, the source apart.
+        inputs: channels that it takes: the mel's 80, and what it is told beside them.
+        step: pieces of what it takes begin at a multiple of so many frames.
     """
 
     context: int
+    inputs: int = N_MELS
+    step: int = 1
 
     @abstractmethod
     def forward(self, mel: torch.Tensor, source: Source | None = None) -> torch.Tensor:
-        """Natural-log mel ``(B, T, 80)`` to float32 samples ``(B, 160 T)`` at 16 kHz.
+        """Natural-log mel, ``(B, T, inputs)`` with what stands beside it, to float32 ``(B, 160 T)`` at 16 kHz.
 
         Args:
             mel: of whole clips, or of pieces with ``context`` frames around them.
@@ -33,7 +38,7 @@ class Generator(nn.Module, ABC):
         """What the generator filters, of whole clips, since a voice's phase runs on from their beginning.
 
         Args:
-            mel: ``(B, T, 80)``.
+            mel: ``(B, T, inputs)``.
             f0: Hz, 0 where unvoiced, ``(B, T)``; None estimates it from the mel.
 
         Returns:

@@ -116,6 +116,10 @@ class ForwardSTFT(nn.Module):
 class ISTFTVocoder(Generator):
     """Mel ``(B, T, 80)`` to samples ``(B, 160 T)``: blocks, then what becomes of pulses and noise in every bin.
 
+    Args:
+        config: sizes.
+        inputs: channels that it takes, the mel's first; the mel alone has F0 and envelope.
+
     Attributes:
         context: frames on either side of its own that a sample depends on at most, the source apart.
     """
@@ -123,14 +127,15 @@ class ISTFTVocoder(Generator):
     offset: torch.Tensor
     shares: torch.Tensor
 
-    def __init__(self, config: VocoderConfig) -> None:
+    def __init__(self, config: VocoderConfig, inputs: int = N_MELS) -> None:
         super().__init__()
+        self.inputs = inputs
         offset, shares = envelope(config.n_fft)
         self.register_buffer("offset", offset, persistent=False)
         self.register_buffer("shares", shares, persistent=False)
         self.loudest = log(config.n_fft / 2)  # samples within 1 have no magnitude above the window's sum
         self.pitch = PitchNet(config.pitch_width, config.pitch_blocks)
-        self.embed = nn.Conv1d(N_MELS, config.width, KERNEL)
+        self.embed = nn.Conv1d(inputs, config.width, KERNEL)
         self.embed_pitch = nn.Linear(2, config.width, bias=False)
         self.embed_norm = nn.LayerNorm(config.width)
         self.blocks = nn.ModuleList(ConvBlock(config.width, KERNEL, hidden=config.hidden) for _ in range(config.blocks))
@@ -144,10 +149,10 @@ class ISTFTVocoder(Generator):
             nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
 
     def source(self, mel: torch.Tensor, f0: torch.Tensor | None = None) -> Source:
-        return source_of(self.pitch.f0(mel) if f0 is None else f0, vary=self.training)
+        return source_of(self.pitch.f0(mel[..., :N_MELS]) if f0 is None else f0, vary=self.training)
 
     def losses(self, mel: torch.Tensor, f0: torch.Tensor) -> dict[str, torch.Tensor]:
-        return self.pitch.losses(mel, f0)
+        return self.pitch.losses(mel[..., :N_MELS], f0)
 
     def forward(self, mel: torch.Tensor, source: Source | None = None) -> torch.Tensor:
         f0, pulses, noise = source or self.source(mel)
@@ -160,7 +165,7 @@ class ISTFTVocoder(Generator):
             x = block(x, mask)
         of_pulses, turn, of_noise = self.head(self.norm(x)).float().chunk(PARTS, dim=2)  # (B, T, n_fft / 2 + 1) each
         with torch.autocast(mel.device.type, enabled=False):  # no bfloat16 in transforms and phases
-            even = (mel.float() - self.offset) @ self.shares
+            even = (mel[..., :N_MELS].float() - self.offset) @ self.shares
             filtered = torch.polar(self._gain(even + of_pulses), turn) * self.transform(pulses)
             samples: torch.Tensor = self.inverse(filtered + self._gain(even + of_noise) * self.transform(noise))
         return samples

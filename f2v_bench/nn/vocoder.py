@@ -82,8 +82,12 @@ class VocoderConfig:
     segment: int = 8160
 
 
-def build_vocoder(config: VocoderConfig) -> Generator:
-    """The generator of a configuration: ``(B, T, 80)`` to ``(B, 160 T)``.
+def build_vocoder(config: VocoderConfig, inputs: int = N_MELS) -> Generator:
+    """The generator of a configuration: ``(B, T, inputs)`` to ``(B, 160 T)``.
+
+    Args:
+        config: which, and its sizes.
+        inputs: channels that it takes: the mel's 80, and what it is told beside them.
 
     Raises:
         F2VError: sizes that do not make 160 samples of a frame.
@@ -92,10 +96,10 @@ def build_vocoder(config: VocoderConfig) -> Generator:
     if config.generator == "istft":
         from f2v_bench.nn.istft_vocoder import ISTFTVocoder
 
-        return ISTFTVocoder(config)
+        return ISTFTVocoder(config, inputs)
     from f2v_bench.nn.hifigan import HiFiGAN
 
-    return HiFiGAN(config)
+    return HiFiGAN(config, inputs=inputs)
 
 
 def check(config: VocoderConfig, frame: int = HOP) -> None:
@@ -135,7 +139,8 @@ def vocode(
 
     Args:
         generator: in evaluation mode, on any device.
-        mel: float32 ``(T, 80)``, natural log, see ``f2v_bench.signal.mel``.
+        mel: float32 ``(T, 80)``, natural log, see ``f2v_bench.signal.mel``; ``(T, inputs)`` where the generator takes
+            more.
         f0: Hz, 0 where unvoiced, float32 ``(T,)``, for a generator that filters a source; None hears it in the mel.
         chunk: frames of a piece.
 
@@ -144,17 +149,18 @@ def vocode(
     """
     import torch
 
-    if mel.ndim != 2 or mel.shape[1] != N_MELS:
-        raise ValueError(f"a mel spectrogram is (T, {N_MELS}), got {mel.shape}")
+    if mel.ndim != 2 or mel.shape[1] != generator.inputs:
+        raise ValueError(f"a mel spectrogram is (T, {generator.inputs}), got {mel.shape}")
     context = generator.context
     device = next(generator.parameters()).device
     samples = np.empty(HOP * len(mel), np.float32)
     with torch.inference_mode():
-        whole = torch.from_numpy(mel)[None].to(device, torch.float32)  # (1, T, 80)
+        whole = torch.from_numpy(mel)[None].to(device, torch.float32)  # (1, T, inputs)
         source = generator.source(whole, None if f0 is None else torch.from_numpy(f0)[None].to(device))
         for start in range(0, len(mel), chunk):
             end = min(start + chunk, len(mel))
             first, last = max(start - context, 0), min(end + context, len(mel))
+            first -= first % generator.step
             piece = generator(whole[:, first:last], source.piece(first, last) if source else None)
             made = piece[0, HOP * (start - first) : HOP * (end - first)]
             samples[HOP * start : HOP * end] = made.float().cpu().numpy()

@@ -22,14 +22,10 @@ clips it did not finish, and no others.
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
-import signal
-import subprocess
 import tempfile
 import tomllib
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -39,6 +35,7 @@ from f2v_bench.errors import ClipFailure, F2VError, FailureKind, suggest
 from f2v_bench.media import copy_silent, read_audio
 from f2v_bench.systems.contract import SpeakerReference, System, SystemOptions
 from f2v_bench.systems.precomputed import match_files
+from f2v_bench.systems.process import run_process
 
 _PLACES = ("input", "output", "list", "seed", "device")
 
@@ -134,29 +131,13 @@ class External(System):
         values = dict(zip(_PLACES, (folder / "input", folder / "output", folder / "list.txt", seed), strict=False))
         values["device"] = self.options.device
         command = [word.format_map(values) for word in self.config.command]
-        with (folder / "log.txt").open("wb") as log:
-            process = subprocess.Popen(
-                command,
-                cwd=self.cwd,
-                env={**os.environ, **self.config.env},
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,  # so that its children can be ended with it
-            )
-            try:
-                code = process.wait(self.config.timeout_s)
-            except subprocess.TimeoutExpired:
-                return ClipFailure(FailureKind.TIMEOUT, f"{command[0]} did not end within {self.config.timeout_s:g} s")
-            finally:
-                if process.poll() is None:
-                    with suppress(ProcessLookupError):
-                        os.killpg(process.pid, signal.SIGKILL)
-                    process.wait()
-        if code == 0:
-            return None
-        lines = (folder / "log.txt").read_text(encoding="utf-8", errors="replace").strip().splitlines()
-        return ClipFailure(FailureKind.PROCESS_FAILED, f"exit code {code}; last line: {lines[-1] if lines else 'none'}")
+        return run_process(
+            command,
+            cwd=self.cwd,
+            env=self.config.env,
+            log=folder / "log.txt",
+            timeout_s=self.config.timeout_s,
+        )
 
 
 def read_config(path: Path) -> ProcessConfig:

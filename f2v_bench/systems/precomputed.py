@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
 from f2v_bench.assets import file_sha256
 from f2v_bench.clip import Clip, Waveform
+from f2v_bench.datasets.lrs import PAIR
 from f2v_bench.errors import ClipFailure, F2VError, FailureKind
 from f2v_bench.media import is_audio_name, read_audio
 from f2v_bench.systems.contract import SpeakerReference, System, SystemOptions, one_by_one
@@ -52,10 +53,11 @@ class Precomputed(System):
 def match_files(folder: Path, ids: Iterable[str]) -> dict[str, Path]:
     """Clip id to audio file.
 
-    A file belongs to a clip when its path below the folder, without suffix, ends in the clip's id; where no file's
-    does, when its name is the id with ``/`` replaced by ``_`` or ``-``; and where none is, when its name is the last
-    part of the id, as long as only one clip of the list has that last part. The first rule that applies to a clip
-    decides.
+    A file belongs to a clip when its path below the folder, without suffix, ends in the clip's id, or its name is the
+    id with ``/`` replaced by ``_`` or ``-``. Where no file's does, the same holds of the id without its first parts, as
+    long as only one clip of the list ends so: ``<talk>/<utterance>`` of ``test/<talk>/<utterance>``, then the bare
+    ``<utterance>``. Last, a name ``<talk>_<reference>_<target>``, as lists of pairs have it, belongs to the clip that
+    ends in ``<talk>/<target>``. The first rule that applies to a clip decides.
 
     Raises:
         F2VError: no audio under the folder, no file that belongs to a clip, or two files that belong to one.
@@ -66,18 +68,19 @@ def match_files(folder: Path, ids: Iterable[str]) -> dict[str, Path]:
     stems = {path: PurePosixPath(path.relative_to(folder).with_suffix("").as_posix()) for path in files}
     by_tail: dict[str, list[Path]] = defaultdict(list)
     for path, stem in stems.items():
-        for depth in range(len(stem.parts)):
-            by_tail["/".join(stem.parts[depth:])].append(path)
+        for tail in _tails(str(stem)):
+            by_tail[tail].append(path)
+        pair = PAIR.fullmatch(stem.name)
+        if pair:
+            by_tail[_pair_key(f"{pair['talk']}/{pair['target']}")].append(path)
     wanted = list(ids)
-    namesakes: dict[str, int] = defaultdict(int)
-    for clip_id in wanted:
-        namesakes[clip_id.rpartition("/")[2]] += 1
+    namesakes = Counter(tail for clip_id in wanted for tail in _tails(clip_id))
 
     matched: dict[str, Path] = {}
     for clip_id in wanted:
-        last = clip_id.rpartition("/")[2]
-        keys = [clip_id, clip_id.replace("/", "_"), clip_id.replace("/", "-")]
-        keys += [last] if namesakes[last] == 1 else []
+        own = [tail for tail in _tails(clip_id) if tail == clip_id or namesakes[tail] == 1]
+        keys = [key for tail in own for key in (tail, tail.replace("/", "_"), tail.replace("/", "-"))]
+        keys += [_pair_key(tail) for tail in own if tail.count("/") == 1]
         found = next((by_tail[key] for key in keys if key in by_tail), [])
         if len(found) > 1:
             raise F2VError(
@@ -93,3 +96,13 @@ def match_files(folder: Path, ids: Iterable[str]) -> dict[str, Path]:
             "name the files after the clip ids, in folders or with '/' written as '_'",
         )
     return matched
+
+
+def _tails(name: str) -> list[str]:
+    """A path and what is left of it without its first part, its first two, ..."""
+    parts = name.split("/")
+    return ["/".join(parts[depth:]) for depth in range(len(parts))]
+
+
+def _pair_key(name: str) -> str:
+    return f"pair:/{name}"  # no path has it

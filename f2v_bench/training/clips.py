@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from torch.utils.data import get_worker_info
@@ -14,7 +14,7 @@ from f2v_bench.folders import replacing
 from f2v_bench.signal.mel import FLOOR, HOP
 from f2v_bench.training.labels import UNITS
 from f2v_bench.training.prepare import Prepared
-from f2v_bench.training.targets import Targets
+from f2v_bench.training.targets import MELS, Targets
 from f2v_bench.training.units import MfccUnits, UnitConfig, fit_units
 
 if TYPE_CHECKING:
@@ -123,21 +123,34 @@ def speech(targets: Targets) -> NDArray[np.float32]:
     return samples
 
 
-def segment_of(targets: Targets, samples: int, rng: np.random.Generator) -> dict[str, NDArray[np.float32]]:
+def segment_of(
+    targets: Targets, samples: int, rng: np.random.Generator, units: NDArray[np.int64] | None = None
+) -> dict[str, NDArray[Any]]:
     """A random piece of a clip; short clips end in silence.
 
+    Args:
+        targets: of the clip.
+        samples: of the piece, S, a multiple of 160.
+        rng: draws its place.
+        units: of the clip, ``(2 T,)``; with them the piece begins where a unit does.
+
     Returns:
-        ``audio`` ``(S,)``, ``mel`` ``(S / 160, 80)`` and ``f0`` ``(S / 160,)``.
+        ``audio`` ``(S,)``, ``mel`` ``(S / 160, 80)``, ``f0`` ``(S / 160,)``, and ``units`` ``(S / 160,)`` at the mel's
+        rate where there are some; beyond a short clip's end the last one stays.
     """
-    frames = samples // HOP
-    first = int(rng.integers(max(1, len(targets.mel) - frames + 1)))
+    frames, step = samples // HOP, 1 if units is None else MELS // UNITS
+    first = step * int(rng.integers(max(1, (len(targets.mel) - frames) // step + 1)))
     mel, f0 = targets.mel[first : first + frames], targets.f0[first : first + frames]
     sound = speech(targets)[HOP * first : HOP * (first + frames)]
     missing = frames - len(mel)
     if missing:
         mel = np.pad(mel, ((0, missing), (0, 0)), constant_values=np.float32(np.log(FLOOR)))
         f0, sound = np.pad(f0, (0, missing)), np.pad(sound, (0, HOP * missing))
-    return {"audio": sound, "mel": mel, "f0": f0}
+    piece = {"audio": sound, "mel": mel, "f0": f0}
+    if units is None:
+        return piece
+    labels = np.repeat(units, step)[first : first + frames]
+    return piece | {"units": np.pad(labels, (0, missing), mode="edge")}
 
 
 def spread_of(values: NDArray[np.float32]) -> tuple[float, float]:

@@ -93,6 +93,8 @@ class StagedTrainee(Trainee):
     """
 
     stages: ClassVar[tuple[str, ...]] = ("lips", "vocoder", "main")
+    #: the stage that trains what makes the sound
+    sounding: ClassVar[str] = "vocoder"
     #: class of its weight files
     weights: ClassVar[type[WeightFile[Any]]]
 
@@ -117,7 +119,7 @@ class StagedTrainee(Trainee):
             facts=self.facts(),
             model=self.average("main", "ema.average."),
             lips=self.average("lips", "ema.average.encoder.") if self.needs_lips else None,
-            vocoder=self.average("vocoder", "ema.average."),
+            vocoder=self.average(self.sounding, "ema.average."),
         )
 
     @property
@@ -178,7 +180,7 @@ class StagedTrainee(Trainee):
             return Item(held[at].frames, {"audio": speech(held[at]), "mel": held[at].mel})
 
         held = self.held(self.config.vocoder_stage)
-        source = Source(len(self.clips), item, list(whole_batches(whole, len(held), VALIDATION_BATCH)))
+        source = self.source(item, whole, held)
         self.begin()
         module = VocoderTraining(config, self.config.vocoder_stage, self.options.seed)
         self.fit(module, source, self.config.vocoder_stage, "vocoder")
@@ -190,7 +192,7 @@ class StagedTrainee(Trainee):
 
     def sound(self, said: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
         """Samples of what a model says of a clip, by the vocoder if it is trained."""
-        return sound(speech_of(said), self._vocoder, rng)
+        return sound(speech_of(said), self.vocoder, rng)
 
     def fit_main(self, module: ModelTraining, item: Draw, whole: Callable[[int], Item], held: Clips) -> None:
         """Train the main stage, or go on with it.
@@ -202,12 +204,16 @@ class StagedTrainee(Trainee):
             held: to validate on.
         """
         stage = self.config.main_stage
-        source = Source(len(self.clips), item, list(whole_batches(whole, len(held), VALIDATION_BATCH)))
+        source = self.source(item, whole, held)
 
         def speak(at: int) -> NDArray[np.float32]:
             return self.sound(module.said(collated([whole(at)]), at), np.random.default_rng(at))
 
         self.fit(module, source, stage, "main", [self.listening(speak, held)])
+
+    def source(self, item: Draw, whole: Callable[[int], Item], held: Clips) -> Source:
+        """Training clips as ``item`` draws them, and all of those held out as ``whole`` shows them."""
+        return Source(len(self.clips), item, list(whole_batches(whole, len(held), VALIDATION_BATCH)))
 
     def begin(self) -> None:
         """Let the seed alone decide the weights that a stage begins with, whatever ran before."""
@@ -273,13 +279,17 @@ class StagedTrainee(Trainee):
         count = len(self.clips)
         return [self.clips[round(at)] for at in np.linspace(0, count - 1, min(count, _STANDARD_CLIPS))]
 
+    def generator(self) -> Generator:
+        """What makes the sound, not trained yet."""
+        return build_vocoder(self.config.vocoder)
+
     @cached_property
-    def _vocoder(self) -> Generator | None:
-        """The vocoder, where its stage is done."""
-        if not self._finished("vocoder"):
+    def vocoder(self) -> Generator | None:
+        """What makes the sound, where its stage is done."""
+        if not self._finished(self.sounding):
             return None
-        network = build_vocoder(self.config.vocoder)
-        network.load_state_dict(self.average("vocoder", "ema.average."))
+        network = self.generator()
+        network.load_state_dict(self.average(self.sounding, "ema.average."))
         return network.eval()
 
     # -- the folder --------------------------------------------------------------------------------------------------

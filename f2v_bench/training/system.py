@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from f2v_bench.clip import Clip, Waveform
-from f2v_bench.errors import ClipFailure, F2VError, FailureKind, suggest
+from f2v_bench.errors import ClipFailure, F2VError, FailureKind
 from f2v_bench.signal.mel import SAMPLE_RATE
 from f2v_bench.systems.contract import CropSystem, SpeakerReference, SystemOptions, clip_generator, one_by_one
+from f2v_bench.systems.voices import chosen_voice, other_clip, real_speech
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -34,10 +36,7 @@ class TrainedSystem(CropSystem):
 
     def __init__(self, options: SystemOptions) -> None:
         super().__init__(options)
-        asked = options.speaker_reference or self.voices[0]
-        if asked not in self.voices:
-            raise F2VError(f"'{self.name}' cannot take the voice from '{asked}'", suggest(asked, self.voices))
-        self.speaker_reference = SpeakerReference(asked)
+        self.speaker_reference = chosen_voice(self.name, options.speaker_reference, self.voices)
         self._weights = self.weight_class().find(options.argument or options.weights, options.dataset)
         self._sampling = self.sampling(options.settings)
 
@@ -79,34 +78,21 @@ class TrainedSystem(CropSystem):
 
     def _reference(self, clip: Clip, seed: int) -> NDArray[np.float32]:
         """Real speech of the clip itself, or of another one of its speaker."""
-        from f2v_bench.media import clip_audio
-
         if self.speaker_reference is SpeakerReference.OTHER_CLIP:
-            other = self._other(clip, seed)
-            if other is None:
-                raise ClipFailure(FailureKind.NO_OTHER_CLIP, f"speaker '{clip.speaker}' has no clip beside '{clip.id}'")
-            clip = other
+            clip = other_clip(self.options.clips, clip, seed)
         if clip.audio is None:
             raise ClipFailure(
                 FailureKind.NO_AUDIO,
                 f"'{self.name}' takes the voice from real speech, and '{clip.id}' has none: name a recording",
             )
-        samples = clip_audio(clip, SAMPLE_RATE).checked(f"the speech of {clip.id}").samples
-        if not samples.any():
-            raise ClipFailure(FailureKind.SILENT, f"clip '{clip.id}' has no speech to take the voice from")
-        return samples
-
-    def _other(self, clip: Clip, seed: int) -> Clip | None:
-        """Another clip of the speaker, drawn by seed and clip; None where there is none."""
-        others = [one for one in self.options.clips if one.speaker == clip.speaker and one.id != clip.id]
-        return others[int(clip_generator(seed, f"voice:{clip.id}").integers(len(others)))] if others else None
+        return real_speech(clip, SAMPLE_RATE)
 
     def fingerprint(self, clip: Clip, seed: int) -> str:
         settings = ",".join(f"{name}={value}" for name, value in sorted(self._sampling.items()))
         voice: str = self.speaker_reference
         if self.speaker_reference is SpeakerReference.OTHER_CLIP:
-            other = self._other(clip, seed)
-            voice += f" {other.id if other else ''}"
+            with suppress(ClipFailure):  # synthesis says that there is none
+                voice += f" {other_clip(self.options.clips, clip, seed).id}"
         return f"{self.name}:{self._weights.sha256[:16]}:{settings}:{voice}:{seed}"
 
     @property

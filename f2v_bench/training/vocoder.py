@@ -16,6 +16,7 @@ from torch import nn
 from torch.nn import functional
 
 from f2v_bench.nn.discriminators import Discriminators, SpectralLoss
+from f2v_bench.nn.generator import Generator
 from f2v_bench.nn.mel import LogMel
 from f2v_bench.nn.vocoder import VocoderConfig, build_vocoder
 from f2v_bench.signal.mel import HOP
@@ -40,24 +41,31 @@ class VocoderTraining(lightning.LightningModule):
     Args:
         config: generator, discriminators and weights of the losses.
         stage: steps and optimiser, the same for both sides.
-        seed: of the noise that a generator filters.
+        seed: of the noise that a generator filters, and of everything else drawn in a step.
+        generator: of that configuration, with the weights that it begins with; None builds one.
     """
 
-    def __init__(self, config: VocoderConfig, stage: StageConfig, seed: int = 0) -> None:
+    def __init__(
+        self, config: VocoderConfig, stage: StageConfig, seed: int = 0, generator: Generator | None = None
+    ) -> None:
         super().__init__()
         self.automatic_optimization = False
         self.save_hyperparameters({"vocoder": asdict(config), "stage": asdict(stage)})
         self.config, self.stage, self.seed = config, stage, seed
-        self.generator = build_vocoder(config)
+        self.generator = build_vocoder(config) if generator is None else generator
         self.discriminators = Discriminators(config) if config.adversarial_from >= 0 else None
         self.ema = EMA(self.generator, stage.ema)
         self.log_mel = LogMel()
         self.spectral = SpectralLoss(config.spectral_sizes)
 
+    def given(self, batch: Batch) -> torch.Tensor:
+        """What the generator is given of a batch, ``(B, T, inputs)``."""
+        return batch["mel"]
+
     def training_step(self, batch: Batch, _: int) -> None:
         draw_as(batch, self.seed, self.global_rank)
         step = self.global_step
-        real, mel, f0 = batch["audio"], batch["mel"], batch["f0"]
+        real, mel, f0 = batch["audio"], self.given(batch), batch["f0"]
         made = self.generator(mel, self.generator.source(mel, f0))  # (B, S)
         judges = self.discriminators if step >= self.config.adversarial_from else None
         sides = self.optimizers()
@@ -92,7 +100,7 @@ class VocoderTraining(lightning.LightningModule):
     def validation_step(self, batch: Batch, index: int) -> None:
         distances = []
         with evaluating(self.ema.average):
-            for place, (mel, real) in enumerate(clips_of(batch)):
+            for place, (mel, real) in enumerate(clips_of(batch | {"mel": self.given(batch)})):
                 made = self.ema.average(mel[None])  # (1, 160 T)
                 ours, theirs = self.log_mel(made), self.log_mel(real[None])  # (1, T, 80) each
                 distances.append(torch.stack([functional.l1_loss(ours, theirs), self.spectral(made, real[None])]))
@@ -118,7 +126,7 @@ class VocoderTraining(lightning.LightningModule):
 
 
 def clips_of(batch: Batch) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Mel ``(T, 80)`` and samples ``(160 T,)`` of each clip of a batch, its padding cut off."""
+    """Mel ``(T, C)`` and samples ``(160 T,)`` of each clip of a batch, its padding cut off."""
     frames = batch["mel"].shape[1]
     for row, (mel, audio) in enumerate(zip(batch["mel"], batch["audio"], strict=True)):
         if "mask" in batch:

@@ -38,6 +38,7 @@ FORMAT = 1
 #: lip encoders and vocoders that come with the package
 BASES = Path(__file__).parent / "shipped"
 LIPS, VOCODER, MODEL = "lips.", "vocoder.", "model."
+VOICE = "voice."  # a vocoder of the model's own, which no base has
 _SHARED = (LIPS, VOCODER)
 
 
@@ -92,6 +93,8 @@ class WeightFile(ABC, Generic[C]):
     settings: ClassVar[type[Any]]
     #: folder of those that come with the package
     shelf: ClassVar[Path]
+    #: the part that makes the sound
+    sounding: ClassVar[str] = VOCODER
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -144,8 +147,12 @@ class WeightFile(ABC, Generic[C]):
 
     def vocoder(self) -> Generator | None:
         """The vocoder, or None where the file has none."""
-        own = self._part(VOCODER)
-        return self._fill(build_vocoder(self.config.vocoder), own) if own else None
+        own = self._part(self.sounding)
+        return self._fill(self.generator(), own) if own else None
+
+    def generator(self) -> Generator:
+        """The vocoder's network, without its weights."""
+        return build_vocoder(self.config.vocoder)
 
     def filled(self, network: M) -> M:
         """The model with its weights, ready for synthesis.
@@ -164,7 +171,7 @@ class WeightFile(ABC, Generic[C]):
     @property
     def spoken(self) -> str:
         """How mel becomes sound, where it is not by a vocoder of the file."""
-        return "" if self._names(VOCODER)[1] else f", sound by {GRIFFIN_LIM}"
+        return "" if self._names(self.sounding)[1] else f", sound by {GRIFFIN_LIM}"
 
     def describe(self) -> dict[str, str]:
         """What the card says of this model alone, name to text."""
@@ -214,7 +221,7 @@ class WeightFile(ABC, Generic[C]):
             lips: that of the stand-in; official lip encoders are not copied.
             vocoder: that of the generator, where there is one.
         """
-        parts = {MODEL: model, LIPS: lips or {}, VOCODER: vocoder or {}}
+        parts = {MODEL: model, LIPS: lips or {}, cls.sounding: vocoder or {}}
         tensors = {
             f"{prefix}{name}": (tensor.half() if tensor.is_floating_point() else tensor).contiguous().cpu()
             for prefix, part in parts.items()
@@ -261,7 +268,7 @@ class WeightFile(ABC, Generic[C]):
 
 
 def leave_to_base(weights: Path, base: Path, out: Path) -> None:
-    """Write a weight file anew without lip encoder and vocoder, which it leaves to a base.
+    """Write a weight file anew without lip encoder and vocoder, which it leaves to a base; one of its own it keeps.
 
     Args:
         weights: of any model, with all its parts.
@@ -273,7 +280,9 @@ def leave_to_base(weights: Path, base: Path, out: Path) -> None:
     """
     with safe_open(weights, "pt") as file, safe_open(base, "pt") as shared:
         ((name, text),) = (file.metadata() or {}).items()
-        here, there = set(file.keys()), set(shared.keys())
+        here = set(file.keys())
+        left = LIPS if any(one.startswith(VOICE) for one in here) else _SHARED
+        there = {one for one in shared.keys() if one.startswith(left)}  # noqa: SIM118  it is no mapping
         common = {one for one in here if one.startswith(_SHARED)}
         if common != there or any(not torch.equal(file.get_tensor(one), shared.get_tensor(one)) for one in common):
             raise F2VError(

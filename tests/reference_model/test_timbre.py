@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import pytest
 import torch
 from torch.nn import functional
 
 from reference_model.config import TimbreConfig
-from reference_model.timbre import FaceEncoder, Fusion, Timbre
+from reference_model.timbre import Fusion, Timbre
 from tests.nn.test_transformer import awake, seeded
 
 PEOPLE = torch.arange(16)
@@ -43,11 +42,6 @@ def test_arcface_vectors_take_the_place_of_the_stand_in() -> None:
     assert timbre.face is None
     speaker = timbre(torch.randn(2, 512, generator=seeded()))
     torch.testing.assert_close(speaker.norm(dim=1), torch.ones(2))
-
-
-@pytest.mark.parametrize("channels", [(4,), (4, 4), (4, 4, 4, 4), (4, 4, 4, 4, 4)])
-def test_the_stand_in_takes_any_number_of_layers(channels: tuple[int, ...]) -> None:
-    assert FaceEncoder(channels)(torch.zeros(1, 3, 56, 56)).shape == (1, 128)
 
 
 def test_the_loss_is_least_where_faces_and_voices_agree() -> None:

@@ -45,6 +45,45 @@ def test_two_files_for_one_clip_are_refused(tmp_path: Path) -> None:
         match_files(tmp_path, ["s1/one"])
 
 
+#: what was published, or what the published code writes, made up with talks whose names hold every odd letter
+LRS = ["test/0Fi83-BHQs_A/00002", "test/0Fi83-BHQs_A/00004", "test/x9_00001_QQ/00002"]
+_TALKS = [name.removeprefix("test/") for name in LRS]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        pytest.param([f"generated_mels/LRS3/w1=2_w2=1.5_asr_start=270/{name}.wav" for name in _TALKS], id="lipvoicer"),
+        pytest.param([f"{name.replace('/', '_')}.wav" for name in _TALKS], id="flat"),
+        pytest.param([f"results/finetune_400000/lrs3_test_cross/seed0/{name}.wav" for name in LRS], id="aligndit"),
+        pytest.param([f"vts/{name.replace('/', '_00009_')}.wav" for name in _TALKS], id="aligndit-pairs"),
+    ],
+)
+def test_trees_of_published_systems_are_found(tmp_path: Path, names: list[str]) -> None:
+    files = [wav(tmp_path / name) for name in names]
+    wav(tmp_path / "w1=2/other-talk/00002.wav")
+    assert match_files(tmp_path, LRS) == dict(zip(LRS, files, strict=True))
+
+
+def test_a_tail_that_two_clips_share_belongs_to_neither(tmp_path: Path) -> None:
+    wav(tmp_path / "talk/00001.wav")
+    own = wav(tmp_path / "talk/00002.wav")
+    ids = ["test/talk/00001", "trainval/talk/00001", "test/talk/00002"]
+    assert match_files(tmp_path, ids) == {"test/talk/00002": own}
+
+
+def test_two_pairs_of_one_target_are_refused(tmp_path: Path) -> None:
+    wav(tmp_path / "talk_00001_00002.wav")
+    wav(tmp_path / "talk_00003_00002.wav")
+    with pytest.raises(F2VError, match=r"2 files .* belong to clip 'test/talk/00002'"):
+        match_files(tmp_path, ["test/talk/00002"])
+
+
+def test_a_whole_name_beats_a_pair(tmp_path: Path) -> None:
+    exact, _ = wav(tmp_path / "test/talk/00002.wav"), wav(tmp_path / "talk_00001_00002.wav")
+    assert match_files(tmp_path, ["test/talk/00002"]) == {"test/talk/00002": exact}
+
+
 def test_an_empty_folder_is_said(tmp_path: Path) -> None:
     with pytest.raises(F2VError, match="no audio file under"):
         match_files(tmp_path, ["a"])

@@ -99,11 +99,11 @@ def same_state(folder: Path, other: Path, stage: str = "main") -> bool:
 
 
 @contextmanager
-def power_cut(at: int, kind: type[ModelTraining] = ModelTraining) -> Iterator[None]:
-    """A stage that is trained by a module of this kind dies in a step."""
+def power_cut(at: int, kind: type[Any] = ModelTraining) -> Iterator[None]:
+    """The main stage dies in a step, or the stage that another kind of module trains."""
     step = kind.training_step
 
-    def killed(self: Any, batch: Any, index: int) -> torch.Tensor:
+    def killed(self: Any, batch: Any, index: int) -> Any:
         if int(batch["step"]) == at:
             raise RuntimeError("power cut")
         return step(self, batch, index)

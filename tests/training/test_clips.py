@@ -112,3 +112,23 @@ def test_short_clips_end_in_silence() -> None:
     assert sound.dtype == mel.dtype == f0.dtype == np.float32
     np.testing.assert_array_equal(f0, np.pad(whole.f0, (0, 30)))
     assert (sound[3200:] == 0).all()
+
+
+def test_a_segment_with_units_begins_where_one_does() -> None:
+    whole = spoken(30)
+    units = np.arange(60)  # the number of a unit is its place
+    firsts = set()
+    for seed in range(20):
+        piece = segment_of(whole, 160 * 51, np.random.default_rng(seed), units)
+        first = next(at for at in range(70) if np.array_equal(whole.mel[at : at + 51], piece["mel"]))
+        assert first % 2 == 0
+        np.testing.assert_array_equal(piece["units"], np.arange(first, first + 51) // 2)
+        firsts.add(first)
+    assert len(firsts) > 5
+    ends = [segment_of(whole, 160 * 117, np.random.default_rng(seed), units)["units"][-1] for seed in range(20)]
+    assert set(ends) == {58, 59}, "every beginning can be drawn, the last one too"
+
+
+def test_the_last_unit_of_a_short_clip_stays() -> None:
+    piece = segment_of(spoken(2), 160 * 11, np.random.default_rng(0), np.array([5, 6, 7, 8]))
+    assert piece["units"].tolist() == [5, 5, 6, 6, 7, 7, 8, 8, 8, 8, 8]

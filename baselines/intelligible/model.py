@@ -1,0 +1,84 @@
+"""Intelligible's first stage: lips to speech units and, with a speaker embedding, to a mel spectrogram.
+
+seen  = ResNet-18(lips), or a weighted sum of frozen features     25 Hz, 512 channels
+x     = Conformer(each of seen twice)                             50 Hz
+units = linear(x), logits of the speech unit of 20 ms             50 Hz
+mel   = linear(3 x GELU(conv([x; speaker]))), two frames each     100 Hz
+loss  = CE(units) + mel_weight (L1(mel) + convergence(mel))       smoothed labels, log mels of real frames
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from baselines.intelligible.config import IntelligibleConfig
+from baselines.intelligible.vocoder import beside
+from f2v_bench.nn.conformer import Conformer
+from f2v_bench.signal.mel import N_MELS
+from f2v_bench.training.front import SEEN, Front
+from f2v_bench.training.labels import UNITS, cross_entropy
+from f2v_bench.training.loader import Batch
+from f2v_bench.training.mel_losses import mel_losses
+from f2v_bench.training.model import Model
+from f2v_bench.training.targets import MELS
+
+LAYERS = 3  # convolutions of the mel head
+KERNEL = 3  # frames of 20 ms, of each
+EACH = MELS // UNITS  # mel frames a unit
+
+
+class Intelligible(Model):
+    """Lips to units, and lips and a voice to a natural-log mel spectrogram.
+
+    Args:
+        config: sizes.
+        standard: mean and deviation of the training corpus's log mels: zero and unit of the last layer.
+
+    Raises:
+        F2VError: the width does not split into the heads, or the kernel has no centre.
+    """
+
+    def __init__(self, config: IntelligibleConfig, standard: tuple[float, float] = (0.0, 1.0)) -> None:
+        super().__init__()
+        self.config, self.standard = config, standard
+        width = config.conformer.width
+        self.front = Front(config.front, config.lips, config.teaching.augment)
+        self.conformer = Conformer(SEEN, config.conformer)
+        self.units = nn.Linear(width, config.units.count)
+        self.convolutions = nn.ModuleList(
+            nn.Conv1d(width if layer else width + config.speaker, width, KERNEL, padding=KERNEL // 2)
+            for layer in range(LAYERS)
+        )
+        self.leave = nn.Linear(width, EACH * N_MELS)
+
+    def forward(self, batch: Batch, speaker: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Natural-log mels ``(B, 4 T, 80)`` and logits of the units ``(B, 2 T, U)``.
+
+        Args:
+            batch: as ``Front`` takes it.
+            speaker: unit vectors ``(B, 256)``.
+        """
+        mask = batch["mask"].repeat_interleave(UNITS, 1)  # (B, 2 T)
+        x = self.conformer(self.front(batch).repeat_interleave(UNITS, 1), mask)  # (B, 2 T, C)
+        voice = speaker[:, None].expand(-1, mask.shape[1], -1).to(x.dtype)
+        heard, inside = torch.cat([x, voice], dim=2).transpose(1, 2), mask[:, None]
+        for convolution in self.convolutions:
+            heard = functional.gelu(convolution(heard * inside))  # (B, C, 2 T), silent beyond the clip's end
+        mel = self.leave(heard.transpose(1, 2)).float().view(len(mask), -1, N_MELS)  # (B, 4 T, 80)
+        return self.standard[0] + self.standard[1] * mel, self.units(x).float()
+
+    def losses(self, batch: Batch) -> dict[str, torch.Tensor]:
+        mel, logits = self(batch, batch["speaker"])
+        parts = mel_losses(mel, batch["mel"], batch["mask"])
+        parts["units"] = cross_entropy(logits, batch["units"], batch["mask"], self.config.smoothing)
+        return parts | {"loss": parts["units"] + self.config.mel_weight * (parts["l1"] + parts["convergence"])}
+
+    def say(self, batch: Batch, noise: torch.Tensor, **settings: Any) -> torch.Tensor:
+        """Mels, the probability of every unit, and the voice: ``(B, 4 T, 80 + U + 256)``, all at the mel's rate."""
+        speaker = batch["voice"] if "voice" in batch else batch["speaker"]
+        mel, logits = self(batch, speaker)
+        return beside(mel, logits.softmax(2).repeat_interleave(EACH, 1), speaker)

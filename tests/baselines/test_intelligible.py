@@ -1,0 +1,309 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch.nn import functional
+
+from baselines.intelligible.config import PRESETS, IntelligibleConfig, VoiceConfig, preset
+from baselines.intelligible.experiment import IntelligibleTrainee
+from baselines.intelligible.model import Intelligible
+from baselines.intelligible.synthesis import IntelligibleSynthesizer
+from baselines.intelligible.vocoder import MultiInputVocoder, spoken
+from baselines.intelligible.weights import Weights
+from f2v_bench.errors import F2VError
+from f2v_bench.nn.batches import valid_mask
+from f2v_bench.nn.conformer import ConformerConfig
+from f2v_bench.nn.lips import LipEncoderConfig
+from f2v_bench.registry import SYSTEMS
+from f2v_bench.systems.contract import SystemOptions
+from f2v_bench.training import synthesis
+from f2v_bench.training import weights as module
+from f2v_bench.training.card import write_card
+from f2v_bench.training.front import FrontConfig
+from f2v_bench.training.loader import Batch
+from f2v_bench.training.units import UnitConfig
+from f2v_bench.training.vocoder import VocoderTraining
+from f2v_bench.training.weights import leave_to_base
+from tests.nn.published import randomised
+from tests.reference_model.small import crops_of
+from tests.training.staged import GROUND, noise_corpus, power_cut, refuse, same_state, train_options
+
+COUNT = 10
+TINIEST = ConformerConfig(width=16, blocks=1, heads=2, hidden=32, kernel=5)
+SMALL = IntelligibleConfig(
+    lips=LipEncoderConfig(width=16, layers=1), conformer=replace(TINIEST, blocks=2), units=UnitConfig(count=COUNT)
+)
+
+
+def batch_of(lengths: list[int], beyond: int = 0) -> Batch:
+    """Noise to learn; beyond each clip's end stands anything but zeros."""
+    longest, count = max(lengths) + beyond, len(lengths)
+    return {
+        "features": torch.randn(count, longest, *SMALL.lips.outputs),
+        "mask": valid_mask(torch.tensor(lengths), longest),
+        "speaker": functional.normalize(torch.rand(count, 256), dim=1),
+        "mel": -5 + 2 * torch.randn(count, 4 * longest, 80),
+        "units": torch.randint(COUNT, (count, 2 * longest)),
+    }
+
+
+def alone(batch: Batch, clip: int) -> Batch:
+    """One clip of a batch, without its padding."""
+    real, longest = int(batch["mask"][clip].sum()), batch["mask"].shape[1]
+    pieces = {name: one[clip : clip + 1] for name, one in batch.items() if name != "speaker"}
+    cut = {name: one[:, : one.shape[1] // longest * real] for name, one in pieces.items()}
+    return cut | {"speaker": batch["speaker"][clip : clip + 1]}
+
+
+def test_the_paper_s_size() -> None:
+    """Counted by hand from the layers that the official code has, and the Conformer that SVTS shares."""
+    width, hidden = 512, 2048
+    norm, square = 2 * width, width * width + width
+    feed_forward = width * hidden + hidden + hidden * width + width
+    attention = 4 * square + width * width + 2 * width
+    convolution = 2 * square + 31 * width + width + norm + square
+    block = 2 * feed_forward + attention + convolution + 5 * norm
+    mel = (768 * width * 3 + width) + 2 * (width * width * 3 + width) + (width * 160 + 160)
+    heads = mel + width * 200 + 200
+    lips = 25 + 1024 * 512 + 512
+    with torch.device("meta"):
+        networks = {name: Intelligible(preset(name)) for name in ("paper", "scratch")}
+    counts = {name: sum(one.numel() for one in network.parameters()) for name, network in networks.items()}
+    assert counts["paper"] == lips + square + 12 * block + heads == 79_610_753
+    resnet = networks["scratch"].front.resnet
+    assert resnet is not None
+    assert counts["scratch"] == counts["paper"] - lips + sum(one.numel() for one in resnet.parameters())
+
+
+def test_an_unknown_size_gets_a_suggestion() -> None:
+    with pytest.raises(F2VError, match="no preset 'papre'") as error:
+        preset("papre")
+    assert "paper" in error.value.do
+    assert set(PRESETS) == {"tiny", "paper", "scratch"}
+
+
+@given(lengths=st.lists(st.integers(1, 8), min_size=2, max_size=3), beyond=st.integers(0, 3))
+@settings(max_examples=8)
+@torch.no_grad()
+def test_padding_changes_nothing(lengths: list[int], beyond: int) -> None:
+    torch.manual_seed(0)
+    network = randomised(Intelligible(SMALL, (-5.0, 2.0))).eval()
+    batch = batch_of(lengths, beyond)
+    mel, logits = network(batch, batch["speaker"])
+    for at, length in enumerate(lengths):
+        one = alone(batch, at)
+        own_mel, own_logits = network(one, one["speaker"])
+        assert own_mel.shape == (1, 4 * length, 80)
+        assert own_logits.shape == (1, 2 * length, COUNT)
+        torch.testing.assert_close(mel[at : at + 1, : 4 * length], own_mel, atol=1e-4, rtol=1e-5)
+        torch.testing.assert_close(logits[at : at + 1, : 2 * length], own_logits, atol=1e-4, rtol=1e-5)
+
+
+@torch.no_grad()
+def test_the_loss_is_its_formula() -> None:
+    """CE of labels smoothed by 0.1, plus ten times L1 and spectral convergence; of real frames."""
+    torch.manual_seed(0)
+    network = randomised(Intelligible(SMALL, (-5.0, 2.0))).eval()
+    assert isinstance(network, Intelligible)
+    batch = batch_of([3, 5])
+    found = network.losses(batch)
+    mel, logits = network(batch, batch["speaker"])
+    real = [(mel[0, :12], batch["mel"][0, :12]), (mel[1], batch["mel"][1])]
+    l1 = torch.cat([(made - target).flatten() for made, target in real]).abs().mean()
+    convergence = torch.stack([(made - target).norm() / target.norm() for made, target in real]).mean()
+    log = torch.cat([logits[0, :6], logits[1]]).log_softmax(1)
+    labels = torch.cat([batch["units"][0, :6], batch["units"][1]])
+    target = 0.9 * functional.one_hot(labels, COUNT) + 0.1 / COUNT
+    units = -(target * log).sum(1).mean()
+    torch.testing.assert_close(found["units"], units)
+    torch.testing.assert_close(found["loss"], units + 10 * (l1 + convergence))
+
+
+@torch.no_grad()
+def test_what_is_said_stands_at_the_mel_s_rate() -> None:
+    """Mel, then a distribution over units, the same for both frames of 20 ms, then the voice at every frame."""
+    torch.manual_seed(0)
+    network = Intelligible(SMALL, (-5.0, 2.0)).eval()
+    batch = batch_of([5])
+    said = network.say(batch, torch.zeros(1, 20, 80))
+    mel, logits = network(batch, batch["speaker"])
+    assert said.shape == (1, 20, 80 + COUNT + 256)
+    torch.testing.assert_close(said[..., :80], mel)
+    torch.testing.assert_close(said[:, ::2, 80:-256], logits.softmax(2))
+    torch.testing.assert_close(said[:, 1::2, 80:-256], said[:, ::2, 80:-256])
+    torch.testing.assert_close(said[:, 7, -256:], batch["speaker"])
+    given = batch | {"voice": torch.eye(256)[:1]}
+    torch.testing.assert_close(network.say(given, torch.zeros(1, 20, 80))[:, 7, -256:], given["voice"])
+
+
+@torch.no_grad()
+def test_the_voice_is_heard_in_the_mel_and_not_in_the_units() -> None:
+    torch.manual_seed(0)
+    network, batch = Intelligible(SMALL).eval(), batch_of([5])
+    (mel, units), (other, same) = (network(batch, torch.eye(256)[at : at + 1]) for at in (0, 1))
+    assert not torch.allclose(mel, other, atol=1e-3)
+    torch.testing.assert_close(units, same, atol=0, rtol=0)
+
+
+def test_it_learns_four_clips_by_heart() -> None:
+    """Two hundred steps on noise features bring the L1 of log mels under 0.2, from about 1.7, and every unit right."""
+    torch.manual_seed(0)
+    larger = replace(TINIEST, width=64, blocks=2, hidden=128, dropout=0.0)
+    network, batch = Intelligible(replace(SMALL, conformer=larger), (-5.0, 2.0)), batch_of([10, 8, 10, 6])
+    best = torch.optim.AdamW(network.parameters(), lr=3e-3)
+    first = float(network.losses(batch)["l1"].detach())
+    for _ in range(200):
+        best.zero_grad()
+        network.losses(batch)["loss"].backward()
+        best.step()
+    assert first > 1.4
+    with torch.no_grad():
+        assert float(network.losses(batch)["l1"]) < 0.2
+        _, logits = network(batch, batch["speaker"])
+    inside = batch["mask"].repeat_interleave(2, 1)
+    assert bool((logits.argmax(2) == batch["units"])[inside].all())
+
+
+CONFIG = IntelligibleConfig(
+    preset="small", conformer=TINIEST, voice=VoiceConfig(width=8), voice_stage=GROUND["main_stage"], **GROUND
+)
+
+
+@pytest.fixture(scope="module")
+def noise(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with noise_corpus(tmp_path_factory.mktemp("prepared")):
+        yield
+
+
+def trainee(folder: Path, config: IntelligibleConfig = CONFIG, **named: Any) -> IntelligibleTrainee:
+    return IntelligibleTrainee(train_options(folder, config, **named))
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory, noise: None) -> Path:
+    """A training from the first stage to the last."""
+    folder = tmp_path_factory.mktemp("whole") / "intelligible-demo"
+    training = trainee(folder)
+    for stage in IntelligibleTrainee.stages:
+        training.train(stage)
+    assert training.export() == folder / "weights.safetensors"
+    return folder
+
+
+def test_a_training_ends_in_a_system(whole: Path) -> None:
+    file = whole / "weights.safetensors"
+    weights = Weights(file)
+    assert weights.config == CONFIG
+    assert {name: note["steps"] for name, note in weights.facts.stages.items()} == dict.fromkeys(
+        ("lips", "vocoder", "voice", "main"), 4
+    )
+    assert isinstance(weights.vocoder(), MultiInputVocoder)
+    assert "griffin-lim" not in weights.provenance
+    system = SYSTEMS.load("intelligible")(SystemOptions(weights=str(file)))
+    assert system.speaker_reference == "same-clip"
+    assert "5 clips" in system.provenance
+    with pytest.raises(F2VError, match="takes the voice from real speech") as error:
+        system.speak([crops_of(5)], ["somebody"], 0)
+    assert "--speaker-reference" in error.value.do
+    with pytest.raises(F2VError, match="cannot take the voice from 'face'"):
+        SYSTEMS.load("intelligible")(SystemOptions(weights=str(file), speaker_reference="face"))
+
+
+def test_a_clip_alone_is_the_clip_in_a_batch(whole: Path) -> None:
+    speaker = IntelligibleSynthesizer(Weights(whole / "weights.safetensors"), {}, "cpu")
+    crops = [crops_of(frames, frames) for frames in (9, 4, 1)]
+    voices = list(np.eye(256, dtype=np.float32)[:3])
+    together = speaker.speak(crops, [np.random.default_rng(at) for at in range(3)], voices)
+    for at, made in enumerate(together):
+        (alone,) = speaker.speak([crops[at]], [np.random.default_rng(at)], [voices[at]])
+        assert made.shape == (640 * len(crops[at].lips),)
+        np.testing.assert_allclose(made, alone, atol=2e-3)
+
+
+def test_a_long_clip_is_said_in_windows(whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is faded is a voice still, and a distribution over units."""
+    monkeypatch.setattr(synthesis, "WINDOW", 8)
+    monkeypatch.setattr(synthesis, "OVERLAP", 3)
+    speaker = IntelligibleSynthesizer(Weights(whole / "weights.safetensors"), {}, "cpu")
+    heard: list[Any] = []
+    monkeypatch.setattr(speaker, "sound", lambda said, rng: heard.append(said) or spoken(said, speaker.vocoder, rng))
+    voice = np.eye(256, dtype=np.float32)[3]
+    (made,) = speaker.speak([crops_of(19)], [np.random.default_rng(0)], [voice])
+    assert made.shape == (640 * 19,)
+    (said,) = heard
+    np.testing.assert_allclose(said[:, 80:-256].sum(1), 1, atol=1e-5)
+    np.testing.assert_allclose(said[:, -256:], np.tile(voice, (76, 1)), atol=1e-6)
+
+
+def test_a_killed_training_goes_on_to_the_same_weights(whole: Path, tmp_path: Path) -> None:
+    with power_cut(3):
+        trainee(tmp_path / "killed", base=whole).train("main")
+    with power_cut(3, VocoderTraining):
+        trainee(tmp_path / "killed", base=whole).train("voice")
+    torch.manual_seed(77)  # another process
+    for stage in ("voice", "main"):
+        trainee(tmp_path / "killed", base=whole).train(stage)
+        assert same_state(whole, tmp_path / "killed", stage)
+
+
+def test_it_stands_on_the_shared_vocoder(whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(F2VError, match=r"the stage 'vocoder' in .* has 0 of 4 steps"):
+        trainee(tmp_path / "first").train("voice")
+    training = trainee(tmp_path / "lent", base=whole)
+    monkeypatch.setattr(training, "_train_vocoder", refuse)
+    training.train("vocoder")
+    assert not (tmp_path / "lent" / "vocoder").exists()
+
+
+def test_the_paper_s_vocoder_begins_with_nothing(whole: Path, tmp_path: Path) -> None:
+    """And its front end looks for itself: neither of the shared stages is trained."""
+    config = replace(CONFIG, front=FrontConfig("resnet"), voice=VoiceConfig(start="nothing", width=8))
+    training = trainee(tmp_path / "paper", config)
+    for stage in IntelligibleTrainee.stages:
+        training.train(stage)
+    file = training.export()
+    assert file is not None
+    assert sorted(path.name for path in (tmp_path / "paper").iterdir() if path.is_dir()) == ["main", "voice"]
+    speaker = IntelligibleSynthesizer(Weights(file), {}, "cpu")
+    assert speaker.lips is None
+    (made,) = speaker.speak([crops_of(3)], [np.random.default_rng(0)], [np.eye(256, dtype=np.float32)[0]])
+    assert made.shape == (1920,)
+
+
+def test_a_shipped_file_keeps_its_own_vocoder(whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The lip encoder is left to the base, whose vocoder is another one."""
+    file, base = whole / "weights.safetensors", tmp_path / "common.safetensors"
+    monkeypatch.setattr(module, "BASES", tmp_path)
+    with safe_open(file, "pt") as opened:
+        assert {name.split(".")[0] for name in opened.keys()} == {"lips", "voice", "model"}  # noqa: SIM118
+        lips = {name: opened.get_tensor(name) for name in opened.keys() if name.startswith("lips.")}  # noqa: SIM118
+    save_file(lips | {"vocoder.another": torch.zeros(1)}, base)
+    leave_to_base(file, base, tmp_path / "lean.safetensors")
+    save_file({name: one + 1 for name, one in lips.items()}, tmp_path / "other.safetensors")
+    with pytest.raises(F2VError, match="another lip encoder or vocoder"):
+        leave_to_base(file, tmp_path / "other.safetensors", tmp_path / "lean2.safetensors")
+    full, lean = Weights(file), Weights(tmp_path / "lean.safetensors")
+    for one, other in ((full.model(), lean.model()), (full.lips(), lean.lips()), (full.vocoder(), lean.vocoder())):
+        assert one is not None
+        assert other is not None
+        assert all(torch.equal(tensor, other.state_dict()[name]) for name, tensor in one.state_dict().items())
+    write_card(tmp_path / "card.md", lean, [])
+    card = (tmp_path / "card.md").read_text()
+    assert "lip encoder: `common.safetensors`" in card
+    assert "| voice | 4 | 2 |" in card
+    assert "begun as the shared vocoder" in card
+
+
+def test_it_has_no_part_to_leave_out(tmp_path: Path, noise: None) -> None:
+    with pytest.raises(F2VError, match="'intelligible' has no part 'timbre'"):
+        trainee(tmp_path / "a", ablate="timbre")

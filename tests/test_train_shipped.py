@@ -1,0 +1,81 @@
+"""The report of ``scripts/train_shipped.py``, on a run with made-up scores and weights."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+
+from baselines.svts.config import SVTSConfig
+from baselines.svts.model import SVTS
+from baselines.svts.weights import Weights as SVTSWeights
+from f2v_bench.metrics.contract import Column
+from f2v_bench.nn.conformer import ConformerConfig
+from f2v_bench.runs.folder import AudioRecord, column_names
+from f2v_bench.training import weights as module
+from reference_model.weights import Weights
+from tests.conftest import script
+from tests.reference_model.small import FACTS, SMALL, save_small, small_lips, small_vocoder
+from tests.reporting.made_runs import WER, clip_ids, make_run
+from tests.training.staged import GROUND
+
+SCRIPT = script("train_shipped")
+NAMES = ("wer", "dnsmos_ovrl", "rmse_f0", "estoi", "mcd", "secs", "mel_l1")
+COLUMNS = tuple(WER if name == "wer" else Column(name, name.upper(), "", True, 0, 1, name, digits=3) for name in NAMES)
+CLIPS = clip_ids(24, speakers=12)
+
+
+@pytest.fixture
+def weights(tmp_path: Path) -> dict[str, Path]:
+    facts = replace(FACTS, stages={"main": {"steps": 1200, "seconds": 600.0}, "lips": {"steps": 9, "seconds": 9.0}})
+    config = SVTSConfig(conformer=ConformerConfig(width=16, blocks=1, heads=2, hidden=32, kernel=5), **GROUND)
+    SVTSWeights.save(
+        tmp_path / "svts.safetensors", config=config, standard={"mel": (-5.0, 2.0)}, facts=facts,
+        model=SVTS(config).state_dict(), lips=small_lips().encoder.state_dict(), vocoder=small_vocoder().state_dict(),
+    )  # fmt: skip
+    return {"ours": save_small(tmp_path / "ours.safetensors", facts=facts), "svts": tmp_path / "svts.safetensors"}
+
+
+def test_budget_speed_scores_and_differences(tmp_path: Path, weights: dict[str, Path]) -> None:
+    scores = {
+        label: {name: dict.fromkeys(CLIPS, value + 0.001 * at) for at, name in enumerate(NAMES)}
+        for label, value in (("ground-truth", 0.1), ("ours", 0.2), ("svts", 0.4))
+    }
+    run = make_run(tmp_path / "run", scores, CLIPS, columns=COLUMNS)
+    spoken = [
+        AudioRecord(label, clip, "ok", "", "", duration_s=2.0, seconds=cost * (100 if at == 0 else 1))
+        for label, cost in (("ours", 0.5), ("svts", 0.25))
+        for at, clip in enumerate(CLIPS)  # the first one pays for loading
+    ]
+    run.write_table("audio", (asdict(one) for one in spoken), column_names(AudioRecord))
+    text = SCRIPT.report(run.path, weights)
+    assert "trained by this project on `demo/train` (6 clips, 0.01 h)" in text
+    flow = SMALL.flow
+    assert f"1,200 main | 10 | none | 0.250 | {2 * flow.steps} |" in text  # guidance costs a second evaluation
+    assert "| svts |" in text
+    assert "1,200 main | 10 | none | 0.125 | 1 |" in text
+    assert "| 40.0 [40.0, 40.0] (24/24)" in text
+    assert "worse" in text
+    assert text.count("svts | 40.0 | ours | 20.0 | +20.0") == 1
+
+
+def test_what_ships_leaves_lips_and_vocoder_to_one_base(
+    tmp_path: Path, weights: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for kind in (Weights, SVTSWeights):
+        monkeypatch.setattr(kind, "shelf", tmp_path / kind.__module__)
+    for place in (module, SCRIPT):
+        monkeypatch.setattr(place, "BASES", tmp_path / "bases")
+    (tmp_path / "bases").mkdir()
+    run = make_run(tmp_path / "run", {"ours": {"wer": dict.fromkeys(CLIPS, 0.1)}}, CLIPS, columns=(WER,))
+    (run.path / "table.md").write_text("| ours |\n")
+    SCRIPT.ship(SCRIPT.CORPORA[0], weights, [run.path])
+    for kind in (Weights, SVTSWeights):
+        found = kind.find(None, "demo")
+        assert found.base == tmp_path / "bases" / "demo-tiny.safetensors"
+        assert found.vocoder() is not None
+        card = (kind.shelf / "demo-tiny.md").read_text()
+        assert found.sha256 in card
+        assert "lip encoder and vocoder: `demo-tiny.safetensors`" in card
+        assert "| ours |" in card
