@@ -33,6 +33,7 @@ _AUDIO_SUFFIXES = _SOUNDFILE_SUFFIXES | {".ogg", ".opus", ".mp3", ".m4a", ".aac"
 #: FFmpeg's format, and the codec of the sound, of the videos that ``copy_with_sound`` writes
 _WITH_SOUND = {".mp4": ("mp4", "aac"), ".m4v": ("mp4", "aac"), ".mov": ("mov", "aac"), ".mkv": ("matroska", "flac")}
 _AUDIO_BIT_RATE = 96_000
+_BEFORE_S = 0.2  # decoded before a piece: packets of some codecs lean on those before them
 _ANY_RATE = 48_000  # Hz, which every codec takes
 
 
@@ -216,6 +217,88 @@ def read_audio(path: Path, sample_rate: int | None = None) -> Waveform:
     return _mono(path, channels, rate, sample_rate)
 
 
+def audio_duration_s(path: Path) -> float:
+    """Seconds that an audio file says it lasts, without decoding it.
+
+    Raises:
+        ClipFailure: ``file_missing``, ``unreadable_audio``, ``no_audio``; ``empty_audio`` where it says nothing.
+    """
+    if path.suffix.lower() in _SOUNDFILE_SUFFIXES:
+        with _opened_soundfile(path) as file:
+            seconds = float(file.frames / file.samplerate)
+    else:
+        with _opened(path, FailureKind.UNREADABLE_AUDIO) as container:
+            stream = _audio_stream(container, path)
+            own = stream.duration * stream.time_base if stream.duration else None
+            seconds = float(own if own is not None else (container.duration or 0) / 1_000_000)
+    if seconds <= 0:
+        raise ClipFailure(FailureKind.EMPTY_AUDIO, f"'{path}' says that it lasts {seconds:g} s")
+    return seconds
+
+
+def read_audio_piece(path: Path, start_s: float, duration_s: float, sample_rate: int) -> Waveform:
+    """A piece of an audio file as mono float32; no more of the file than that is decoded or kept.
+
+    Args:
+        path: as ``read_audio``.
+        start_s: where the piece begins, in seconds of the file; compressed files are met within a packet.
+        duration_s: of the piece; less comes where the file ends before.
+        sample_rate: the rate wanted.
+
+    Raises:
+        ClipFailure: as ``read_audio``; ``empty_audio`` where the file ends before the piece begins.
+    """
+    if path.suffix.lower() in _SOUNDFILE_SUFFIXES:
+        with _opened_soundfile(path) as file:
+            rate = int(file.samplerate)
+            file.seek(min(round(start_s * rate), file.frames))
+            channels = file.read(round(duration_s * rate), dtype="float32", always_2d=True).T
+    else:
+        channels, rate = _decoded_piece(path, start_s, duration_s)
+    return _mono(path, channels, rate, sample_rate)
+
+
+@contextmanager
+def _opened_soundfile(path: Path) -> Iterator[Any]:
+    """The file opened by libsndfile; whatever it cannot read becomes a ClipFailure."""
+    if not path.is_file():
+        raise ClipFailure(FailureKind.FILE_MISSING, f"'{path}' is not a file")
+    try:
+        with soundfile.SoundFile(path) as file:
+            yield file
+    except (soundfile.SoundFileError, ValueError, OverflowError, MemoryError) as error:
+        raise ClipFailure(FailureKind.UNREADABLE_AUDIO, f"'{path}' cannot be decoded: {error}") from error
+
+
+def _decoded_piece(path: Path, start_s: float, duration_s: float) -> tuple[NDArray[np.float32], int]:
+    """Samples ``(channels, n)`` of the first audio track, from the packet that holds the start, and their rate."""
+    import av
+
+    pieces: list[NDArray[Any]] = []
+    rate = have = 0
+    with _opened(path, FailureKind.UNREADABLE_AUDIO) as container:
+        stream = _audio_stream(container, path)
+        container.seek(max(0, int((start_s - _BEFORE_S) * 1_000_000)))
+        to_float = av.AudioResampler(format="fltp")  # keeps rate and channels; the mean over channels is ours
+        for frame in container.decode(stream):
+            rate = frame.sample_rate
+            if frame.time is None or frame.time + frame.samples / rate > start_s:
+                pieces += [out.to_ndarray() for out in to_float.resample(frame)]
+                have += frame.samples
+            if have >= duration_s * rate:
+                break
+    if not pieces:
+        raise ClipFailure(FailureKind.EMPTY_AUDIO, f"'{path}' ends before {start_s:g} s")
+    channels = np.concatenate(pieces, axis=1).astype(np.float32, copy=False)
+    return channels[:, : round(duration_s * rate)], int(rate)
+
+
+def _audio_stream(container: av.container.InputContainer, path: Path) -> Any:
+    if not container.streams.audio:
+        raise ClipFailure(FailureKind.NO_AUDIO, f"'{path}' has no audio track")
+    return container.streams.audio[0]
+
+
 def _mono(path: Path, channels: NDArray[np.float32], rate: int, sample_rate: int | None) -> Waveform:
     if not _LOWEST_RATE <= rate <= _HIGHEST_RATE:  # a broken header: resampling would take all memory, or all sound
         raise ClipFailure(FailureKind.UNREADABLE_AUDIO, f"'{path}' says that its sample rate is {rate} Hz")
@@ -225,13 +308,8 @@ def _mono(path: Path, channels: NDArray[np.float32], rate: int, sample_rate: int
 
 
 def _read_soundfile(path: Path) -> tuple[NDArray[np.float32], int, float]:
-    if not path.is_file():
-        raise ClipFailure(FailureKind.FILE_MISSING, f"'{path}' is not a file")
-    try:
-        samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
-    except (soundfile.SoundFileError, ValueError, OverflowError, MemoryError) as error:
-        raise ClipFailure(FailureKind.UNREADABLE_AUDIO, f"'{path}' cannot be decoded: {error}") from error
-    return samples.T, int(rate), 0.0
+    with _opened_soundfile(path) as file:
+        return file.read(dtype="float32", always_2d=True).T, int(file.samplerate), 0.0
 
 
 def _read_track(path: Path) -> tuple[NDArray[np.float32], int, float]:
@@ -239,13 +317,12 @@ def _read_track(path: Path) -> tuple[NDArray[np.float32], int, float]:
     import av
 
     with _opened(path, FailureKind.UNREADABLE_AUDIO) as container:
-        if not container.streams.audio:
-            raise ClipFailure(FailureKind.NO_AUDIO, f"'{path}' has no audio track")
+        stream = _audio_stream(container, path)
         to_float = av.AudioResampler(format="fltp")  # keeps rate and channels; the mean over channels is ours
         pieces: list[NDArray[Any]] = []
         rate = 0
         start_s: float | None = None
-        for frame in container.decode(container.streams.audio[0]):
+        for frame in container.decode(stream):
             rate = frame.sample_rate
             if start_s is None:  # of the decoded sound: packets still count the codec's priming samples
                 start_s = float(frame.time or 0.0)

@@ -30,7 +30,7 @@ from f2v_bench.training.weights import BASES, WeightFile, leave_to_base, write_b
 
 ROOT = Path(__file__).resolve().parents[1]
 OURS = "ours"
-BASELINES = ("svts", "intelligible", "diffv2s")
+BASELINES = ("svts", "intelligible", "diffv2s", "v2a-mel", "v2a-wave")
 ANCHORS = ("ground-truth", "resynthesis")
 DEMO_CLIPS = 1250
 COLUMNS = ("wer", "dnsmos_ovrl", "rmse_f0", "estoi", "mcd", "secs", "mel_l1")
@@ -139,7 +139,7 @@ def ship(one: Corpus, weights: dict[str, Path], runs: list[Path]) -> None:
     for model, file in weights.items():
         kind: type[WeightFile[Any]] = SYSTEMS.load(model).weight_class()
         shelf = kind.shelf
-        shelf.mkdir(exist_ok=True)
+        shelf.mkdir(parents=True, exist_ok=True)
         leave_to_base(file, base, shelf / f"{one.name}.safetensors")
         write_card(shelf / f"{one.name}.md", kind(shelf / f"{one.name}.safetensors"), runs)
 

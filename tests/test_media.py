@@ -348,3 +348,32 @@ def test_what_cannot_be_copied(tmp_path: Path) -> None:
     assert kind_of(media.copy_with_sound, tmp_path / "noise.mp4", target, sound) is FailureKind.UNREADABLE_VIDEO
     assert kind_of(media.copy_with_sound, timeless, target, sound) is FailureKind.UNREADABLE_VIDEO
     assert not target.exists()
+
+
+@pytest.mark.parametrize("suffix", [".wav", ".flac", ".ogg", ".mp3"])
+def test_a_piece_of_audio_is_that_piece_of_the_whole(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"speech{suffix}"
+    soundfile.write(path, np.stack([babble(3.0), 0.5 * babble(3.0)], axis=1), RATE)
+    assert media.audio_duration_s(path) == pytest.approx(3.0, abs=0.1)
+    whole = media.read_audio(path, RATE).samples
+    piece = media.read_audio_piece(path, 1.0, 0.5, RATE).samples
+    assert len(piece) == RATE // 2
+    packet = 0 if suffix in {".wav", ".flac"} else 1600  # where a piece of a compressed file may begin, samples
+    found = [np.corrcoef(piece, whole[RATE + shift :][: len(piece)])[0, 1] for shift in range(-packet, packet + 1)]
+    assert max(found) > 0.99
+    end = media.read_audio_piece(path, media.audio_duration_s(path) - 0.25, 0.5, RATE).samples
+    assert 0 < len(end) < RATE // 2
+
+
+def test_what_cannot_be_read_piece_by_piece_is_named(tmp_path: Path) -> None:
+    (tmp_path / "noise.flac").write_bytes(b"no sound at all")
+    (tmp_path / "noise.mp3").write_bytes(b"no sound at all")
+    soundfile.write(tmp_path / "empty.wav", np.zeros(0, np.float32), RATE)
+    for name, kind in (
+        ("noise.flac", FailureKind.UNREADABLE_AUDIO), ("noise.mp3", FailureKind.UNREADABLE_AUDIO),
+        ("nowhere.wav", FailureKind.FILE_MISSING), ("empty.wav", FailureKind.EMPTY_AUDIO),
+    ):  # fmt: skip
+        assert kind_of(media.audio_duration_s, tmp_path / name) == kind
+        assert kind_of(media.read_audio_piece, tmp_path / name, 0.0, 1.0, RATE) == kind
+    media.write_video(tmp_path / "v.mp4", numbered_frames(5))
+    assert kind_of(media.audio_duration_s, tmp_path / "v.mp4") == FailureKind.NO_AUDIO

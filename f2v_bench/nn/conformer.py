@@ -7,6 +7,7 @@ the convolution. Padding changes nothing, in training either: statistics are tho
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import log
 
@@ -16,6 +17,9 @@ from torch.nn import functional
 
 from f2v_bench.errors import F2VError
 from f2v_bench.nn.batches import spread
+
+#: makes the norm inside a convolution, ``(N, C)`` to the same, of its channels
+Norm = Callable[[int], nn.Module]
 
 
 class RelativeAttention(nn.Module):
@@ -81,13 +85,13 @@ def shifted(scores: torch.Tensor) -> torch.Tensor:
 class ConvolutionModule(nn.Module):
     """Gated pointwise, depthwise, batch norm, SiLU, pointwise."""
 
-    def __init__(self, width: int, kernel: int) -> None:
+    def __init__(self, width: int, kernel: int, norm: Norm = nn.BatchNorm1d) -> None:
         super().__init__()
         if kernel < 1 or kernel % 2 == 0:
             raise F2VError(f"a convolution kernel of {kernel} frames has no centre", "choose an odd number")
         self.enter = nn.Linear(width, 2 * width)
         self.depthwise = nn.Conv1d(width, width, kernel, padding=kernel // 2, groups=width)
-        self.norm = nn.BatchNorm1d(width)
+        self.norm = norm(width)
         self.leave = nn.Linear(width, width)
 
     def forward(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
@@ -120,14 +124,23 @@ class ConformerBlock(nn.Module):
         hidden: channels of the feed-forward parts.
         kernel: of the convolution, frames, odd.
         dropout: share of what each part says that is dropped.
+        norm: of the convolution.
     """
 
-    def __init__(self, width: int, heads: int, hidden: int = 2048, kernel: int = 31, dropout: float = 0.1) -> None:
+    def __init__(
+        self,
+        width: int,
+        heads: int,
+        hidden: int = 2048,
+        kernel: int = 31,
+        dropout: float = 0.1,
+        norm: Norm = nn.BatchNorm1d,
+    ) -> None:
         super().__init__()
         self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(5))
         self.before = HalfFeedForward(width, hidden, dropout)
         self.attention = RelativeAttention(width, heads)
-        self.convolution = ConvolutionModule(width, kernel)
+        self.convolution = ConvolutionModule(width, kernel, norm)
         self.after = HalfFeedForward(width, hidden, dropout)
         self.dropout = nn.Dropout(dropout)
 
@@ -168,17 +181,18 @@ class Conformer(nn.Module):
     Args:
         inward: channels that enter.
         config: sizes.
+        norm: of its convolutions.
 
     Raises:
         F2VError: the width does not split into the heads, or the kernel has no centre.
     """
 
-    def __init__(self, inward: int, config: ConformerConfig) -> None:
+    def __init__(self, inward: int, config: ConformerConfig, norm: Norm = nn.BatchNorm1d) -> None:
         super().__init__()
         self.enter = nn.Linear(inward, config.width)
         self.dropout = nn.Dropout(config.dropout)
         self.blocks = nn.ModuleList(
-            ConformerBlock(config.width, config.heads, config.hidden, config.kernel, config.dropout)
+            ConformerBlock(config.width, config.heads, config.hidden, config.kernel, config.dropout, norm)
             for _ in range(config.blocks)
         )
 

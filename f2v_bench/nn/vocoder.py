@@ -102,14 +102,20 @@ def build_vocoder(config: VocoderConfig, inputs: int = N_MELS) -> Generator:
     return HiFiGAN(config, inputs=inputs)
 
 
-def check(config: VocoderConfig) -> None:
+def check(config: VocoderConfig, frame: int = HOP) -> None:
     """Refuse sizes that cannot work.
+
+    Args:
+        config: of a generator.
+        frame: samples that it makes of a frame.
 
     Raises:
         F2VError: which one, and what it must be.
     """
-    if config.segment < HOP or config.segment % HOP:
-        raise F2VError(f"vocoder.segment is {config.segment} samples", f"give a multiple of {HOP}, for example 8160")
+    if config.segment < frame or config.segment % frame:
+        raise F2VError(
+            f"vocoder.segment is {config.segment} samples", f"give a multiple of {frame}, for example {51 * frame}"
+        )
     if config.adversarial_from >= 0 and not (config.periods or config.scales or config.resolutions):
         raise F2VError("vocoder.periods, scales and resolutions leave no discriminator", "set adversarial_from to -1")
     if config.generator == "istft":
@@ -117,8 +123,8 @@ def check(config: VocoderConfig) -> None:
             raise F2VError(f"vocoder.n_fft is {config.n_fft}", f"give an even multiple of {HOP}")
         return
     factors, kernels = config.upsample, config.upsample_kernels
-    if prod(factors) != HOP:
-        raise F2VError(f"vocoder.upsample {factors} makes {prod(factors)} samples of a frame", f"make {HOP}")
+    if prod(factors) != frame:
+        raise F2VError(f"vocoder.upsample {factors} makes {prod(factors)} samples of a frame", f"make {frame}")
     if len(factors) != len(kernels) or any(k < u or (k - u) % 2 for u, k in zip(factors, kernels, strict=True)):
         raise F2VError(
             f"vocoder.upsample_kernels {kernels} do not fit the factors {factors}",

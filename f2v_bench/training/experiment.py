@@ -333,7 +333,7 @@ class StagedTrainee(Trainee):
         if not path.is_file():
             raise F2VError(f"--from '{base}' holds no training", "name the folder of one, with its settings.yaml")
         theirs = yaml.safe_load(path.read_text(encoding="utf-8"))
-        for name in ("lips", "units", "vocoder"):
+        for name in ("lips", "units", *(("vocoder",) if "vocoder" in self.stages else ())):
             if theirs.get(name) != ours[name]:
                 raise F2VError(
                     f"--from '{base}' was trained with other settings under '{name}': "

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from f2v_bench.signal.mel import N_MELS
 from f2v_bench.training.loader import Batch
 
 
@@ -26,10 +27,20 @@ class Model(nn.Module, ABC):
     def say(self, batch: Batch, noise: torch.Tensor, **settings: Any) -> torch.Tensor:
         """What it sees, said: ``(B, 4 T, C)``, in numbers that may be faded into each other.
 
-        Log mels ``(B, 4 T, 80)`` come first; what follows is the model's own.
+        Log mels ``(B, 4 T, 80)`` come first, and what follows is the model's own; or another form of speech, of which
+        ``mels`` makes them.
 
         Args:
             batch: with ``mask`` ``(B, T)`` and what the model looks at.
             noise: standard normal ``(B, 4 T, 80)``, for models that draw.
             settings: of the sampling.
         """
+
+    def mels(self, said: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """Natural-log mels ``(B, 4 T, 80)`` of what ``say`` made, to be compared with real ones.
+
+        Args:
+            said: ``(B, 4 T, C)``.
+            mask: bool ``(B, T)`` of video frames.
+        """
+        return said[..., :N_MELS]

@@ -36,11 +36,14 @@ class StageModule(lightning.LightningModule):
         network: what is trained.
         stage: how.
         seed: of everything drawn in a step.
+        shares: of the learning rate, by the beginning of weights' names; 1 for all others.
     """
 
-    def __init__(self, network: nn.Module, stage: StageConfig, seed: int) -> None:
+    def __init__(
+        self, network: nn.Module, stage: StageConfig, seed: int, shares: Mapping[str, float] | None = None
+    ) -> None:
         super().__init__()
-        self.network, self.stage, self.seed = network, stage, seed
+        self.network, self.stage, self.seed, self.shares = network, stage, seed, shares or {}
         self.ema = EMA(network, stage.ema)
 
     def optimizer_step(self, *arguments: Any, **named: Any) -> None:
@@ -49,25 +52,33 @@ class StageModule(lightning.LightningModule):
         self.ema.update(self.network)
 
     def configure_optimizers(self) -> Any:
-        best = optimiser(self.network.named_parameters(), self.stage)
+        best = optimiser(self.network.named_parameters(), self.stage, self.shares)
         schedule = torch.optim.lr_scheduler.LambdaLR(best, lambda step: rate_at(step, self.stage))
         return {"optimizer": best, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
 class ModelTraining(StageModule):
-    """The main stage of any model: its losses, and how far the mels that its average says are from real ones.
+    """The main stage of any model, or one before it: its losses, and how far the mels of its average are off.
 
     Args:
         model: with the weights that it begins with.
         config: of the model.
         standard: means and deviations of the training corpus, kept in checkpoints.
         seed: of everything drawn in a step.
+        stage: how it is trained; None is the configuration's main stage.
+        shares: of the learning rate, by the beginning of weights' names.
     """
 
     def __init__(
-        self, model: Model, config: StagedConfig, standard: Mapping[str, tuple[float, float]], seed: int = 0
+        self,
+        model: Model,
+        config: StagedConfig,
+        standard: Mapping[str, tuple[float, float]],
+        seed: int = 0,
+        stage: StageConfig | None = None,
+        shares: Mapping[str, float] | None = None,
     ) -> None:
-        super().__init__(model, config.main_stage, seed)
+        super().__init__(model, stage or config.main_stage, seed, shares)
         self.save_hyperparameters({"config": as_mapping(config), "standard": dict(standard), "seed": seed})
 
     def training_step(self, batch: Batch, _: int) -> torch.Tensor:
@@ -91,7 +102,7 @@ class ModelTraining(StageModule):
         with evaluating(model), torch.random.fork_rng(devices=[]):
             torch.manual_seed(VALIDATION_SEED + index)
             parts = model.losses(batch)
-            mel = model.say(batch, torch.randn_like(batch["mel"]))[..., :N_MELS]
+            mel = model.mels(model.say(batch, torch.randn_like(batch["mel"])), batch["mask"])
         mask = batch["mask"].repeat_interleave(MELS, 1)[..., None]
         parts["mel"] = ((mel - batch["mel"]).abs() * mask).sum() / (mask.sum() * N_MELS)
         count = len(batch["mel"])

@@ -54,11 +54,13 @@ class Source:
         count: clips.
         load: the item of a clip, with a generator for what is drawn on loading.
         validation: ready batches, each pass anew.
+        groups: clips of each group, where they lie in groups that are taken one after the other.
     """
 
     count: int
     load: Callable[[int, np.random.Generator], Item]
     validation: Sequence[Batch] = field(default_factory=tuple)
+    groups: Sequence[int] = ()
 
 
 def fit(
@@ -99,6 +101,7 @@ def fit(
         first=first,
         rank=trainer.global_rank,
         world=trainer.world_size,
+        groups=source.groups,
     )
     loader = steps_loader(steps, hardware.workers, pin=trainer.strategy.root_device.type == "cuda")
     resumed = last if first else None

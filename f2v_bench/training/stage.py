@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -70,12 +70,25 @@ class StagedConfig(Protocol):
     def main_stage(self) -> StageConfig: ...
 
 
-def optimiser(named: Iterable[tuple[str, torch.nn.Parameter]], stage: StageConfig) -> torch.optim.AdamW:
-    """AdamW; biases, norms and single vectors are not decayed."""
-    parameters = [parameter for _, parameter in named if parameter.requires_grad]
+def optimiser(
+    named: Iterable[tuple[str, torch.nn.Parameter]], stage: StageConfig, shares: Mapping[str, float] | None = None
+) -> torch.optim.AdamW:
+    """AdamW; biases, norms and single vectors are not decayed.
+
+    Args:
+        named: weights; those that want no gradient are left out.
+        stage: rate, betas and decay.
+        shares: of the learning rate, by the beginning of weights' names; 1 for all others.
+    """
+    parts: dict[float, list[torch.nn.Parameter]] = {1.0: []}
+    for name, parameter in named:
+        if parameter.requires_grad:
+            share = next((one for start, one in (shares or {}).items() if name.startswith(start)), 1.0)
+            parts.setdefault(share, []).append(parameter)
     groups = [
-        {"params": [one for one in parameters if one.ndim > 1], "weight_decay": stage.weight_decay},
-        {"params": [one for one in parameters if one.ndim <= 1], "weight_decay": 0.0},
+        {"params": [one for one in part if (one.ndim > 1) == matrix], "weight_decay": decay, "lr": rate}
+        for rate, part in ((share * stage.learning_rate, part) for share, part in parts.items())
+        for matrix, decay in ((True, stage.weight_decay), (False, 0.0))
     ]
     return torch.optim.AdamW(groups, lr=stage.learning_rate, betas=(stage.betas[0], stage.betas[1]))
 

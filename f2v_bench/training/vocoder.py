@@ -6,7 +6,7 @@ light generators the multi-resolution STFT loss stands beside the mel's, so that
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict
 
 import lightning
@@ -15,18 +15,12 @@ from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import nn
 from torch.nn import functional
 
-from f2v_bench.nn.discriminators import (
-    Discriminators,
-    Judgement,
-    SpectralLoss,
-    adversarial_loss,
-    discriminator_loss,
-    feature_loss,
-)
+from f2v_bench.nn.discriminators import Discriminators, SpectralLoss
 from f2v_bench.nn.generator import Generator
 from f2v_bench.nn.mel import LogMel
 from f2v_bench.nn.vocoder import VocoderConfig, build_vocoder
 from f2v_bench.signal.mel import HOP
+from f2v_bench.training.adversarial import critics_loss, judged
 from f2v_bench.training.board import SHOWN, show_clip
 from f2v_bench.training.ema import EMA, evaluating
 from f2v_bench.training.loader import Batch
@@ -77,8 +71,7 @@ class VocoderTraining(lightning.LightningModule):
         sides = self.optimizers()
         ours, *theirs = sides if isinstance(sides, list) else [sides]
         if judges is not None:
-            of_real, of_made = _halves(judges(torch.cat([real, made.detach()])))
-            loss = discriminator_loss(of_real, of_made)
+            loss = critics_loss(judges, real, made)
             self.log("train/discriminator", loss)
             self._update(theirs[0].optimizer, judges, loss, step)  # torch's own: Lightning counts the generator's steps
         loss = self.generator_loss(real, made, judges)
@@ -98,13 +91,9 @@ class VocoderTraining(lightning.LightningModule):
         if config.spectral_weight:
             parts["spectral"] = (config.spectral_weight, self.spectral(made, real))
         if judges is not None:
-            judges.requires_grad_(False)  # gradients pass through them to the generator, and stop there
-            with torch.no_grad():
-                of_real = judges(real)
-            of_made = judges(made)
-            judges.requires_grad_(True)
-            parts["adversarial"] = (config.adversarial_weight, adversarial_loss(of_made))
-            parts["features"] = (config.feature_weight, feature_loss(of_real, of_made))
+            adversarial, features = judged(judges, real, made)
+            parts["adversarial"] = (config.adversarial_weight, adversarial)
+            parts["features"] = (config.feature_weight, features)
         self.log_dict({f"train/{name}": part.detach() for name, (_, part) in parts.items()})
         return torch.stack([weight * part for weight, part in parts.values()]).sum()
 
@@ -144,12 +133,3 @@ def clips_of(batch: Batch) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
             mask = batch["mask"][row]
             frames = int(mask.sum()) * (batch["mel"].shape[1] // len(mask))
         yield mel[:frames], audio[: HOP * frames]
-
-
-def _halves(judgements: Sequence[Judgement]) -> tuple[list[Judgement], list[Judgement]]:
-    """Judgements of a batch's first half, and of its second."""
-    pairs = [
-        tuple((score, [one.chunk(2)[half] for one in maps]) for half, score in enumerate(scores.chunk(2)))
-        for scores, maps in judgements
-    ]
-    return [pair[0] for pair in pairs], [pair[1] for pair in pairs]

@@ -59,6 +59,22 @@ def test_a_resumed_training_sees_the_same_batches() -> None:
     assert len(set(drawn)) == len(drawn)
 
 
+@given(st.lists(st.integers(0, 9), min_size=2, max_size=6).filter(any), st.integers(1, 7))
+def test_groups_are_gone_through_one_after_the_other(groups: list[int], batch: int) -> None:
+    """Every clip once a round, a group's clips in a row, and the groups in another order each round."""
+    count = sum(groups)
+    source = Steps(load, count=count, batch=batch, steps=3 * count, seed=3, groups=groups)
+    order = [at for step in range(3 * count) for at in source.clips_of(step)]
+    owner = [group for group, size in enumerate(groups) for _ in range(size)]
+    for first in range(0, 3 * count, count):
+        whole = order[first : first + count]
+        assert sorted(whole) == list(range(count))
+        changes = sum(owner[now] != owner[after] for now, after in pairwise(whole))
+        assert changes == sum(size > 0 for size in groups) - 1
+    again = Steps(load, count=count, batch=batch, steps=3 * count, seed=3, groups=groups)
+    assert again.clips_of(count) == source.clips_of(count)
+
+
 def test_ranks_draw_for_themselves() -> None:
     drawn = [seen(list(steps(rank=rank, world=2)))[0][2] for rank in range(2)]
     assert not set(drawn[0]) & set(drawn[1])

@@ -4,6 +4,7 @@ from itertools import pairwise
 
 import pytest
 from torch import nn
+from torch.optim.lr_scheduler import LambdaLR
 
 from f2v_bench.training.stage import StageConfig, optimiser, rate_at
 
@@ -30,3 +31,16 @@ def test_matrices_alone_decay() -> None:
     assert plain["weight_decay"] == 0
     assert len(plain["params"]) == 3
     assert decayed["betas"] == (0.5, 0.6)
+
+
+def test_parts_learn_at_shares_of_the_rate() -> None:
+    """Of a schedule, too: every group's own peak is scaled."""
+    network = nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 2))
+    stage = StageConfig(learning_rate=1e-2, warmup=2)
+    best = optimiser(network.named_parameters(), stage, {"1.": 0.1})
+    rates = {tuple(one.shape): group["lr"] for group in best.param_groups for one in group["params"]}
+    assert rates == {(4, 3): 1e-2, (4,): 1e-2, (2, 4): pytest.approx(1e-3), (2,): pytest.approx(1e-3)}
+    LambdaLR(best, lambda step: rate_at(step, stage))
+    halved = {tuple(one.shape): group["lr"] for group in best.param_groups for one in group["params"]}
+    assert halved[4, 3] == pytest.approx(5e-3)
+    assert halved[2, 4] == pytest.approx(5e-4)

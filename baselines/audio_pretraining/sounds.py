@@ -1,0 +1,178 @@
+"""Pieces of sound that an audio autoencoder learns from: of a folder, or of the training clips themselves."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from baselines.audio_pretraining.model import HEARD
+from f2v_bench.clip import FPS
+from f2v_bench.errors import ClipFailure, F2VError, FailureKind
+from f2v_bench.media import clip_audio, placed, read_audio_piece, resample
+from f2v_bench.metrics.mcep import import_quietly
+from f2v_bench.signal.f0 import F0_MAX, F0_MIN
+from f2v_bench.signal.mel import FLOOR, log_mel
+from f2v_bench.training.clips import speech
+from f2v_bench.training.identity import speaker_encoder
+from f2v_bench.training.loader import Item
+from f2v_bench.training.targets import MELS, SAMPLE_RATE, SAMPLES
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from baselines.audio_pretraining.shards import Shards
+    from f2v_bench.training.clips import Clips
+
+    Arrays = dict[str, NDArray[np.float32]]
+
+_QUIET = 1e-4  # largest sample of a piece in which nobody speaks
+_TRIES = 100  # pieces in a row that cannot be heard, before a folder is given up
+
+
+class Sounds(ABC):
+    """Pieces by number.
+
+    Args:
+        rate: of the samples, Hz; None where a decoder says mels and wants no samples.
+        segment: video frames of a piece, the most that an item has.
+
+    Attributes:
+        groups: pieces of each group that is gone through before the next.
+        hours: of sound in all.
+    """
+
+    groups: Sequence[int]
+    hours: float
+
+    def __init__(self, rate: int | None, segment: int) -> None:
+        self.rate, self.segment = rate, segment
+
+    @abstractmethod
+    def load(self, at: int, rng: np.random.Generator) -> Item:
+        """A piece: ``mel``, ``speaker``, and ``audio`` and ``f0`` where samples are wanted."""
+
+    def beside(self, rng: np.random.Generator) -> Arrays:
+        """Any piece, in one shape for all, to stand beside a video clip: names begin with ``heard_``."""
+        item = self.load(int(rng.integers(sum(self.groups))), rng)
+        missing = self.segment - item.frames
+        filling = {"mel": np.log(FLOOR)}
+        long = {
+            name: np.pad(
+                one,
+                [(0, missing * (len(one) // item.frames)), *[(0, 0)] * (one.ndim - 1)],
+                constant_values=filling.get(name, 0),
+            )
+            for name, one in item.sequences.items()
+        }
+        return {HEARD + name: one for name, one in {**long, **item.whole, "frames": np.array(item.frames)}.items()}
+
+
+class ClipSounds(Sounds):
+    """The sound of training clips.
+
+    Args:
+        clips: with their targets.
+        rate: as ``Sounds``.
+        segment: as ``Sounds``.
+    """
+
+    def __init__(self, clips: Clips, rate: int | None, segment: int) -> None:
+        super().__init__(rate, segment)
+        self.clips, self.groups = clips, [len(clips)]
+
+    @property
+    def hours(self) -> float:  # type: ignore[override]
+        return self.clips.hours
+
+    def load(self, at: int, rng: np.random.Generator) -> Item:
+        targets = self.clips[at]
+        frames = min(self.segment, targets.frames)
+        first = int(rng.integers(targets.frames - frames + 1))
+        found = sound_of(self.clips, at, self.rate)
+        cut = {
+            name: one[first * (len(one) // targets.frames) :][: frames * (len(one) // targets.frames)]
+            for name, one in found.items()
+        }
+        return Item(frames, cut, {"speaker": targets.speaker})
+
+
+def sound_of(clips: Clips, at: int, rate: int | None) -> Arrays:
+    """``mel`` of a clip, and ``audio`` and ``f0`` where a rate is named.
+
+    Raises:
+        ClipFailure: as ``clip_audio``, at another rate than the targets'.
+    """
+    targets = clips[at]
+    if rate is None:
+        return {"mel": targets.mel}
+    audio = speech(targets)
+    if rate != SAMPLE_RATE:
+        clip = clips.prepared.clips[at]
+        audio = placed(clip_audio(clip, rate).samples, 0, rate // FPS * targets.frames)
+    return {"mel": targets.mel, "audio": audio, "f0": targets.f0}
+
+
+class FolderSounds(Sounds):
+    """Files of a folder, decoded as they are needed and forgotten.
+
+    Choice: voice, mel and F0 of a piece are taken from the piece itself; F0 by DIO (WORLD), because pYIN, by which
+    clips are prepared, takes about as long as the sound lasts.
+
+    Args:
+        shards: of the folder.
+        rate: as ``Sounds``.
+        segment: as ``Sounds``.
+        notice: is told, once, of each file that cannot be decoded; another piece takes its place.
+    """
+
+    def __init__(self, shards: Shards, rate: int | None, segment: int, notice: Callable[[str], None]) -> None:
+        super().__init__(rate, segment)
+        self.shards, self.notice = shards, notice
+        self.groups, self.hours = shards.index.pieces, shards.index.hours
+        self._told: set[str] = set()
+
+    def load(self, at: int, rng: np.random.Generator) -> Item:
+        """As ``Sounds.load``; where the piece cannot be heard, the next one that can.
+
+        Raises:
+            F2VError: many pieces in a row cannot be heard.
+        """
+        share = rng.random()
+        for step in range(_TRIES):
+            try:
+                return self._load((at + step) % len(self.shards), share)
+            except ClipFailure as failure:
+                if failure.kind is not FailureKind.SILENT and failure.detail not in self._told:
+                    self._told.add(failure.detail)
+                    self.notice(f"left out of pre-training: {failure}")
+        raise F2VError(f"{_TRIES} pieces in a row of '{self.shards.index.folder}' cannot be heard", "look at its files")
+
+    def _load(self, at: int, share: float) -> Item:
+        piece = self.shards[at]
+        wanted = self.segment / FPS
+        start = max(0.0, piece.seconds - wanted) * (piece.place + share) / piece.pieces
+        rate = self.rate or SAMPLE_RATE
+        audio = read_audio_piece(piece.path, start, wanted, rate).samples
+        frames = min(self.segment, len(audio) * FPS // rate)
+        if not frames:
+            raise ClipFailure(FailureKind.TOO_SHORT, f"'{piece.path}' has less than a video frame after {start:.2f} s")
+        audio = audio[: rate // FPS * frames]
+        heard = placed(resample(audio, rate, SAMPLE_RATE), 0, SAMPLES * frames)
+        if np.abs(heard).max() < _QUIET:
+            raise ClipFailure(FailureKind.SILENT, f"'{piece.path}' is silent at {start:.2f} s")
+        sequences = {"mel": log_mel(heard, SAMPLE_RATE)}
+        if self.rate is not None:
+            sequences |= {"audio": audio, "f0": quick_f0(heard)}
+        return Item(frames, sequences, {"speaker": speaker_encoder().embed([heard])[0]})
+
+
+def quick_f0(samples: NDArray[np.float32]) -> NDArray[np.float32]:
+    """F0 in Hz by DIO and StoneMask, 0 where unvoiced, float32 ``(n // 160,)`` of ``(n,)`` at 16 kHz."""
+    world = import_quietly("pyworld")
+    wave = samples.astype(np.float64)
+    rough, times = world.dio(wave, SAMPLE_RATE, f0_floor=F0_MIN, f0_ceil=F0_MAX, frame_period=10.0)
+    found = world.stonemask(wave, rough, times, SAMPLE_RATE)
+    return np.asarray(found[: MELS * (len(samples) // SAMPLES)], np.float32)

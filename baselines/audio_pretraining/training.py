@@ -1,0 +1,91 @@
+"""Training of a decoder that says samples: spectral losses from the first step, critics from a chosen one.
+
+L = losses of the decoder + adversarial_weight (1 - critic(made))^2 + feature_weight feature matching, and for critics
+(1 - critic(real))^2 + critic(made)^2, on pieces of each clip.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from baselines.audio_pretraining.config import WaveConfig
+from baselines.audio_pretraining.model import Speaker
+from f2v_bench.nn.discriminators import Discriminators
+from f2v_bench.training.adversarial import critics_loss, judged
+from f2v_bench.training.loader import Batch
+from f2v_bench.training.module import ModelTraining, draw_as
+from f2v_bench.training.stage import StageConfig, optimiser, rate_at
+
+
+class WaveTraining(ModelTraining):
+    """A model that says samples, against critics that begin anew in each stage.
+
+    Several devices need the strategy ``ddp_find_unused_parameters_true``: each side leaves the other's weights alone.
+
+    Args:
+        model: with the weights that it begins with.
+        config: of the model.
+        standard: as ``ModelTraining``.
+        seed: of everything drawn in a step.
+        stage: steps and optimiser of the model; the critics' optimiser is the configuration's ``vocoder_stage``.
+        shares: as ``ModelTraining``.
+    """
+
+    network: Speaker
+
+    def __init__(
+        self,
+        model: Speaker,
+        config: WaveConfig,
+        standard: Mapping[str, tuple[float, float]],
+        seed: int = 0,
+        stage: StageConfig | None = None,
+        shares: Mapping[str, float] | None = None,
+    ) -> None:
+        super().__init__(model, config, standard, seed, stage, shares)
+        self.automatic_optimization = False
+        self.sound, self.rates = config.vocoder, config.vocoder_stage
+        self.critics = Discriminators(self.sound) if self.sound.adversarial_from >= 0 else None
+
+    def training_step(self, batch: Batch, _: int) -> None:  # type: ignore[override]
+        draw_as(batch, self.seed, self.global_rank)
+        step = int(batch["step"])
+        found = self.optimizers()
+        ours, *theirs = found if isinstance(found, list) else [found]
+        parts, real, made = self.network.taught(batch)
+        assert real is not None
+        assert made is not None
+        total = parts["loss"]
+        if self.critics is not None and step >= self.sound.adversarial_from:
+            loss = critics_loss(self.critics, real, made)
+            self._update(
+                theirs[0].optimizer, self.critics, loss, step
+            )  # torch's own: Lightning counts the model's steps
+            adversarial, features = judged(self.critics, real, made)
+            parts = parts | {"critics": loss, "adversarial": adversarial, "features": features}
+            total = total + self.sound.adversarial_weight * adversarial + self.sound.feature_weight * features
+        self.log_dict({f"train/{name}": part.detach() for name, part in parts.items() if name != "loss"})
+        self.log("train/loss", total.detach(), prog_bar=True)
+        self._update(ours, self.network, total, step)
+        self.ema.update(self.network)  # here, not after the batch: a checkpoint may be written before that
+
+    def configure_optimizers(self) -> Any:
+        sides = [optimiser(self.network.named_parameters(), self.stage, self.shares)]
+        if self.critics is not None:
+            sides.append(optimiser(self.critics.named_parameters(), self.rates))
+        for side in sides:
+            for group in side.param_groups:
+                group["peak"] = group["lr"]
+        return sides
+
+    def _update(self, best: Any, side: nn.Module, loss: torch.Tensor, step: int) -> None:
+        for group in best.param_groups:
+            group["lr"] = group["peak"] * rate_at(step, self.stage)
+        best.zero_grad()
+        self.manual_backward(loss)
+        nn.utils.clip_grad_norm_(side.parameters(), self.stage.clip)
+        best.step()

@@ -1,0 +1,71 @@
+"""Weight files of V2A-MelSpec and V2A-WaveGAN."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TypeVar
+
+from baselines.audio_pretraining.config import MelConfig, V2AConfig, WaveConfig
+from baselines.audio_pretraining.model import V2A
+from f2v_bench.training.weights import WeightFile
+
+C = TypeVar("C", bound=V2AConfig)
+
+
+class V2AWeights(WeightFile[C]):
+    """What both systems' files share."""
+
+    def model(self) -> V2A:
+        """The model, ready for synthesis."""
+        return self.filled(V2A(self.config, self.standard["mel"]))
+
+    @property
+    def needs_lips(self) -> bool:
+        return self.config.front.kind == "frozen"
+
+    @property
+    def provenance(self) -> str:
+        return f"{super().provenance}, {self._begun}"
+
+    @property
+    def _begun(self) -> str:
+        """Where the decoder comes from."""
+        how, pretraining = self.config.transfer.how, self.config.pretraining
+        if how == "scratch":
+            return "decoder from scratch"
+        if pretraining.decoder is not None:
+            return f"decoder ({how}) from '{Path(pretraining.decoder).name}'"
+        heard = "the same clips" if pretraining.folder is None else f"'{Path(pretraining.folder).name}'"
+        return f"decoder ({how}) pre-trained on the sound of {heard}"
+
+    def describe(self) -> dict[str, str]:
+        sizes = self.config.conformer
+        return {
+            "front end": self.config.front.kind,
+            "decoder": f"Conformer, {sizes.blocks} x {sizes.width}, batch norm {self.config.norms}",
+            "transfer": self._begun,
+        }
+
+
+class MelWeights(V2AWeights[MelConfig]):
+    """A weight file of ``v2a-mel``."""
+
+    system = "v2a-mel"
+    title = "V2A-MelSpec"
+    head = "v2a_mel"
+    settings = MelConfig
+    shelf = Path(__file__).parent / "shipped" / "mel"
+
+
+class WaveWeights(V2AWeights[WaveConfig]):
+    """A weight file of ``v2a-wave``, which says samples and brings no vocoder."""
+
+    system = "v2a-wave"
+    title = "V2A-WaveGAN"
+    head = "v2a_wave"
+    settings = WaveConfig
+    shelf = Path(__file__).parent / "shipped" / "wave"
+
+    @property
+    def sounds_by(self) -> str:
+        return "its own decoder"

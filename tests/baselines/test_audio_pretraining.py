@@ -1,0 +1,402 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from baselines.audio_pretraining.config import (
+    MEL_PRESETS,
+    BottleneckConfig,
+    How,
+    MelConfig,
+    PretrainingConfig,
+    TransferConfig,
+    V2AConfig,
+    preset,
+)
+from baselines.audio_pretraining.experiment import FILE, V2AMelTrainee
+from baselines.audio_pretraining.model import V2A, Autoencoder
+from baselines.audio_pretraining.transfer import read_pretrained, write_pretrained
+from baselines.audio_pretraining.weights import MelWeights
+from f2v_bench.errors import F2VError
+from f2v_bench.nn.batches import valid_mask
+from f2v_bench.nn.conformer import ConformerConfig
+from f2v_bench.nn.domain_norm import Form
+from f2v_bench.nn.lips import LipEncoderConfig
+from f2v_bench.registry import SYSTEMS
+from f2v_bench.systems.contract import SystemOptions
+from f2v_bench.training.loader import Batch
+from f2v_bench.training.module import ModelTraining
+from f2v_bench.training.stage import StageConfig
+from f2v_bench.training.synthesis import Synthesizer
+from tests.nn.published import randomised
+from tests.reference_model.small import crops_of
+from tests.training.staged import GROUND, STAGE, noise_corpus, power_cut, same_state, state, train_options
+
+TINIEST = ConformerConfig(width=16, blocks=1, heads=2, hidden=32, kernel=5)
+SIZES: dict[str, Any] = {"watching": TINIEST, "listening": TINIEST, "conformer": TINIEST}
+SMALL = MelConfig(lips=LipEncoderConfig(width=16, layers=1), **SIZES)
+FORMS: tuple[Form, ...] = get_args(Form)
+
+
+def voices(count: int) -> torch.Tensor:
+    return torch.nn.functional.normalize(torch.rand(count, 256, generator=torch.Generator().manual_seed(9)), dim=1)
+
+
+def batch_of(lengths: list[int], beyond: int = 0, config: V2AConfig = SMALL) -> Batch:
+    """Random clips; beyond each clip's end stands anything but zeros."""
+    rng, longest, count = torch.Generator().manual_seed(0), max(lengths) + beyond, len(lengths)
+    return {
+        "mask": valid_mask(torch.tensor(lengths), longest),
+        "features": torch.randn(count, longest, *config.lips.outputs, generator=rng),
+        "mel": -5 + 2 * torch.randn(count, 4 * longest, 80, generator=rng),
+        "speaker": voices(count),
+        "step": torch.tensor(0),
+    }
+
+
+def alone(batch: Batch, clip: int) -> Batch:
+    length = int(batch["mask"][clip].sum())
+    cut = {"mask": length, "features": length, "mel": 4 * length, "audio": 640 * length, "f0": 4 * length}
+    return {name: batch[name][clip : clip + 1, :count] for name, count in cut.items() if name in batch} | {
+        "speaker": batch["speaker"][clip : clip + 1]
+    }
+
+
+# -- the networks ------------------------------------------------------------------------------------------------------
+
+
+def test_the_paper_s_sizes_are_svts_s() -> None:
+    """ResNet-18, a Conformer of 6 x 256 and a linear layer: 27.3 million, two numbers a channel and norm more."""
+    paper = preset("paper", MEL_PRESETS)
+    with torch.device("meta"):
+        count, shared = (
+            sum(one.numel() for one in V2A(replace(paper, norms=form)).parameters())
+            for form in ("separate-stats+affine", "shared")
+        )
+        hearing = Autoencoder(paper)
+    assert shared / 1e6 == pytest.approx(27.3, abs=0.1)
+    assert count - shared == 6 * 2 * 256
+    conformer = 2 * 2_639_616 + 320 * 256 + 256
+    assert sum(one.numel() for one in hearing.hearing.parameters()) == conformer + 256 * 512 + 512
+
+
+def test_tiny_is_for_two_cores() -> None:
+    with torch.device("meta"):
+        count = sum(one.numel() for one in V2A(preset("tiny", MEL_PRESETS)).parameters())
+    assert 3e6 < count < 5e6
+    with pytest.raises(F2VError, match="no preset 'huge'"):
+        preset("huge", MEL_PRESETS)
+
+
+@pytest.mark.parametrize("kind", ["none", "dim", "mask"])
+@given(lengths=st.lists(st.integers(1, 8), min_size=2, max_size=3), beyond=st.integers(0, 3))
+@settings(max_examples=5)
+@torch.no_grad()
+def test_padding_changes_nothing(kind: Any, lengths: list[int], beyond: int) -> None:
+    config = replace(SMALL, bottleneck=BottleneckConfig(kind, channels=3))
+    torch.manual_seed(0)
+    batch = batch_of(lengths, beyond)
+    noise = torch.zeros(())
+    for model in (randomised(V2A(config, (-5.0, 2.0))), randomised(Autoencoder(config, (-5.0, 2.0)))):
+        both = model.eval().say(batch, noise)
+        assert both.shape == (len(lengths), 4 * (max(lengths) + beyond), 80)
+        for at, length in enumerate(lengths):
+            torch.testing.assert_close(
+                both[at : at + 1, : 4 * length], model.say(alone(batch, at), noise), atol=1e-4, rtol=1e-5
+            )
+
+
+@torch.no_grad()
+def test_the_voice_is_heard() -> None:
+    torch.manual_seed(0)
+    model, batch = V2A(SMALL).eval(), batch_of([5])
+    one, other = (model.say(batch | {"voice": torch.eye(256)[at : at + 1]}, torch.zeros(())) for at in (0, 1))
+    assert not torch.allclose(one, other, atol=1e-3)
+
+
+@torch.no_grad()
+def test_a_narrow_bottleneck_lets_few_numbers_through() -> None:
+    torch.manual_seed(0)
+    hearing = Autoencoder(replace(SMALL, bottleneck=BottleneckConfig("dim", channels=3))).eval().hearing
+    z = hearing(batch_of([9, 9]))
+    assert z.shape == (2, 9, 512)
+    assert int(torch.linalg.matrix_rank(z.flatten(0, 1) - z.flatten(0, 1).mean(0))) == 3
+    wide = Autoencoder(replace(SMALL, bottleneck=BottleneckConfig("none"))).eval().hearing(batch_of([9, 9]))
+    assert int(torch.linalg.matrix_rank(wide.flatten(0, 1), atol=1e-4)) > 3
+
+
+@torch.no_grad()
+def test_a_masked_bottleneck_hides_spans_in_training_alone() -> None:
+    torch.manual_seed(0)
+    config = BottleneckConfig("mask", hidden=0.4, span=4)
+    bottleneck = Autoencoder(replace(SMALL, bottleneck=config)).hearing.bottleneck
+    z, mask = torch.randn(40, 50, 512), torch.ones(40, 50, dtype=torch.bool)
+    assert torch.equal(bottleneck.eval()(z, mask), z)
+    through = bottleneck.train()(z, mask)
+    hidden = (through == bottleneck.hidden).all(2)
+    assert 0.25 < float(hidden.float().mean()) < 0.45
+    assert torch.equal(through[~hidden], z[~hidden])
+    starts = hidden & ~torch.nn.functional.pad(hidden, (1, 0))[:, :-1]
+    assert float(hidden.sum() / starts.sum()) >= 3.5, "frames are hidden in spans"
+
+
+@pytest.mark.parametrize(
+    ("config", "text"),
+    [
+        (BottleneckConfig("dim", channels=512), "bottleneck of 512 channels"),
+        (BottleneckConfig("mask", hidden=1.0), "hides 1 of the frames"),
+    ],
+)
+def test_bottlenecks_that_are_none_are_refused(config: BottleneckConfig, text: str) -> None:
+    with pytest.raises(F2VError, match=text):
+        Autoencoder(replace(SMALL, bottleneck=config))
+
+
+# -- the transfer ------------------------------------------------------------------------------------------------------
+
+
+def handed_over(folder: Path, how: How, form: Form = "separate-stats+affine", **named: Any) -> tuple[Autoencoder, V2A]:
+    """An autoencoder with weights that are all random, and a model that begins with its decoder."""
+    config = replace(SMALL, norms=form, transfer=TransferConfig(how, **named))
+    torch.manual_seed(0)
+    heard = randomised(Autoencoder(config, (-5.0, 2.0)))
+    write_pretrained(folder / FILE, "v2a-mel", config, (-5.0, 2.0), "2 h of noise", heard.state_dict())
+    found = read_pretrained(folder / FILE, "v2a-mel", config)
+    assert (found.standard, found.heard) == ((-5.0, 2.0), "2 h of noise")
+    torch.manual_seed(1)
+    model = V2A(config, found.standard, hears=how == "joint")
+    found.hand_over(model)
+    assert isinstance(heard, Autoencoder)
+    return heard, model
+
+
+def stepped(model: V2A, steps: int = 3, shares: dict[str, float] | None = None, **batch: Any) -> set[str]:
+    """Tensors that a training moves."""
+    stage = StageConfig(steps=100, warmup=0, learning_rate=1e-2, precision="32-true")
+    module = ModelTraining(model, SMALL, {"mel": (-5.0, 2.0)}, stage=stage, shares=shares)
+    best = module.configure_optimizers()["optimizer"]
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    model.train()
+    for step in range(steps):
+        best.zero_grad()
+        model.losses(batch_of([6, 5]) | {"step": torch.tensor(step), **batch})["loss"].backward()
+        best.step()
+    return {name for name, tensor in model.state_dict().items() if not torch.equal(tensor, before[name])}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@torch.no_grad()
+def test_a_decoder_that_is_handed_over_says_what_it_said(tmp_path: Path, form: Form) -> None:
+    heard, model = handed_over(tmp_path, "init", form)
+    batch = batch_of([7, 4])
+    z = torch.randn(2, 7, 512)
+    expected = heard.eval().decoder.say(z, batch["speaker"], batch["mask"])
+    torch.testing.assert_close(model.eval().decoder.say(z, batch["speaker"], batch["mask"]), expected)
+
+
+@pytest.mark.parametrize(
+    ("form", "moved"),
+    [
+        ("shared", set()),
+        ("separate-stats", {"running_mean", "running_var", "num_batches_tracked"}),
+        ("separate-stats+affine", {"running_mean", "running_var", "num_batches_tracked", "weight", "bias"}),
+    ],
+)
+def test_a_frozen_decoder_keeps_what_is_not_the_video_s_own(tmp_path: Path, form: Form, moved: set[str]) -> None:
+    _, model = handed_over(tmp_path, "init+frozen", form)
+    names = stepped(model)
+    own = "decoder.conformer.blocks.0.convolution.norm.norms.video."
+    assert {name for name in names if name.startswith("decoder.")} == {own + name for name in moved}
+    assert {name for name in model.state_dict() if name.startswith("encoder.")} <= names
+
+
+def test_every_part_of_the_decoder_learns_where_it_should(tmp_path: Path) -> None:
+    for how in ("init", "low-lr", "joint"):
+        (tmp_path / how).mkdir()
+        _, model = handed_over(tmp_path / how, how)
+        names = stepped(model)
+        assert {name for name, _ in model.decoder.named_parameters() if ".norms.audio." not in name} <= {
+            name.removeprefix("decoder.") for name in names
+        }, how
+
+
+def test_a_decoder_is_unfrozen_at_its_step(tmp_path: Path) -> None:
+    def learned(steps: int) -> bool:
+        _, model = handed_over(tmp_path, "frozen-then-unfrozen", unfreeze_at=3)
+        return "decoder.leave.weight" in stepped(model, steps)
+
+    assert not learned(3)
+    assert learned(4)
+    _, model = handed_over(tmp_path, "frozen-then-unfrozen", unfreeze_at=3)
+    model.eval().losses({name: one for name, one in batch_of([4]).items() if name != "step"})  # as in validation
+
+
+def test_a_low_rate_is_a_share_of_the_others(tmp_path: Path) -> None:
+    """AdamW's first step is as long as its rate, whatever the gradient."""
+    _, model = handed_over(tmp_path, "low-lr")
+    before = {name: one.detach().clone() for name, one in model.named_parameters()}
+    stepped(model, 1, {"decoder.": 0.1})
+    moves = {
+        name: float((model.get_parameter(f"{name}.bias").detach() - before[f"{name}.bias"]).abs().max())
+        for name in ("decoder.leave", "encoder.leave")
+    }
+    assert moves["encoder.leave"] == pytest.approx(1e-2, rel=1e-3)
+    assert moves["decoder.leave"] == pytest.approx(1e-3, rel=1e-3)
+
+
+def test_a_joint_training_hears_in_the_audio_domain(tmp_path: Path) -> None:
+    """The audio's loss is added with its weight, and only its own statistics follow it."""
+    _, model = handed_over(tmp_path, "joint", audio_weight=0.5)
+    video, audio = batch_of([6, 5]), batch_of([8, 8])
+    heard = {f"heard_{name}": audio[name] for name in ("mel", "speaker")} | {"heard_frames": torch.tensor([8, 3])}
+    parts = model.eval().losses(video | heard)
+    plain = model.losses(video)
+    assert "audio_l1" not in plain
+    assert float(parts["loss"]) == pytest.approx(float(plain["loss"] + 0.5 * parts["audio_loss"]), rel=1e-5)
+    loud = {"heard_mel": audio["mel"].clone()}
+    loud["heard_mel"][1, 12:] = 50.0  # beyond the piece's end
+    assert float(model.losses(video | heard | loud)["loss"]) == pytest.approx(float(parts["loss"]), rel=1e-5)
+    moved = stepped(model, **heard)
+    assert {name for name in model.state_dict() if "norm.norms" in name} <= moved
+    assert any(name.startswith("hearing.") for name in moved)
+
+
+def test_decoders_that_do_not_fit_are_refused(tmp_path: Path) -> None:
+    handed_over(tmp_path, "init")
+    with pytest.raises(F2VError, match="is a decoder of 'v2a-mel', not of 'v2a-wave'"):
+        read_pretrained(tmp_path / FILE, "v2a-wave", SMALL)
+    other = replace(SMALL, conformer=replace(TINIEST, heads=4))
+    with pytest.raises(F2VError, match="other settings under 'conformer'"):
+        read_pretrained(tmp_path / FILE, "v2a-mel", other)
+    (tmp_path / "text").write_text("no weights")
+    with pytest.raises(F2VError, match="no file of a pre-trained audio decoder"):
+        read_pretrained(tmp_path / "text", "v2a-mel", SMALL)
+    hearing = V2A(replace(SMALL, listening=replace(TINIEST, blocks=2)), hears=True)
+    with pytest.raises(F2VError, match="does not fit Hearing"):
+        read_pretrained(tmp_path / FILE, "v2a-mel", SMALL).hand_over(hearing)
+
+
+# -- trainings ---------------------------------------------------------------------------------------------------------
+
+CONFIG = MelConfig(preset="small", audio_stage=STAGE, pretraining=PretrainingConfig(segment=8), **SIZES, **GROUND)
+
+
+@pytest.fixture(scope="module")
+def noise(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with noise_corpus(tmp_path_factory.mktemp("prepared")):
+        yield
+
+
+def trainee(folder: Path, config: MelConfig = CONFIG, **named: Any) -> V2AMelTrainee:
+    return V2AMelTrainee(train_options(folder, config, **named))
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory, noise: None) -> Path:
+    """A training from the first stage to the last."""
+    folder = tmp_path_factory.mktemp("whole") / "v2a-mel-demo"
+    training = trainee(folder)
+    for stage in V2AMelTrainee.stages:
+        training.train(stage)
+    assert training.export() == folder / "weights.safetensors"
+    return folder
+
+
+def test_a_training_ends_in_a_system(whole: Path) -> None:
+    file = whole / "weights.safetensors"
+    weights = MelWeights(file)
+    assert weights.config == CONFIG
+    assert set(weights.facts.stages) == set(V2AMelTrainee.stages)
+    system = SYSTEMS.load("v2a-mel")(SystemOptions(weights=str(file)))
+    assert system.speaker_reference == "same-clip"
+    assert "decoder (init) pre-trained on the sound of the same clips" in system.provenance
+    with pytest.raises(F2VError, match="takes the voice from real speech"):
+        system.speak([crops_of(5)], ["somebody"], 0)
+
+
+def test_a_clip_alone_is_the_clip_in_a_batch(whole: Path) -> None:
+    speaker = Synthesizer(MelWeights(whole / "weights.safetensors"), {}, "cpu")
+    crops = [crops_of(frames, frames) for frames in (9, 4, 1)]
+    voice = list(np.eye(256, dtype=np.float32)[:3])
+    together = speaker.speak(crops, [np.random.default_rng(at) for at in range(3)], voice)
+    for at, made in enumerate(together):
+        (one,) = speaker.speak([crops[at]], [np.random.default_rng(at)], [voice[at]])
+        assert made.shape == (640 * len(crops[at].lips),)
+        np.testing.assert_allclose(made, one, atol=2e-3)
+
+
+@pytest.mark.parametrize("stage", ["audio", "main"])
+def test_a_killed_training_goes_on_to_the_same_weights(whole: Path, tmp_path: Path, stage: str) -> None:
+    named = {"base": whole}
+    if stage == "main":
+        trainee(tmp_path / "killed", **named).train("audio")
+    with power_cut(3):
+        trainee(tmp_path / "killed", **named).train(stage)
+    torch.manual_seed(77)  # another process
+    trainee(tmp_path / "killed", **named).train(stage)
+    assert same_state(whole, tmp_path / "killed", stage)
+
+
+def test_the_main_stage_asks_for_the_one_before(whole: Path, tmp_path: Path) -> None:
+    with pytest.raises(F2VError, match=r"the stage 'audio' in .* has 0 of 4 steps"):
+        trainee(tmp_path / "hasty", base=whole).train("main")
+
+
+def test_a_decoder_from_scratch_needs_no_audio(whole: Path, tmp_path: Path) -> None:
+    training = trainee(tmp_path / "scratch", replace(CONFIG, transfer=TransferConfig("scratch")), base=whole)
+    for stage in ("audio", "main"):
+        training.train(stage)
+    file = training.export()
+    assert file is not None
+    assert not (tmp_path / "scratch" / "audio").exists()
+    assert "decoder from scratch" in MelWeights(file).provenance
+
+
+def test_a_decoder_of_another_training_is_begun_with(whole: Path, tmp_path: Path) -> None:
+    """And the same steps lead to the same weights, whoever pre-trained it."""
+    pretraining = replace(CONFIG.pretraining, decoder=str(whole / FILE))
+    told: list[str] = []
+    training = trainee(tmp_path / "second", replace(CONFIG, pretraining=pretraining), base=whole, notice=told.append)
+    training.train("audio")
+    training.train("main")
+    assert same_state(whole, tmp_path / "second")
+    assert any("pre-trained on" in text and "4 steps" in text for text in told)
+
+
+@pytest.mark.parametrize("how", ["joint", "init+frozen", "low-lr"])
+def test_other_transfers_train_and_ship_no_ears(whole: Path, tmp_path: Path, how: How) -> None:
+    pretraining = replace(CONFIG.pretraining, decoder=str(whole / FILE))
+    config = replace(CONFIG, pretraining=pretraining, transfer=TransferConfig(how))
+    training = trainee(tmp_path / "t", config, base=whole)
+    training.train("main")
+    kept = {name.partition(".")[2].partition(".")[0] for name in state(tmp_path / "t") if name.startswith("network.")}
+    assert ("hearing" in kept) == (how == "joint")
+    file = training.export()
+    assert file is not None
+    assert MelWeights(file).model().hearing is None
+
+
+@pytest.mark.slow
+def test_it_learns_four_clips_by_heart() -> None:
+    """Sound to itself, then noise features to that sound with the decoder: both fall well under a mean mel's 1.6."""
+    torch.manual_seed(0)
+    larger = replace(TINIEST, width=64, blocks=2, hidden=128, dropout=0.0)
+    sizes = {"watching": larger, "listening": larger, "conformer": larger, "bottleneck": BottleneckConfig("none")}
+    config, batch = replace(SMALL, **sizes), batch_of([10, 8, 10, 6])
+    for model, most in ((Autoencoder(config, (-5.0, 2.0)), 0.3), (V2A(config, (-5.0, 2.0)), 0.2)):
+        best = torch.optim.AdamW(model.parameters(), lr=3e-3)
+        first = float(model.losses(batch)["l1"].detach())
+        for _ in range(250):
+            best.zero_grad()
+            model.losses(batch)["loss"].backward()
+            best.step()
+        assert first > 1.4
+        assert float(model.losses(batch)["l1"].detach()) < most

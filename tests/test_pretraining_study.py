@@ -1,0 +1,99 @@
+"""``scripts/pretraining_study.py``: its report on runs with made-up scores, and the commands that it gives."""
+
+from __future__ import annotations
+
+import argparse
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from baselines.audio_pretraining.config import MEL_TINY
+from f2v_bench.training.settings import with_texts
+from tests.conftest import script
+from tests.reporting.made_runs import WER, clip_ids, make_run
+from tests.test_ablate import SECS
+
+STUDY = script("pretraining_study")
+CLIPS = clip_ids(24, speakers=12)
+
+
+def asked(work: Path, **changes: Any) -> argparse.Namespace:
+    named = {
+        "work": work, "base": work / "base", "dataset": "demo", "data_root": work / "demo", "preset": "tiny",
+        "model": "v2a-mel", "steps": 300, "audio_steps": 1000, "audio": None, "seeds": 2, "set": ["seed=1"],
+    }  # fmt: skip
+    return argparse.Namespace(**named | changes)
+
+
+def rows_of(text: str) -> dict[str, list[str]]:
+    """Cells of the report's rows by their first one."""
+    rows = {}
+    for line in text.splitlines():
+        name, *cells = (cell.strip() for cell in line.strip("|").split("|"))
+        rows[name] = cells
+    return rows
+
+
+@pytest.fixture
+def report(tmp_path: Path) -> str:
+    """Begun decoders make half the word errors; own statistics make the voice better, own weights nothing."""
+    spread = {clip: 0.01 * (at % 3) for at, clip in enumerate(CLIPS)}
+    scores = {}
+    for seed, shift in ((0, 0.0), (1, 0.02)):
+        scratch = {clip: 0.40 + shift + spread[clip] for clip in CLIPS}
+        voice = {clip: 0.7 - spread[clip] for clip in CLIPS}
+        better = {clip: x + 0.1 for clip, x in voice.items()}
+        scores[f"scratch-s{seed}"] = {"wer": scratch, "secs": voice}
+        for variant in STUDY.FORMS:
+            half = {clip: x / 2 for clip, x in scratch.items()}
+            scores[f"{variant}-s{seed}"] = {"wer": half, "secs": voice if variant == STUDY.SHARED else better}
+    run = make_run(tmp_path / "run", scores, CLIPS, columns=(WER, SECS))
+    return str(STUDY.report(asked(tmp_path), run.path))
+
+
+def test_what_is_better_beyond_chance_is_bold(report: str) -> None:
+    rows = rows_of(report)
+    assert rows["from scratch"] == ["42.0 ± 1.4", "0.690 ± 0.000"]
+    assert rows["begun, separate-stats+affine"] == ["21.0 ± 0.7", "0.790 ± 0.000"]
+    wer, secs = rows["begun, shared - from scratch"]
+    assert wer.startswith("**-21.0 [")
+    assert secs.startswith("+0.000")
+    wer, secs = rows["separate-stats - shared"]
+    assert wer.startswith("+0.0")
+    assert secs.startswith("**+0.100")
+    assert "Holm over 10 tests" in report
+
+
+def test_the_report_says_what_was_heard(tmp_path: Path, report: str) -> None:
+    assert "1,000 steps on the sound of the same training clips, then 300 steps on video" in report
+    assert "None\nof these numbers is a reproduction of the paper's" in report
+
+
+def test_commands_differ_in_what_is_compared_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every setting is one of the model's, and seeds share their decoder."""
+    calls: list[list[str]] = []
+    monkeypatch.setattr(STUDY, "call", lambda *words: calls.append([str(word) for word in words]))
+    wanted = asked(tmp_path, set=["front.kind=frozen"], audio=tmp_path / "speech")
+    decoder = STUDY.pretrain(wanted, 1)
+    for variant in STUDY.study(2).variants:
+        STUDY.train(wanted, variant, 1)
+    configs = [with_texts(MEL_TINY, [text for word, text in pairwise(one) if word == "--set"]) for one in calls]
+    assert calls[0][calls[0].index("--stage") + 1] == "audio"
+    assert not any("--stage" in one for one in calls[1:])
+    assert configs[0].pretraining.folder == str(tmp_path / "speech")
+    assert [one.transfer.how for one in configs[1:]] == ["scratch", "init", "init", "init"]
+    assert [one.norms for one in configs[2:]] == ["shared", "separate-stats", "separate-stats+affine"]
+    assert {one.pretraining.decoder for one in configs[2:]} == {str(decoder)}
+    assert {one.main_stage.steps for one in configs} == {300}
+    assert all(one[one.index("--seed") + 1] == "1" for one in calls)
+
+
+def test_what_is_there_is_not_trained_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(STUDY, "call", lambda *_: pytest.fail("it was there"))
+    for name in ("audio-s0/audio-decoder.safetensors", "scratch-s0/weights.safetensors"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).touch()
+    assert STUDY.pretrain(asked(tmp_path), 0) == tmp_path / "audio-s0" / "audio-decoder.safetensors"
+    assert STUDY.train(asked(tmp_path), "scratch", 0) == tmp_path / "scratch-s0" / "weights.safetensors"
