@@ -139,8 +139,8 @@ def ship(one: Corpus, weights: dict[str, Path], runs: list[Path]) -> None:
     for model, file in weights.items():
         kind: type[WeightFile[Any]] = SYSTEMS.load(model).weight_class()
         shelf = kind.shelf
-        shelf.mkdir(exist_ok=True)
-        leave_to_base(file, base, shelf / f"{one.name}.safetensors")
+        shelf.mkdir(parents=True, exist_ok=True)
+        leave_to_base(file, base, shelf / f"{one.name}.safetensors", kind.sounding)
         write_card(shelf / f"{one.name}.md", kind(shelf / f"{one.name}.safetensors"), runs)
 
 
