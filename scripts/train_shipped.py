@@ -140,7 +140,7 @@ def ship(one: Corpus, weights: dict[str, Path], runs: list[Path]) -> None:
         kind: type[WeightFile[Any]] = SYSTEMS.load(model).weight_class()
         shelf = kind.shelf
         shelf.mkdir(parents=True, exist_ok=True)
-        leave_to_base(file, base, shelf / f"{one.name}.safetensors")
+        leave_to_base(file, base, shelf / f"{one.name}.safetensors", kind.sounding)
         write_card(shelf / f"{one.name}.md", kind(shelf / f"{one.name}.safetensors"), runs)
 
 

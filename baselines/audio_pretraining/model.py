@@ -83,8 +83,8 @@ class V2A(Speaker):
         self.encoder = VideoEncoder(config)
         self.decoder = build_decoder(config, standard, divided=True)
         self.hearing = Hearing(config, standard) if hears else None
-        if config.transfer.how == "init+frozen":
-            freeze(self.decoder, True)
+        if not hears:
+            freeze(self.decoder, config.transfer.how == "init+frozen")
 
     def encoded(self, batch: Batch) -> torch.Tensor:
         z: torch.Tensor = self.encoder(batch)
@@ -107,9 +107,13 @@ class V2A(Speaker):
 
 
 def freeze(decoder: Decoder, frozen: bool) -> None:
-    """Stop training a decoder, or begin to; what its batch norms have for video alone goes on learning."""
+    """Stop training a decoder that is told of lips alone, or begin to.
+
+    What its batch norms have for video goes on learning, and what they have for audio does not learn of lips.
+    """
     decoder.requires_grad_(not frozen)
     for norm in domain_norms(decoder):
         norm.held = frozen
         if norm.form == "separate-stats+affine":
             norm.norms["video"].requires_grad_(True)
+            norm.norms["audio"].requires_grad_(False)

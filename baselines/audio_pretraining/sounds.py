@@ -41,11 +41,9 @@ class Sounds(ABC):
 
     Attributes:
         groups: pieces of each group that is gone through before the next.
-        hours: of sound in all.
     """
 
     groups: Sequence[int]
-    hours: float
 
     def __init__(self, rate: int | None, segment: int) -> None:
         self.rate, self.segment = rate, segment
@@ -53,6 +51,11 @@ class Sounds(ABC):
     @abstractmethod
     def load(self, at: int, rng: np.random.Generator) -> Item:
         """A piece: ``mel``, ``speaker``, and ``audio`` and ``f0`` where samples are wanted."""
+
+    @property
+    @abstractmethod
+    def hours(self) -> float:
+        """Of sound in all."""
 
     def beside(self, rng: np.random.Generator) -> Arrays:
         """Any piece, in one shape for all, to stand beside a video clip: names begin with ``heard_``."""
@@ -84,7 +87,7 @@ class ClipSounds(Sounds):
         self.clips, self.groups = clips, [len(clips)]
 
     @property
-    def hours(self) -> float:  # type: ignore[override]
+    def hours(self) -> float:
         return self.clips.hours
 
     def load(self, at: int, rng: np.random.Generator) -> Item:
@@ -131,8 +134,12 @@ class FolderSounds(Sounds):
     def __init__(self, shards: Shards, rate: int | None, segment: int, notice: Callable[[str], None]) -> None:
         super().__init__(rate, segment)
         self.shards, self.notice = shards, notice
-        self.groups, self.hours = shards.index.pieces, shards.index.hours
+        self.groups = shards.index.pieces
         self._told: set[str] = set()
+
+    @property
+    def hours(self) -> float:
+        return self.shards.index.hours
 
     def load(self, at: int, rng: np.random.Generator) -> Item:
         """As ``Sounds.load``; where the piece cannot be heard, the next one that can.

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from baselines.audio_pretraining.config import MelConfig, V2AConfig, WaveConfig
 from baselines.audio_pretraining.model import V2A
-from f2v_bench.training.weights import WeightFile
+from f2v_bench.training.weights import MODEL, WeightFile
 
 C = TypeVar("C", bound=V2AConfig)
 
@@ -65,7 +65,11 @@ class WaveWeights(V2AWeights[WaveConfig]):
     head = "v2a_wave"
     settings = WaveConfig
     shelf = Path(__file__).parent / "shipped" / "wave"
+    sounding = MODEL
 
     @property
     def sounds_by(self) -> str:
         return "its own decoder"
+
+    def vocoder(self) -> None:
+        """None: the model says samples."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from f2v_bench.folders import write_whole
 from f2v_bench.training.stage import StagedConfig
-from f2v_bench.training.weights import VOICE, WeightFile
+from f2v_bench.training.weights import VOCODER, WeightFile
 
 _INTENT = """\
 Research on video-to-speech synthesis, and checks that an installation works. The model is small and was trained on
@@ -32,7 +32,7 @@ def write_card(path: Path, file: WeightFile[Any], runs: Sequence[Path]) -> None:
     )
     scored = "\n".join(f"## Scores: {run.name}\n\n{_table(run)}" for run in runs)
     size = file.path.stat().st_size / 1e6
-    left = "lip encoder" if file.sounding == VOICE else "lip encoder and vocoder"
+    left = "lip encoder and vocoder" if file.sounding == VOCODER else "lip encoder"
     shared = f"; {left}: `{file.base.name}`" if file.base else ""
     own = "".join(f"| {name} | {text} |\n" for name, text in file.describe().items())
     text = f"""\

@@ -222,7 +222,7 @@ class WeightFile(ABC, Generic[C]):
             lips: that of the stand-in; official lip encoders are not copied.
             vocoder: that of the generator, where there is one.
         """
-        parts = {MODEL: model, LIPS: lips or {}, cls.sounding: vocoder or {}}
+        parts = {cls.sounding: vocoder or {}, MODEL: model, LIPS: lips or {}}  # a model may make the sound itself
         tensors = {
             f"{prefix}{name}": (tensor.half() if tensor.is_floating_point() else tensor).contiguous().cpu()
             for prefix, part in parts.items()
@@ -268,13 +268,14 @@ class WeightFile(ABC, Generic[C]):
         )
 
 
-def leave_to_base(weights: Path, base: Path, out: Path) -> None:
-    """Write a weight file anew without lip encoder and vocoder, which it leaves to a base; one of its own it keeps.
+def leave_to_base(weights: Path, base: Path, out: Path, sounding: str = VOCODER) -> None:
+    """Write a weight file anew without lip encoder and vocoder, which it leaves to a base.
 
     Args:
         weights: of any model, with all its parts.
         base: file of the same lip encoder and vocoder.
         out: what is written.
+        sounding: the part that makes the sound; one of the model's own stays.
 
     Raises:
         F2VError: the base's lip encoder or vocoder are others.
@@ -282,7 +283,7 @@ def leave_to_base(weights: Path, base: Path, out: Path) -> None:
     with safe_open(weights, "pt") as file, safe_open(base, "pt") as shared:
         ((name, text),) = (file.metadata() or {}).items()
         here = set(file.keys())
-        left = LIPS if any(one.startswith(VOICE) for one in here) else _SHARED
+        left = _SHARED if sounding == VOCODER else LIPS
         there = {one for one in shared.keys() if one.startswith(left)}  # noqa: SIM118  it is no mapping
         common = {one for one in here if one.startswith(_SHARED)}
         if common != there or any(not torch.equal(file.get_tensor(one), shared.get_tensor(one)) for one in common):

@@ -400,3 +400,13 @@ def test_it_learns_four_clips_by_heart() -> None:
             best.step()
         assert first > 1.4
         assert float(model.losses(batch)["l1"].detach()) < most
+
+
+@pytest.mark.parametrize("how", [how for how in get_args(How) if how != "joint"])
+def test_no_weight_waits_for_a_gradient_that_never_comes(tmp_path: Path, how: How) -> None:
+    """What wants one gets one, as training on several devices asks."""
+    _, model = handed_over(tmp_path, how)
+    model.train().losses(batch_of([6, 5]) | {"step": torch.tensor(1000)})["loss"].backward()
+    assert {name for name, one in model.named_parameters() if one.requires_grad} == {
+        name for name, one in model.named_parameters() if one.grad is not None
+    }

@@ -33,7 +33,7 @@ from f2v_bench.training.front import FrontConfig
 from f2v_bench.training.loader import Batch
 from f2v_bench.training.units import UnitConfig
 from f2v_bench.training.vocoder import VocoderTraining
-from f2v_bench.training.weights import leave_to_base
+from f2v_bench.training.weights import VOICE, leave_to_base
 from tests.nn.published import randomised
 from tests.reference_model.small import crops_of
 from tests.training.staged import GROUND, noise_corpus, power_cut, refuse, same_state, train_options
@@ -288,10 +288,10 @@ def test_a_shipped_file_keeps_its_own_vocoder(whole: Path, tmp_path: Path, monke
         assert {name.split(".")[0] for name in opened.keys()} == {"lips", "voice", "model"}  # noqa: SIM118
         lips = {name: opened.get_tensor(name) for name in opened.keys() if name.startswith("lips.")}  # noqa: SIM118
     save_file(lips | {"vocoder.another": torch.zeros(1)}, base)
-    leave_to_base(file, base, tmp_path / "lean.safetensors")
+    leave_to_base(file, base, tmp_path / "lean.safetensors", VOICE)
     save_file({name: one + 1 for name, one in lips.items()}, tmp_path / "other.safetensors")
     with pytest.raises(F2VError, match="another lip encoder or vocoder"):
-        leave_to_base(file, tmp_path / "other.safetensors", tmp_path / "lean2.safetensors")
+        leave_to_base(file, tmp_path / "other.safetensors", tmp_path / "lean2.safetensors", VOICE)
     full, lean = Weights(file), Weights(tmp_path / "lean.safetensors")
     for one, other in ((full.model(), lean.model()), (full.lips(), lean.lips()), (full.vocoder(), lean.vocoder())):
         assert one is not None

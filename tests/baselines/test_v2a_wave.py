@@ -13,6 +13,8 @@ import soundfile
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors import safe_open
+from safetensors.torch import save_file
 
 from baselines.audio_pretraining.config import (
     WAVE_PRESETS,
@@ -39,6 +41,7 @@ from f2v_bench.registry import SYSTEMS
 from f2v_bench.systems.contract import SystemOptions
 from f2v_bench.training.clips import Clips
 from f2v_bench.training.loader import Batch
+from f2v_bench.training.weights import leave_to_base
 from tests.baselines.test_audio_pretraining import SIZES, TINIEST, alone, batch_of
 from tests.clips import babble, write_clip
 from tests.nn.published import randomised
@@ -323,3 +326,21 @@ def test_a_system_of_24_khz_says_so(tmp_path: Path) -> None:
     speaker = system.synthesizer({})
     (made,) = speaker.speak([crops_of(3)], [np.random.default_rng(0)], [np.eye(256, dtype=np.float32)[0]])
     assert made.shape == (3 * 960,)
+
+
+def test_what_ships_leaves_its_lips_to_a_base_and_says_samples_itself(
+    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though the base has a vocoder too."""
+    monkeypatch.setattr("f2v_bench.training.weights.BASES", tmp_path)
+    file, base = whole / "weights.safetensors", tmp_path / "base.safetensors"
+    with safe_open(file, "pt") as opened:
+        lips = {name: opened.get_tensor(name) for name in opened.keys() if name.startswith("lips.")}  # noqa: SIM118
+    save_file(lips | {"vocoder.x": torch.zeros(1)}, base)
+    leave_to_base(file, base, tmp_path / "lean.safetensors", WaveWeights.sounding)
+    lean, full = WaveWeights(tmp_path / "lean.safetensors"), WaveWeights(file)
+    assert lean.base == base
+    assert lean.vocoder() is None
+    assert lean.provenance == full.provenance
+    ours, theirs = lean.lips().state_dict(), full.lips().state_dict()
+    assert all(torch.equal(ours[name], one) for name, one in theirs.items())
