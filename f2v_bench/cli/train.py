@@ -24,6 +24,8 @@ f2v-bench train -m ours -d demo --data-root data/demo --stage lips --set lips_st
 
 f2v-bench train -m ours -d demo --data-root data/demo --ablate timbre --from runs/train/ours-demo
 
+f2v-bench train -m svts -d demo --data-root data/demo --from runs/train/ours-demo
+
 f2v-bench train -m ours --preset base -d lrs3 --data-root ~/data/lrs3 --accelerator gpu --devices 8 --strategy ddp
 
 The same command goes on where it was stopped. TensorBoard: tensorboard --logdir runs/train
@@ -34,9 +36,9 @@ def train(
     model: Annotated[str, typer.Option("--model", "-m", help="Which model.")] = "ours",
     dataset: DatasetName = "demo",
     data_root: DataRoot = None,
-    preset: Annotated[str, typer.Option(help="Size: tiny (a CPU), base (a GPU), paper (official weights).")] = "tiny",
+    preset: Annotated[str, typer.Option(help="Size: tiny (a CPU), paper, and others that the model has.")] = "tiny",
     stage: Annotated[str | None, typer.Option(help="Only this stage. Default: every stage in turn.")] = None,
-    ablate: Annotated[str, typer.Option(help="Leave a part out, as the paper: hierarchy, timbre or prosody.")] = "none",
+    ablate: Annotated[str, typer.Option(help="Leave a part out; of ours: hierarchy, timbre or prosody.")] = "none",
     base: Annotated[
         Path | None, typer.Option("--from", help="Folder of a training whose finished stages are used.")
     ] = None,

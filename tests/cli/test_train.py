@@ -21,6 +21,7 @@ class Pupil(Trainee):
 
     name = "pupil"
     stages = ("first", "second")
+    parts = ("timbre",)
     told: TrainOptions
     trained: list[str]
 
@@ -55,6 +56,13 @@ def corpus(tmp_path: Path) -> tuple[str, ...]:
         rows.append(f"s/{at},{at}.mp4,{split}")
     (tmp_path / "corpus" / "clips.csv").write_text("\n".join(rows) + "\n")
     return ("train", "-m", "pupil", "-d", "folder", "--data-root", str(tmp_path / "corpus" / "clips.csv"))
+
+
+def test_a_part_that_a_model_does_not_have_cannot_be_left_out(f2v: Command, corpus: tuple[str, ...]) -> None:
+    said = f2v(*corpus, "--ablate", "timbr")
+    assert said.code == 2
+    assert "'pupil' has no part 'timbr'" in said.err
+    assert "did you mean 'timbre'" in said.err
 
 
 def test_every_stage_in_turn_into_a_folder_of_its_own(f2v: Command, corpus: tuple[str, ...]) -> None:
