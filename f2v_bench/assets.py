@@ -62,6 +62,7 @@ _WHISPER = "https://openaipublic.azureedge.net/main/whisper/models"
 _ECAPA = "https://huggingface.co/speechbrain/spkrec-ecapa-voxceleb/resolve/eac27266f68caa806381260bd44ace38b136c76a"
 _ECAPA_SHA256 = "0575cb64845e6b9a10db9bcb74d5ac32b326b8dc90352671d345e2ee3d0126a2"
 _AVHUBERT = "https://dl.fbaipublicfiles.com/avhubert/model/lrs3_vox/noise-pretrain"
+_PARALLEL_WAVEGAN = "libritts_parallel_wavegan.v1.long"
 _HUGGING_FACE = "~/.cache/huggingface/hub"  # its blobs are called by their hash, whichever revision was fetched
 
 
@@ -204,6 +205,16 @@ ASSETS: dict[str, Asset] = {
             enables="the 200 speech units of HuBERT Base's sixth layer",
             url="https://dl.fbaipublicfiles.com/textless_nlp/gslm/hubert/km200/km.bin",
             other_homes=("~/.textless/hubert_base_ls960_km200.pt",),
+        ),
+        Asset(
+            name="parallel-wavegan-libritts",
+            filename=f"{_PARALLEL_WAVEGAN}.tar.gz",
+            sha256=None,
+            licence="MIT (github.com/kan-bayashi/ParallelWaveGAN); trained on LibriTTS (CC BY 4.0)",
+            enables="speech of svts in its published form, at 24 kHz (needs the extra 'pwg')",
+            how_to_get=f"fetch https://drive.google.com/uc?id=1b9zyBYGCCaJu0TIus5GXoMF8M3YEbqOw, the archive that "
+            f"github.com/kan-bayashi/ParallelWaveGAN lists as {_PARALLEL_WAVEGAN}",
+            other_homes=(f"~/.cache/parallel_wavegan/{_PARALLEL_WAVEGAN}.tar.gz",),
         ),
     )
 }

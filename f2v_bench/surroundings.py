@@ -13,6 +13,7 @@ _PACKAGES = (
     "f2v-bench",
     "av",
     "espeakng-loader",
+    "h5py",
     "jiwer",
     "librosa",
     "mediapipe",

@@ -30,7 +30,7 @@ from f2v_bench.training.weights import BASES, WeightFile, leave_to_base, write_b
 
 ROOT = Path(__file__).resolve().parents[1]
 OURS = "ours"
-BASELINES = ("svts", "intelligible", "diffv2s")
+BASELINES = ("svts", "intelligible", "diffv2s", "v2a-mel", "v2a-wave")
 ANCHORS = ("ground-truth", "resynthesis")
 DEMO_CLIPS = 1250
 COLUMNS = ("wer", "dnsmos_ovrl", "rmse_f0", "estoi", "mcd", "secs", "mel_l1")

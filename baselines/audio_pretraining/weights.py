@@ -67,5 +67,9 @@ class WaveWeights(V2AWeights[WaveConfig]):
     shelf = Path(__file__).parent / "shipped" / "wave"
     sounding = MODEL
 
+    @property
+    def sounds_by(self) -> str:
+        return "its own decoder"
+
     def vocoder(self) -> None:
         """None: the model says samples."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 from f2v_bench.errors import F2VError, suggest
 from f2v_bench.nn.conformer import ConformerConfig
@@ -21,6 +22,9 @@ class SVTSConfig:
 
     Attributes:
         preset: whose values these are.
+        form: what is seen and said. ``suite``: 25 video frames and 100 mel frames a second of 16 kHz sound, and the
+            vocoder that every model of the corpus shares; ``pwg``, as published: 20 and 80 of 24 kHz sound, and a
+            public Parallel WaveGAN, with ``front.kind`` ``resnet`` alone.
         front: what it looks with; ``resnet`` as in the paper.
         lips: the frozen encoder, where it is used.
         conformer: from features and voice to what the mel is read from.
@@ -33,6 +37,7 @@ class SVTSConfig:
     """
 
     preset: str = "tiny"
+    form: Literal["suite", "pwg"] = "suite"
     front: FrontConfig = field(default_factory=FrontConfig)
     lips: LipEncoderConfig = field(default_factory=LipEncoderConfig)
     conformer: ConformerConfig = field(default_factory=ConformerConfig)
@@ -53,6 +58,9 @@ S = SVTSConfig(preset="s", front=FrontConfig("resnet"), vocoder_stage=presets.PA
 M = replace(S, preset="m", conformer=ConformerConfig(blocks=12))
 L = replace(M, preset="l", conformer=ConformerConfig(width=512, blocks=12, heads=8))
 
+#: the same sizes in the form in which the paper hears and speaks
+S_PWG, M_PWG, L_PWG = (replace(one, preset=f"{one.preset}-pwg", form="pwg") for one in (S, M, L))
+
 #: two CPU cores train it in half an hour, on the lip features and with the vocoder of the reference model's own
 TINY = SVTSConfig(
     preset="tiny",
@@ -64,7 +72,7 @@ TINY = SVTSConfig(
     main_stage=presets.TINY.main_stage,
 )
 
-PRESETS = {one.preset: one for one in (TINY, S, M, L)}
+PRESETS = {one.preset: one for one in (TINY, S, M, L, S_PWG, M_PWG, L_PWG)}
 
 
 def preset(name: str) -> SVTSConfig:

@@ -2,26 +2,51 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from baselines.svts.config import SVTSConfig, preset
 from baselines.svts.model import SVTS
+from baselines.svts.published import Mels, item_of
 from baselines.svts.weights import Weights
-from f2v_bench.training.clips import spread_of
+from f2v_bench.errors import F2VError
+from f2v_bench.media import resample
+from f2v_bench.signal import mel_24k
+from f2v_bench.signal.griffin_lim import griffin_lim_24k
+from f2v_bench.training.clips import Clips, spread_of
 from f2v_bench.training.contract import TrainOptions
-from f2v_bench.training.experiment import StagedTrainee
+from f2v_bench.training.experiment import Draw, StagedTrainee
+from f2v_bench.training.listening import Listening, Speak
 from f2v_bench.training.loader import Item
 from f2v_bench.training.module import ModelTraining
-from f2v_bench.training.targets import Targets
+from f2v_bench.training.targets import SAMPLE_RATE, SAMPLES, Targets
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+class Taught(NamedTuple):
+    """What SVTS is taught with in one of its forms.
+
+    Attributes:
+        item: of a training clip.
+        whole: of a clip held out.
+        mel: mean and deviation of the training corpus's log mels.
+    """
+
+    item: Draw
+    whole: Callable[[int], Item]
+    mel: tuple[float, float]
+
+
 class SVTSTrainee(StagedTrainee):
-    """``f2v-bench train --model svts``."""
+    """``f2v-bench train --model svts``.
+
+    In the published form there is no vocoder to train, and validation listens through Griffin-Lim even where the
+    public one is at hand: so training needs no file that a person must fetch, and its curves do not depend on one.
+    """
 
     name = "svts"
     weights = Weights
@@ -30,15 +55,44 @@ class SVTSTrainee(StagedTrainee):
     def __init__(self, options: TrainOptions) -> None:
         super().__init__(options, preset(options.preset))
 
+    def check(self) -> None:
+        if self._published and self.config.front.kind != "resnet":
+            raise F2VError(
+                f"the form 'pwg' shows 20 frames a second, which '{self.config.front.kind}' lip features do not know",
+                "set front.kind=resnet, or form=suite",
+            )
+
     @property
     def needs_lips(self) -> bool:
         return super().needs_lips and self.config.front.kind == "frozen"
 
+    def needs(self, stage: str) -> bool:
+        return super().needs(stage) and not (stage == "vocoder" and self._published)
+
     def train_main(self) -> None:
-        config, clips = self.config, self.clips
+        config = self.config
         held = self.held(config.main_stage)
-        looks = self.looks(held) if config.front.kind == "frozen" else None
-        mel = spread_of(np.concatenate([one.mel for one in self.some_clips()]))
+        taught = self._at_20_fps(held) if self._published else self._at_25_fps(held)
+        self.begin()
+        module = ModelTraining(SVTS(config, taught.mel), config, {"mel": taught.mel}, self.options.seed)
+        self.fit_main(module, taught.item, taught.whole, held)
+
+    def sound(self, said: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+        if not self._published:
+            return super().sound(said, rng)
+        return resample(griffin_lim_24k(said, rng), mel_24k.SAMPLE_RATE, SAMPLE_RATE).clip(-1, 1)
+
+    def listening(self, speak: Speak, held: Clips) -> Listening:
+        # a clip's last frame of 50 ms may reach beyond its end
+        return super().listening(lambda at: speak(at)[: SAMPLES * held[at].frames], held)
+
+    @property
+    def _published(self) -> bool:
+        return self.config.form == "pwg"
+
+    def _at_25_fps(self, held: Clips) -> Taught:
+        clips = self.clips
+        looks = self.looks(held) if self.config.front.kind == "frozen" else None
 
         def item(at: int, rng: np.random.Generator) -> Item:
             return svts_item(clips[at], looks.drawn(at, rng) if looks else None)
@@ -46,9 +100,23 @@ class SVTSTrainee(StagedTrainee):
         def whole(at: int) -> Item:
             return svts_item(held[at], looks.plain(at) if looks else None)
 
-        self.begin()
-        module = ModelTraining(SVTS(config, mel), config, {"mel": mel}, self.options.seed)
-        self.fit_main(module, item, whole, held)
+        return Taught(item, whole, spread_of(np.concatenate([one.mel for one in self.some_clips()])))
+
+    def _at_20_fps(self, held: Clips) -> Taught:
+        clips = self.clips
+        mels, theirs = (self._mels(what, one) for what, one in (("24 kHz mels", clips), ("mels to validate on", held)))
+
+        def item(at: int, _: np.random.Generator) -> Item:
+            return item_of(clips[at], mels[at])
+
+        def whole(at: int) -> Item:
+            return item_of(held[at], theirs[at])
+
+        return Taught(item, whole, spread_of(np.concatenate([mels[at] for at in self.some()])))
+
+    def _mels(self, what: str, clips: Clips) -> Mels:
+        watch = self.options.watcher
+        return Mels(clips.prepared, self.options.processes, lambda done, count: watch(what, done, count))
 
 
 def svts_item(targets: Targets, features: NDArray[np.float32] | None) -> Item:

@@ -5,7 +5,8 @@
     mel   = linear(Conformer(x)), four frames of 80 bins a video frame  100 Hz
     loss  = |mel' - mel| + convergence |mel' - mel|_F / |mel|_F         log mels of real frames
 
-The paper works on 20 video frames and 80 mel frames a second; 25 and 100 here, with the suite's mel.
+The paper works on 20 video frames and 80 mel frames a second: so does the form ``pwg``, in ``published.py``. The form
+``suite`` has 25 and 100, with the suite's mel. The network is the same.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from f2v_bench.training.targets import MELS
 
 
 class SVTS(Model):
-    """Lips and a voice to a natural-log mel spectrogram.
+    """Lips and a voice to a log mel spectrogram: natural logarithms in the form ``suite``, decimal ones in ``pwg``.
 
     Args:
         config: sizes.
@@ -44,7 +45,7 @@ class SVTS(Model):
         self.leave = nn.Linear(config.conformer.width, MELS * N_MELS)
 
     def forward(self, batch: Batch, speaker: torch.Tensor) -> torch.Tensor:
-        """Natural-log mels ``(B, 4 T, 80)``.
+        """Log mels ``(B, 4 T, 80)``.
 
         Args:
             batch: as ``Front`` takes it.

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from baselines.svts.config import SVTSConfig
 from baselines.svts.model import SVTS
+from baselines.svts.published import VOCODER
 from f2v_bench.training.weights import WeightFile
 
 
@@ -25,6 +26,10 @@ class Weights(WeightFile[SVTSConfig]):
     @property
     def needs_lips(self) -> bool:
         return self.config.front.kind == "frozen"
+
+    @property
+    def sounds_by(self) -> str:
+        return VOCODER if self.config.form == "pwg" else super().sounds_by
 
     def describe(self) -> dict[str, str]:
         sizes = self.config.conformer

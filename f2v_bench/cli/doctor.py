@@ -8,6 +8,7 @@ from f2v_bench.cli.console import console
 _OPTIONAL = {
     "whisper": ("wer and cer by Whisper, the protocol's recogniser", "uv sync --extra whisper"),
     "mediapipe": ("face landmarks by MediaPipe instead of the cascade", "uv sync --extra mediapipe"),
+    "h5py": ("svts in its published form, at 24 kHz", "uv sync --extra pwg"),
     "espeakng_loader": ("f2v-bench data make-demo", "uv sync --extra demo"),
 }
 

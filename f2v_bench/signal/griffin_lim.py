@@ -7,10 +7,12 @@ Perraudin et al. (2013). The named fallback of every mel-based system while no t
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from f2v_bench.signal import mel_24k
 from f2v_bench.signal.mel import HOP, N_FFT, PAD, mel_filters
 
 ITERATIONS = 60
@@ -23,6 +25,11 @@ def _inverse_filters() -> NDArray[np.float32]:
     return np.linalg.pinv(mel_filters())
 
 
+@cache
+def _inverse_filters_24k() -> NDArray[np.float32]:
+    return np.linalg.pinv(mel_24k.mel_filters())
+
+
 def griffin_lim(mel: NDArray[np.float32], generator: np.random.Generator) -> NDArray[np.float32]:
     """A waveform whose mel spectrogram is close to ``mel``.
 
@@ -33,18 +40,36 @@ def griffin_lim(mel: NDArray[np.float32], generator: np.random.Generator) -> NDA
     Returns:
         float32 ``(160 T,)`` at 16 kHz.
     """
+    samples = _waveform(np.exp(mel) @ _inverse_filters().T, generator, hop_length=HOP, n_fft=N_FFT, center=False)
+    return samples[PAD : PAD + HOP * len(mel)]
+
+
+def griffin_lim_24k(mel: NDArray[np.float32], generator: np.random.Generator) -> NDArray[np.float32]:
+    """A waveform whose 24 kHz mel spectrogram is close to ``mel``.
+
+    Args:
+        mel: decimal logarithms of mel magnitudes ``(T, 80)`` of ``signal.mel_24k``.
+        generator: draws the phases to start from.
+
+    Returns:
+        float32 ``(300 T,)`` at 24 kHz.
+    """
+    ended = np.concatenate([mel, mel[-1:]])  # the frame on the sound's end, which log_mel leaves out
+    spectrum = np.power(10, ended) @ _inverse_filters_24k().T
+    sizes = {"hop_length": mel_24k.HOP, "win_length": mel_24k.WINDOW, "n_fft": mel_24k.N_FFT}
+    return _waveform(spectrum, generator, **sizes, length=mel_24k.HOP * len(mel))
+
+
+def _waveform(spectrum: NDArray[np.float32], generator: np.random.Generator, **sizes: Any) -> NDArray[np.float32]:
+    """Samples of magnitudes ``(T, n_fft / 2 + 1)`` under librosa's sizes."""
     import librosa
 
-    spectrum = np.maximum(np.exp(mel) @ _inverse_filters().T, 1e-8)  # (T, 321)
     samples = librosa.griffinlim(
-        spectrum.T,
+        np.maximum(spectrum, 1e-8).T,
         n_iter=ITERATIONS,
-        hop_length=HOP,
-        win_length=N_FFT,
-        n_fft=N_FFT,
-        center=False,
         momentum=MOMENTUM,
         init="random",
         random_state=generator,
+        **sizes,
     )
-    return np.asarray(samples[PAD : PAD + HOP * len(mel)], np.float32)
+    return np.asarray(samples, np.float32)

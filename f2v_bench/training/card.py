@@ -46,7 +46,7 @@ def write_card(path: Path, file: WeightFile[Any], runs: Sequence[Path]) -> None:
 | preset | {config.preset}{"" if file.ablation == "none" else f", without {file.ablation}"} |
 | training clips | {facts.clips:,} ({facts.hours:.2f} h) of `{facts.list_id}` |
 | lip encoder | {config.lips.encoder}{_taught(config)} |
-| vocoder | {config.vocoder.generator} |
+| vocoder | {file.sounds_by} |
 {own}| hardware | {facts.hardware} |
 | seed | {facts.seed} |
 | file | {size:.1f} MB, half precision, SHA-256 `{file.sha256}`{shared} |

@@ -40,7 +40,7 @@ from f2v_bench.training.loader import Item, collated, whole_batches
 from f2v_bench.training.module import ModelTraining
 from f2v_bench.training.prepare import Prepared, prepare
 from f2v_bench.training.runner import CHECKPOINT, Source, fit, trained_steps
-from f2v_bench.training.settings import as_mapping, with_file, with_texts
+from f2v_bench.training.settings import as_mapping, from_mapping, with_file, with_texts
 from f2v_bench.training.speech import sound, speech_of
 from f2v_bench.training.stage import StagedConfig
 from f2v_bench.training.vocoder import VocoderTraining
@@ -104,7 +104,15 @@ class StagedTrainee(Trainee):
             config = with_file(config, options.settings_file)
         self.config = with_texts(config, options.settings)
         self.folder = options.folder
+        self.check()
         self._claim()
+
+    def check(self) -> None:
+        """Refuse settings that do not go together, before anything is written.
+
+        Raises:
+            F2VError: which ones, and what to do.
+        """
 
     @abstractmethod
     def train_main(self) -> None:
@@ -119,7 +127,7 @@ class StagedTrainee(Trainee):
             facts=self.facts(),
             model=self.average("main", "ema.average."),
             lips=self.average("lips", "ema.average.encoder.") if self.needs_lips else None,
-            vocoder=self.average(self.sounding, "ema.average."),
+            vocoder=self.average(self.sounding, "ema.average.") if self.needs(self.sounding) else None,
         )
 
     @property
@@ -274,10 +282,14 @@ class StagedTrainee(Trainee):
         frozen = self.frozen()
         return Looks(self.features(frozen, self.clips.prepared, VARIANTS), self.features(frozen, held.prepared, 0))
 
-    def some_clips(self) -> list[Targets]:
-        """Training clips spread over the corpus, enough for means and deviations."""
+    def some(self) -> list[int]:
+        """Places of training clips spread over the corpus, enough for means and deviations."""
         count = len(self.clips)
-        return [self.clips[round(at)] for at in np.linspace(0, count - 1, min(count, _STANDARD_CLIPS))]
+        return [round(at) for at in np.linspace(0, count - 1, min(count, _STANDARD_CLIPS))]
+
+    def some_clips(self) -> list[Targets]:
+        """The training clips of ``some``."""
+        return [self.clips[at] for at in self.some()]
 
     def generator(self) -> Generator:
         """What makes the sound, not trained yet."""
@@ -299,7 +311,10 @@ class StagedTrainee(Trainee):
         path = self.folder / "settings.yaml"
         ours = as_mapping(self.config) | {"seed": self.options.seed, "trained_on": self.options.list_id}
         if path.is_file():
-            now, before = _fixed(ours), _fixed(yaml.safe_load(path.read_text(encoding="utf-8")))
+            before = yaml.safe_load(path.read_text(encoding="utf-8"))
+            noted = {name: before.pop(name, None) for name in ("seed", "trained_on")}
+            # settings that came after this training began have their defaults in it
+            now, before = _fixed(ours), _fixed(as_mapping(from_mapping(type(self.config), before)) | noted)
             for name in sorted(set(now) | set(before)):
                 if now.get(name) != before.get(name):
                     raise F2VError(

@@ -45,7 +45,7 @@ def test_the_sizes_are_the_paper_s(name: str, millions: float) -> None:
 def test_an_unknown_size_gets_a_suggestion() -> None:
     with pytest.raises(F2VError, match="no preset 'xl'"):
         preset("xl")
-    assert set(PRESETS) == {"tiny", "s", "m", "l"}
+    assert set(PRESETS) == {"tiny", "s", "m", "l", "s-pwg", "m-pwg", "l-pwg"}
 
 
 @given(lengths=st.lists(st.integers(1, 8), min_size=2, max_size=3), beyond=st.integers(0, 3))

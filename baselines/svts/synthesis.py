@@ -1,0 +1,66 @@
+"""From face crops to 24 kHz: SVTS in its published form, with a public Parallel WaveGAN."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from baselines.svts.published import SAMPLES, VOCODER, shown
+from f2v_bench.assets import get_asset
+from f2v_bench.nn.parallel_wavegan import vocode
+from f2v_bench.nn.parallel_wavegan_archive import load_parallel_wavegan
+from f2v_bench.training.synthesis import Synthesizer
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from baselines.svts.weights import Weights
+    from f2v_bench.face.crops import FaceCrops
+
+
+class PublishedSynthesizer(Synthesizer):
+    """Crops at 25 fps in, 24 kHz out; in between 20 video frames a second.
+
+    Args:
+        weights: of the form ``pwg``.
+        settings: of the sampling.
+        device: ``cpu``, ``cuda`` or ``cuda:N``.
+        archive: of the vocoder.
+
+    Raises:
+        F2VError: the archive holds another vocoder, or cannot be read.
+    """
+
+    def __init__(self, weights: Weights, settings: Mapping[str, Any], device: str, archive: Path) -> None:
+        super().__init__(weights, settings, device)
+        self.generator = load_parallel_wavegan(archive, get_asset(VOCODER).how_to_get).to(self.device)
+
+    def sound(self, said: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+        return vocode(self.generator, said, rng)
+
+    def speak(
+        self,
+        crops: Sequence[FaceCrops],
+        rngs: Sequence[np.random.Generator],
+        voices: Sequence[NDArray[np.float32]] | None = None,
+    ) -> list[NDArray[np.float32]]:
+        """Samples ``(960 T,)`` at 24 kHz of each clip; arguments as ``Synthesizer.speak``."""
+        made = super().speak([slower(one) for one in crops], rngs, voices)
+        return [samples[: SAMPLES * len(one.lips)] for samples, one in zip(made, crops, strict=True)]
+
+
+def slower(crops: FaceCrops) -> FaceCrops:
+    """Crops of a clip at 20 fps."""
+    at = shown(len(crops.lips))
+    return replace(
+        crops,
+        lips=crops.lips[at],
+        face=crops.face[at],
+        boxes=crops.boxes[at],
+        points=crops.points[at],
+        seen=crops.seen[at],
+    )
