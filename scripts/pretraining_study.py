@@ -3,10 +3,12 @@
     python scripts/pretraining_study.py --work data/study --from data/shipped/demo-tiny --data-root data/shipped/demo
 
 For each seed an audio autoencoder is trained once (``--audio-steps``), on the folder ``--audio`` or on the sound of the
-training clips, which tells what the same data is worth when it is heard before it is seen. Its decoder then begins one
-training a form of batch norm, beside one from scratch: all with the same lip encoder and vocoder, the same clips, the
-same number of steps on video. They are scored in one run on the test split; what is stopped goes on with the same
-command. The report pairs them on the same clips and seeds, as ``ablate.py`` does.
+training clips, which tells what the same data is worth when it is heard before it is seen. Its decoder begins a
+training on video, ``init``, beside one from scratch, and three more, one a form of batch norm, by ``--norms-in``: a
+transfer in which forms differ at all. Where the decoder is only told of lips after it was handed over, as in ``init``,
+all three forms compute the same. Lip encoder, vocoder, clips and the number of steps on video are the same for all.
+They are scored in one run on the test split; what is stopped goes on with the same command. The report pairs them on
+the same clips and seeds, as ``ablate.py`` does.
 """
 
 from __future__ import annotations
@@ -21,17 +23,18 @@ from study import Pair, Study, call, label, score, settings, study_parser, table
 from f2v_bench.folders import write_whole
 from f2v_bench.nn.domain_norm import Form
 
-SCRATCH = "scratch"
-FORMS: dict[str, str] = {f"init-{form.replace('+', '-')}": form for form in get_args(Form)}
-SHARED, STATS, AFFINE = FORMS
+SCRATCH, INIT = "scratch", "init"
+FORMS: dict[str, str] = {form.replace("+", "-"): form for form in get_args(Form)}
+SHARED, *OWN = FORMS
+NORMS_IN = ("joint", "init+frozen", "frozen-then-unfrozen")  # transfers in which forms differ
 DECODER = "audio-decoder.safetensors"
 
 
-def study(seeds: int) -> Study:
-    """From scratch, begun by each form, and what is compared with what."""
-    titles = {SCRATCH: "from scratch"} | {variant: f"begun, {form}" for variant, form in FORMS.items()}
-    pairs = [Pair(f"{titles[variant]} - from scratch", variant, SCRATCH) for variant in FORMS]
-    pairs += [Pair(f"{FORMS[own]} - shared", own, SHARED) for own in (STATS, AFFINE)]
+def study(seeds: int, norms_in: str) -> Study:
+    """From scratch, begun, begun by each form, and what is compared with what."""
+    titles = {SCRATCH: SCRATCH, INIT: INIT} | {variant: f"{norms_in}, {form}" for variant, form in FORMS.items()}
+    pairs = [Pair(f"{titles[variant]} - {SCRATCH}", variant, SCRATCH) for variant in (INIT, *FORMS)]
+    pairs += [Pair(f"{titles[variant]} - {FORMS[SHARED]}", variant, SHARED) for variant in OWN]
     return Study(titles, pairs, seeds, "better")
 
 
@@ -44,13 +47,17 @@ def words(asked: argparse.Namespace, seed: int, out: Path) -> list[str | Path]:
     ]  # fmt: skip
 
 
+def heard(asked: argparse.Namespace) -> list[str]:
+    """What the autoencoder hears, before and beside the training on video."""
+    return [f"pretraining.folder={asked.audio}"] if asked.audio else []
+
+
 def pretrain(asked: argparse.Namespace, seed: int) -> Path:
     """The decoder of a seed."""
     out: Path = asked.work / label("audio", seed)
     if not (out / DECODER).is_file():
         texts = [f"audio_stage.steps={asked.audio_steps}", f"audio_stage.validate_every={asked.audio_steps}"]
-        texts += [f"pretraining.folder={asked.audio}"] if asked.audio else []
-        call(*words(asked, seed, out), "--stage", "audio", *settings(texts))
+        call(*words(asked, seed, out), "--stage", "audio", *settings([*texts, *heard(asked)]))
     return out / DECODER
 
 
@@ -58,22 +65,22 @@ def train(asked: argparse.Namespace, variant: str, seed: int) -> Path:
     """One training on video, and its weights."""
     out: Path = asked.work / label(variant, seed)
     if not (out / "weights.safetensors").is_file():
-        texts = ["transfer.how=scratch"]
+        how = asked.norms_in if variant in FORMS else variant
+        texts = [f"transfer.how={how}"] + ([f"norms={FORMS[variant]}"] if variant in FORMS else [])
         if variant != SCRATCH:
-            decoder = asked.work / label("audio", seed) / DECODER
-            texts = ["transfer.how=init", f"norms={FORMS[variant]}", f"pretraining.decoder={decoder}"]
+            texts += [f"pretraining.decoder={asked.work / label('audio', seed) / DECODER}", *heard(asked)]
         call(*words(asked, seed, out), *settings(texts))
     return out / "weights.safetensors"
 
 
 def report(asked: argparse.Namespace, run: Path) -> str:
     """The study in Markdown."""
-    found = tables(study(asked.seeds), run)
-    heard = f"the sound of '{asked.audio.name}'" if asked.audio else "the sound of the same training clips"
+    found = tables(study(asked.seeds, asked.norms_in), run)
+    sound = f"the sound of '{asked.audio.name}'" if asked.audio else "the sound of the same training clips"
     return f"""\
 # What a decoder that has heard speech is worth in `{asked.model}`: {found.data}
 
-Trained here on a small corpus: {asked.audio_steps:,} steps on {heard}, then {asked.steps:,} steps on video each,
+Trained here on a small corpus: {asked.audio_steps:,} steps on {sound}, then {asked.steps:,} steps on video each,
 {asked.seeds} seeds; lip encoder and vocoder are shared. From scratch has the same steps on video and none before. None
 of these numbers is a reproduction of the paper's.
 
@@ -94,8 +101,9 @@ def main() -> None:
     parser.add_argument("--model", default="v2a-mel", choices=("v2a-mel", "v2a-wave"))
     parser.add_argument("--audio", type=Path, help="folder of audio files to pre-train on")
     parser.add_argument("--audio-steps", type=int, default=1000, help="of the pre-training")
+    parser.add_argument("--norms-in", default="joint", choices=NORMS_IN, help="transfer by which norms are compared")
     asked = parser.parse_args()
-    wanted = [(variant, seed) for seed in range(asked.seeds) for variant in study(asked.seeds).variants]
+    wanted = [(variant, seed) for seed in range(asked.seeds) for variant in study(asked.seeds, asked.norms_in).variants]
     with ThreadPoolExecutor(asked.jobs) as pool:
         list(pool.map(lambda seed: pretrain(asked, seed), range(asked.seeds)))
         files = list(pool.map(lambda one: train(asked, *one), wanted))

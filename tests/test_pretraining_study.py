@@ -22,7 +22,8 @@ CLIPS = clip_ids(24, speakers=12)
 def asked(work: Path, **changes: Any) -> argparse.Namespace:
     named = {
         "work": work, "base": work / "base", "dataset": "demo", "data_root": work / "demo", "preset": "tiny",
-        "model": "v2a-mel", "steps": 300, "audio_steps": 1000, "audio": None, "seeds": 2, "set": ["seed=1"],
+        "model": "v2a-mel", "steps": 300, "audio_steps": 1000, "audio": None, "seeds": 2,
+        "norms_in": "joint", "set": ["seed=1"],
     }  # fmt: skip
     return argparse.Namespace(**named | changes)
 
@@ -45,9 +46,10 @@ def report(tmp_path: Path) -> str:
         scratch = {clip: 0.40 + shift + spread[clip] for clip in CLIPS}
         voice = {clip: 0.7 - spread[clip] for clip in CLIPS}
         better = {clip: x + 0.1 for clip, x in voice.items()}
+        half = {clip: x / 2 for clip, x in scratch.items()}
         scores[f"scratch-s{seed}"] = {"wer": scratch, "secs": voice}
+        scores[f"init-s{seed}"] = {"wer": half, "secs": voice}
         for variant in STUDY.FORMS:
-            half = {clip: x / 2 for clip, x in scratch.items()}
             scores[f"{variant}-s{seed}"] = {"wer": half, "secs": voice if variant == STUDY.SHARED else better}
     run = make_run(tmp_path / "run", scores, CLIPS, columns=(WER, SECS))
     return str(STUDY.report(asked(tmp_path), run.path))
@@ -55,15 +57,15 @@ def report(tmp_path: Path) -> str:
 
 def test_what_is_better_beyond_chance_is_bold(report: str) -> None:
     rows = rows_of(report)
-    assert rows["from scratch"] == ["42.0 ± 1.4", "0.690 ± 0.000"]
-    assert rows["begun, separate-stats+affine"] == ["21.0 ± 0.7", "0.790 ± 0.000"]
-    wer, secs = rows["begun, shared - from scratch"]
+    assert rows["scratch"] == ["42.0 ± 1.4", "0.690 ± 0.000"]
+    assert rows["joint, separate-stats+affine"] == ["21.0 ± 0.7", "0.790 ± 0.000"]
+    wer, secs = rows["init - scratch"]
     assert wer.startswith("**-21.0 [")
     assert secs.startswith("+0.000")
-    wer, secs = rows["separate-stats - shared"]
+    wer, secs = rows["joint, separate-stats - shared"]
     assert wer.startswith("+0.0")
     assert secs.startswith("**+0.100")
-    assert "Holm over 10 tests" in report
+    assert "Holm over 12 tests" in report
 
 
 def test_the_report_says_what_was_heard(tmp_path: Path, report: str) -> None:
@@ -77,15 +79,16 @@ def test_commands_differ_in_what_is_compared_alone(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(STUDY, "call", lambda *words: calls.append([str(word) for word in words]))
     wanted = asked(tmp_path, set=["front.kind=frozen"], audio=tmp_path / "speech")
     decoder = STUDY.pretrain(wanted, 1)
-    for variant in STUDY.study(2).variants:
+    for variant in STUDY.study(2, "joint").variants:
         STUDY.train(wanted, variant, 1)
     configs = [with_texts(MEL_TINY, [text for word, text in pairwise(one) if word == "--set"]) for one in calls]
     assert calls[0][calls[0].index("--stage") + 1] == "audio"
     assert not any("--stage" in one for one in calls[1:])
     assert configs[0].pretraining.folder == str(tmp_path / "speech")
-    assert [one.transfer.how for one in configs[1:]] == ["scratch", "init", "init", "init"]
-    assert [one.norms for one in configs[2:]] == ["shared", "separate-stats", "separate-stats+affine"]
+    assert [one.transfer.how for one in configs[1:]] == ["scratch", "init", "joint", "joint", "joint"]
+    assert [one.norms for one in configs[3:]] == ["shared", "separate-stats", "separate-stats+affine"]
     assert {one.pretraining.decoder for one in configs[2:]} == {str(decoder)}
+    assert {one.pretraining.folder for one in configs[2:]} == {str(tmp_path / "speech")}
     assert {one.main_stage.steps for one in configs} == {300}
     assert all(one[one.index("--seed") + 1] == "1" for one in calls)
 

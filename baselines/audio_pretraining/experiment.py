@@ -67,6 +67,7 @@ class V2ATrainee(StagedTrainee):
         held, standard = self.held(stage), self._standard(sounds)
         validation = list(whole_batches(lambda at: self._item(held, at, {}), len(held), VALIDATION_BATCH))
         source = Source(sum(sounds.groups), sounds.load, validation, sounds.groups)
+        (self.folder / FILE).unlink(missing_ok=True)  # of fewer steps
         self.begin()
         module = self.module(Autoencoder(self.config, standard), standard, stage=stage)
         self.fit(module, source, stage, "audio", [Throughput(stage.steps, self.options.notice)])
@@ -80,9 +81,7 @@ class V2ATrainee(StagedTrainee):
             self.options.notice(
                 f"the decoder begins ({how}) as '{pretrained.path}' has it, pre-trained on {pretrained.heard}"
             )
-        standard = (
-            pretrained.standard if pretrained else spread_of(np.concatenate([one.mel for one in self.some_clips()]))
-        )
+        standard = pretrained.standard if pretrained else self._standard_of_clips()
         looks = self.looks(held) if config.front.kind == "frozen" else None
         sounds = self.sounds if how == "joint" else None
 
@@ -163,10 +162,13 @@ class V2ATrainee(StagedTrainee):
         whole = {"speaker": targets.speaker, **(beside or {})}
         return Item(targets.frames, {**seen, **sound_of(clips, at, self.rate)}, whole)
 
+    def _standard_of_clips(self) -> tuple[float, float]:
+        return spread_of(np.concatenate([one.mel for one in self.some_clips()]))
+
     def _standard(self, sounds: Sounds) -> tuple[float, float]:
         """Mean and deviation of log mels of what is heard."""
         if isinstance(sounds, ClipSounds):
-            return spread_of(np.concatenate([one.mel for one in self.some_clips()]))
+            return self._standard_of_clips()
         count, rng = sum(sounds.groups), np.random.default_rng(self.options.seed)
         places = np.linspace(0, count - 1, min(count, _STANDARD_PIECES)).round().astype(int)
         return spread_of(np.concatenate([sounds.load(int(at), rng).sequences["mel"] for at in places]))

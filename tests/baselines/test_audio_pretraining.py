@@ -32,6 +32,7 @@ from f2v_bench.nn.domain_norm import Form
 from f2v_bench.nn.lips import LipEncoderConfig
 from f2v_bench.registry import SYSTEMS
 from f2v_bench.systems.contract import SystemOptions
+from f2v_bench.training.front import FrontConfig
 from f2v_bench.training.loader import Batch
 from f2v_bench.training.module import ModelTraining
 from f2v_bench.training.stage import StageConfig
@@ -112,6 +113,17 @@ def test_padding_changes_nothing(kind: Any, lengths: list[int], beyond: int) -> 
             torch.testing.assert_close(
                 both[at : at + 1, : 4 * length], model.say(alone(batch, at), noise), atol=1e-4, rtol=1e-5
             )
+
+
+@torch.no_grad()
+def test_from_pictures_as_in_the_paper() -> None:
+    torch.manual_seed(0)
+    model = V2A(replace(SMALL, front=FrontConfig("resnet"), watching=replace(TINIEST, blocks=0))).eval()
+    pictures = torch.randint(256, (2, 3, 96, 96), dtype=torch.uint8)
+    mask = torch.tensor([[True, True, True], [True, False, False]])
+    both = model.say({"lips": pictures, "mask": mask, "speaker": voices(2)}, torch.zeros(()))
+    one = {"lips": pictures[1:, :1], "mask": mask[1:, :1], "speaker": voices(2)[1:]}
+    torch.testing.assert_close(both[1:, :4], model.say(one, torch.zeros(())), atol=1e-5, rtol=1e-5)
 
 
 @torch.no_grad()
@@ -226,6 +238,25 @@ def test_every_part_of_the_decoder_learns_where_it_should(tmp_path: Path) -> Non
         assert {name for name, _ in model.decoder.named_parameters() if ".norms.audio." not in name} <= {
             name.removeprefix("decoder.") for name in names
         }, how
+
+
+def test_forms_differ_only_where_two_domains_meet(tmp_path: Path) -> None:
+    """After a decoder is handed over, the statistics of lips alone are the same whoever owns them."""
+    audio = batch_of([8, 8])
+    heard = {f"heard_{name}": 3 * audio[name] for name in ("mel", "speaker")} | {"heard_frames": torch.tensor([8, 8])}
+
+    def said(how: How, form: Form) -> torch.Tensor:
+        _, model = handed_over(tmp_path, how, form)
+        for module in model.modules():
+            if isinstance(module, torch.nn.Dropout):
+                module.p = 0.0
+        stepped(model, **(heard if how == "joint" else {}))
+        with torch.no_grad():
+            return model.eval().say(batch_of([6, 5]), torch.zeros(()))
+
+    for how, same in (("init", True), ("init+frozen", False), ("joint", False)):
+        shared, stats = (said(how, form) for form in FORMS[:2])  # type: ignore[arg-type]
+        assert (float((shared - stats).abs().mean()) < 0.01) == same, how
 
 
 def test_a_decoder_is_unfrozen_at_its_step(tmp_path: Path) -> None:
@@ -343,6 +374,17 @@ def test_a_killed_training_goes_on_to_the_same_weights(whole: Path, tmp_path: Pa
     torch.manual_seed(77)  # another process
     trainee(tmp_path / "killed", **named).train(stage)
     assert same_state(whole, tmp_path / "killed", stage)
+
+
+def test_more_steps_of_audio_are_handed_over_too(whole: Path, tmp_path: Path) -> None:
+    """The file of a pre-training that goes on is written anew."""
+    trainee(tmp_path / "t", base=whole).train("audio")
+    before = read_pretrained(tmp_path / "t" / FILE, "v2a-mel", CONFIG)
+    longer = replace(CONFIG, audio_stage=replace(STAGE, steps=6))
+    trainee(tmp_path / "t", longer, base=whole).train("audio")
+    after = read_pretrained(tmp_path / "t" / FILE, "v2a-mel", CONFIG)
+    assert (before.heard.split(", ")[1], after.heard.split(", ")[1]) == ("4 steps", "6 steps")
+    assert not torch.equal(before.state["decoder.leave.weight"], after.state["decoder.leave.weight"])
 
 
 def test_the_main_stage_asks_for_the_one_before(whole: Path, tmp_path: Path) -> None:
