@@ -10,7 +10,6 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-import torch
 from hypothesis import settings
 
 settings.register_profile("f2v", deadline=None)  # a busy machine is no failure
@@ -38,12 +37,6 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("F2V_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
-
-
-@pytest.fixture(scope="session", autouse=True)
-def one_thread() -> None:
-    """Networks as small as those of tests lose more by a second thread than they gain."""
-    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")
