@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import subprocess
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,7 +52,8 @@ Made by `python scripts/train_shipped.py`; scores by `f2v-bench run`, difference
 {budget}
 
 RTF: seconds of synthesis a second of speech, the median over clips of the run, crops and loading apart, on {hardware}.
-Evaluations: how often the decoder is run for a clip.
+Evaluations: how often the decoder is run for a clip. Minutes are wall time of those stages on two CPU cores that had
+other work beside them.
 
 ## Scores
 
@@ -163,7 +165,7 @@ def report(run: Path, weights: dict[str, Path]) -> str:
         calls = "adaptive" if file.evaluations is None else str(file.evaluations)
         cells = (f"{size:.1f}", steps, f"{minutes:.0f}", voices[model], f"{speeds[model]:.3f}", calls)
         budget.append(f"| {model} | {' | '.join(cells)} |")
-    facts = files[OURS].facts
+    facts, scores = files[OURS].facts, without(results_markdown(results), ())
     return HEAD.format(
         title=results.title,
         trained_on=facts.list_id,
@@ -171,8 +173,16 @@ def report(run: Path, weights: dict[str, Path]) -> str:
         hours=facts.hours,
         budget="\n".join(budget),
         hardware=facts.hardware,
-        scores=results_markdown(results),
-        differences=comparison_markdown(comparison),
+        scores=scores,
+        differences=without(comparison_markdown(comparison), scores.splitlines()),
+    )
+
+
+def without(text: str, known: Iterable[str]) -> str:
+    """The text without notes that are known already, or that say where weights were looked for on this machine."""
+    said = {line for line in known if line.startswith("- ")}
+    return "".join(
+        line for line in text.splitlines(True) if line.rstrip() not in said and ": unavailable (" not in line
     )
 
 
