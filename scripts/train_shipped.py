@@ -11,12 +11,13 @@ minutes on two cores.
 from __future__ import annotations
 
 import argparse
-import subprocess
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from study import call, settings
 
 from f2v_bench.errors import F2VError
 from f2v_bench.folders import write_whole
@@ -34,6 +35,7 @@ OURS = "ours"
 BASELINES = ("svts", "intelligible", "diffv2s", "v2a-mel", "v2a-wave")
 ANCHORS = ("ground-truth", "resynthesis")
 DEMO_CLIPS = 1250
+GOOD = (0, 3)  # exit codes: some clips failed, which is a result too
 COLUMNS = ("wer", "dnsmos_ovrl", "rmse_f0", "estoi", "mcd", "secs", "mel_l1")
 HEAD = """\
 # {title}
@@ -83,7 +85,7 @@ class Corpus:
 
     def settings(self, model: str) -> list[str]:
         """Words of the command for one model."""
-        return [word for text in (*self.shared, *dict(self.own).get(model, ())) for word in ("--set", text)]
+        return settings([*self.shared, *dict(self.own).get(model, ())])
 
 
 CORPORA = (
@@ -103,13 +105,6 @@ CORPORA = (
 )
 
 
-def call(*words: str | Path) -> None:
-    """Run ``f2v-bench`` with these words; exit code 3, some clips failed, is a result too."""
-    done = subprocess.run([sys.executable, "-m", "f2v_bench", *map(str, words)], check=False)
-    if done.returncode not in (0, 3):
-        sys.exit(done.returncode)
-
-
 def train(one: Corpus, model: str, root: Path, work: Path) -> Path:
     """Train a model, baselines from the stages of the reference model, and return its weight file."""
     ours = work / one.name
@@ -117,7 +112,7 @@ def train(one: Corpus, model: str, root: Path, work: Path) -> Path:
     if not (out / "weights.safetensors").is_file():
         base = () if model == OURS else ("--from", ours)
         words = ("-m", model, "--preset", "tiny", "-d", one.dataset, "--data-root", root, "-o", out, *base)
-        call("train", *words, *one.settings(model))
+        call("train", *words, *one.settings(model), good=GOOD)
     return out / "weights.safetensors"
 
 
@@ -129,7 +124,20 @@ def score(one: Corpus, weights: dict[str, Path], root: Path, work: Path) -> list
         models = [*ANCHORS, f"ours-vocoder=ours-vocoder:{weights[OURS]}"]
         models += [f"{model}={model}:{file}" for model, file in weights.items()]
         named = [word for text in models for word in ("-m", text)]
-        call("run", *named, "-d", one.dataset, "--data-root", root, "--split", split, "-o", folder, "--all-columns")
+        call(
+            "run",
+            *named,
+            "-d",
+            one.dataset,
+            "--data-root",
+            root,
+            "--split",
+            split,
+            "-o",
+            folder,
+            "--all-columns",
+            good=GOOD,
+        )
         folders.append(folder)
     return folders
 
@@ -199,7 +207,7 @@ def main() -> None:
         if root is None or asked.only not in (None, one.name):
             continue
         if one.dataset == "demo" and not root.is_dir():
-            call("data", "make-demo", "--clips", str(DEMO_CLIPS), "-o", root)
+            call("data", "make-demo", "--clips", str(DEMO_CLIPS), "-o", root, good=GOOD)
         weights = {model: train(one, model, root, asked.work) for model in (OURS, *asked.models)}
         runs = score(one, weights, root, asked.work)
         ship(one, weights, runs)
