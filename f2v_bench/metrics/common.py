@@ -12,7 +12,7 @@ import numpy as np
 from f2v_bench.clip import Waveform
 from f2v_bench.errors import ClipFailure, F2VError, FailureKind, suggest
 from f2v_bench.media import RESAMPLER
-from f2v_bench.metrics.contract import MetricOptions, Sample, Scores
+from f2v_bench.metrics.contract import Column, MetricOptions, Sample, Scores
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -70,6 +70,20 @@ def paired(sample: Sample) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     require_sound(audio, "audio")
     require_sound(reference, "reference")
     return audio, reference
+
+
+def error_column(name: str, label: str, unit: str, definition: str, *, headline: bool = True) -> Column:
+    """A column of an error: 0 is perfect, and there is no largest."""
+    return Column(
+        name,
+        label,
+        unit,
+        higher_is_better=False,
+        lower=0,
+        upper=float("inf"),
+        headline=headline,
+        definition=definition,
+    )
 
 
 def one_by_one(batch: Sequence[Sample], score: Callable[[Sample], Scores]) -> list[Scores | ClipFailure]:

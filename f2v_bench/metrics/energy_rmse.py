@@ -15,7 +15,7 @@ import numpy as np
 
 from f2v_bench.errors import ClipFailure
 from f2v_bench.metrics import common
-from f2v_bench.metrics.contract import Column, Metric, MetricOptions, Need, Sample, Scores
+from f2v_bench.metrics.contract import Metric, MetricOptions, Need, Sample, Scores
 from f2v_bench.signal.energy import FLOOR, energy_contour
 from f2v_bench.signal.mel import HOP, N_FFT
 
@@ -50,19 +50,6 @@ def energy_rmse(energy: NDArray[np.float64], reference: NDArray[np.float64], *, 
     return float(np.sqrt(np.mean((difference - difference.mean() if centred else difference) ** 2)))
 
 
-def _column(name: str, label: str, definition: str, *, headline: bool) -> Column:
-    return Column(
-        name,
-        label,
-        "dB",
-        higher_is_better=False,
-        lower=0,
-        upper=float("inf"),
-        headline=headline,
-        definition=definition,
-    )
-
-
 class EnergyRMSE(Metric):
     """RMSE of log energy, as it is and about the mean."""
 
@@ -70,10 +57,13 @@ class EnergyRMSE(Metric):
     needs = frozenset({Need.REFERENCE})
     sample_rate = common.SAMPLE_RATE
     columns = (
-        _column("energy_rmse", "Energy RMSE", "RMSE of log energy at 100 Hz, gain included, in place.", headline=True),
-        _column(
+        common.error_column(
+            "energy_rmse", "Energy RMSE", "dB", "RMSE of log energy at 100 Hz, gain included, in place.", headline=True
+        ),
+        common.error_column(
             "energy_rmse_centred",
             "Energy RMSE, centred",
+            "dB",
             "RMSE of log energy at 100 Hz, each contour's mean removed.",
             headline=False,
         ),

@@ -95,10 +95,6 @@ def _warped(mel: NDArray[np.float64], reference: NDArray[np.float64]) -> float:
     return mcep.distortion(mel[ours], reference[real], c0=True)
 
 
-def _column(name: str, label: str, definition: str) -> Column:
-    return Column(name, label, "dB", higher_is_better=False, lower=0, upper=float("inf"), definition=definition)
-
-
 @dataclass(frozen=True, slots=True)
 class _Preset:
     """One way to take an MCD.
@@ -122,7 +118,9 @@ class _Preset:
 
 PRESETS = {
     "f2v": _Preset(
-        _column("mcd", "MCD", "Mel-cepstral distortion of WORLD's envelopes, order 24, without c0, in place."),
+        common.error_column(
+            "mcd", "MCD", "dB", "Mel-cepstral distortion of WORLD's envelopes, order 24, without c0, in place."
+        ),
         mel_cepstrum,
         _in_place,
         True,
@@ -137,7 +135,9 @@ PRESETS = {
         ("pyworld",),
     ),
     "espnet": _Preset(
-        _column("mcd_espnet", "MCD (ESPnet)", "Mel-cepstral distortion of ESPnet's script, c0 in, warped in time."),
+        common.error_column(
+            "mcd_espnet", "MCD (ESPnet)", "dB", "Mel-cepstral distortion of ESPnet's script, c0 in, warped in time."
+        ),
         espnet_mel_cepstrum,
         _warped,
         False,
@@ -152,7 +152,9 @@ PRESETS = {
         ("pysptk", "librosa"),
     ),
     "versa": _Preset(
-        _column("mcd_versa", "MCD (VERSA)", "Mel-cepstral distortion of VERSA's mcd_f0, order 39, c0 in, in place."),
+        common.error_column(
+            "mcd_versa", "MCD (VERSA)", "dB", "Mel-cepstral distortion of VERSA's mcd_f0, order 39, c0 in, in place."
+        ),
         versa_mel_cepstrum,
         _versa,
         False,

@@ -14,7 +14,7 @@ import numpy as np
 
 from f2v_bench.errors import ClipFailure
 from f2v_bench.metrics import common
-from f2v_bench.metrics.contract import Column, Metric, MetricOptions, Need, Sample, Scores
+from f2v_bench.metrics.contract import Metric, MetricOptions, Need, Sample, Scores
 from f2v_bench.signal.mel import F_MAX, FLOOR, HOP, N_FFT, N_MELS, log_mel
 
 if TYPE_CHECKING:
@@ -38,19 +38,6 @@ def mel_distance(mel: NDArray[np.float32], reference: NDArray[np.float32], *, ce
     return float(np.abs(difference - difference.mean() if centred else difference).mean())
 
 
-def _column(name: str, label: str, definition: str, *, headline: bool) -> Column:
-    return Column(
-        name,
-        label,
-        "nat",
-        higher_is_better=False,
-        lower=0,
-        upper=float("inf"),
-        headline=headline,
-        definition=definition,
-    )
-
-
 class MelDistance(Metric):
     """L1 of log mels, as it is and with the gain removed."""
 
@@ -58,8 +45,12 @@ class MelDistance(Metric):
     needs = frozenset({Need.REFERENCE})
     sample_rate = common.SAMPLE_RATE
     columns = (
-        _column("mel_l1", "Mel L1", "Mean absolute difference of log mels, in place.", headline=False),
-        _column("mel_l1_centred", "Mel L1, centred", "The same after the mean difference is removed.", headline=False),
+        common.error_column(
+            "mel_l1", "Mel L1", "nat", "Mean absolute difference of log mels, in place.", headline=False
+        ),
+        common.error_column(
+            "mel_l1_centred", "Mel L1, centred", "nat", "The same after the mean difference is removed.", headline=False
+        ),
     )
 
     def __init__(self, options: MetricOptions) -> None:
