@@ -64,10 +64,9 @@ def preset(name: str, ablate: str = "none") -> ReferenceConfig:
     Raises:
         F2VError: no such preset or part.
     """
-    if name not in PRESETS:
-        raise F2VError(f"the reference model has no preset '{name}'", suggest(name, PRESETS))
+    found = presets.chosen(PRESETS, name, "the reference model")
     parts: tuple[Ablation, ...] = get_args(Ablation)
     for part in parts:
         if part == ablate:
-            return replace(PRESETS[name], ablate=part)
+            return replace(found, ablate=part)
     raise F2VError(f"--ablate {ablate!r} is no part of the reference model", suggest(ablate, parts[1:]))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Literal, TypeVar
 
-from f2v_bench.errors import F2VError, suggest
 from f2v_bench.nn.conformer import ConformerConfig
 from f2v_bench.nn.domain_norm import Form
 from f2v_bench.nn.lips import LipEncoderConfig
@@ -229,6 +228,4 @@ def preset(name: str, known: dict[str, C]) -> C:
     Raises:
         F2VError: no such preset.
     """
-    if name not in known:
-        raise F2VError(f"audio pre-training has no preset '{name}'", suggest(name, known))
-    return known[name]
+    return presets.chosen(known, name, "audio pre-training")

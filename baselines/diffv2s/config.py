@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from f2v_bench.errors import F2VError, suggest
 from f2v_bench.nn.lips import LipEncoderConfig
 from f2v_bench.nn.vocoder import VocoderConfig
 from f2v_bench.training import presets
@@ -164,6 +163,4 @@ def preset(name: str) -> DiffV2SConfig:
     Raises:
         F2VError: no such preset.
     """
-    if name not in PRESETS:
-        raise F2VError(f"DiffV2S has no preset '{name}'", suggest(name, PRESETS))
-    return PRESETS[name]
+    return presets.chosen(PRESETS, name, "DiffV2S")

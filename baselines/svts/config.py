@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from f2v_bench.errors import F2VError, suggest
 from f2v_bench.nn.conformer import ConformerConfig
 from f2v_bench.nn.lips import LipEncoderConfig
 from f2v_bench.nn.vocoder import VocoderConfig
@@ -81,6 +80,4 @@ def preset(name: str) -> SVTSConfig:
     Raises:
         F2VError: no such preset.
     """
-    if name not in PRESETS:
-        raise F2VError(f"SVTS has no preset '{name}'", suggest(name, PRESETS))
-    return PRESETS[name]
+    return presets.chosen(PRESETS, name, "SVTS")

@@ -18,7 +18,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
@@ -33,7 +33,7 @@ from f2v_bench.nn.vocoder import build_vocoder
 from f2v_bench.surroundings import hardware
 from f2v_bench.training.clips import Clips, Units, segment_of, speech
 from f2v_bench.training.contract import Trainee, TrainOptions
-from f2v_bench.training.lip_features import LipFeatures
+from f2v_bench.training.lip_features import VARIANTS, LipFeatures, Looks
 from f2v_bench.training.lips import LipTraining, lip_item
 from f2v_bench.training.listening import Listening, Speak
 from f2v_bench.training.loader import Item, collated, whole_batches
@@ -53,7 +53,6 @@ if TYPE_CHECKING:
     from f2v_bench.training.targets import Targets
 
 SHARED = ("lips", "vocoder")  # stages that do not depend on the model
-VARIANTS = 4  # of each clip's lip features beside the clean ones
 VALIDATION_BATCH = 10
 _FREE = ("steps", "validate_every", "validate_clips")  # of a stage: what may change between two starts
 _STANDARD_CLIPS = 2000  # that means and deviations are taken from
@@ -62,26 +61,6 @@ _NAMED = 5  # clips without a usable face or speech that a message names
 
 
 Draw = Callable[[int, np.random.Generator], Item]
-
-
-class Looks(NamedTuple):
-    """What is seen of the lips, by place of the clip.
-
-    Attributes:
-        training: features of the training clips, with variants.
-        held: of the clips held out.
-    """
-
-    training: LipFeatures
-    held: LipFeatures
-
-    def drawn(self, at: int, rng: np.random.Generator) -> NDArray[np.float32]:
-        """One of a training clip's variants, ``(T, L, D)``."""
-        return self.training.load(at, int(rng.integers(VARIANTS + 1))).astype(np.float32)
-
-    def plain(self, at: int) -> NDArray[np.float32]:
-        """A clip held out, ``(T, L, D)``."""
-        return self.held.load(at, 0).astype(np.float32)
 
 
 class StagedTrainee(Trainee):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -24,6 +24,7 @@ from f2v_bench.training.prepare import Prepared
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+VARIANTS = 4  # of each clip's features beside the clean ones, in trainings
 _BATCH = 16  # clips
 _HIDDEN, _SPAN = 0.1, 4  # of the frames of changed clips
 _SETTINGS = "lips:1"  # counts up whenever the features below change
@@ -114,3 +115,23 @@ class LipFeatures:
     def _save(self, file: Path, features: NDArray[np.float16]) -> None:
         with replacing(file) as part, part.open("wb") as opened:
             np.save(opened, features)
+
+
+class Looks(NamedTuple):
+    """What is seen of the lips, by place of the clip.
+
+    Attributes:
+        training: features of the training clips, with variants.
+        held: of the clips held out.
+    """
+
+    training: LipFeatures
+    held: LipFeatures
+
+    def drawn(self, at: int, rng: np.random.Generator) -> NDArray[np.float32]:
+        """One of a training clip's variants, ``(T, L, D)``."""
+        return self.training.load(at, int(rng.integers(VARIANTS + 1))).astype(np.float32)
+
+    def plain(self, at: int) -> NDArray[np.float32]:
+        """A clip held out, ``(T, L, D)``."""
+        return self.held.load(at, 0).astype(np.float32)

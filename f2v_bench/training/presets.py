@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
 
+from f2v_bench.errors import F2VError, suggest
 from f2v_bench.nn.lips import LipEncoderConfig
 from f2v_bench.nn.vocoder import VocoderConfig
 from f2v_bench.training.stage import StageConfig
 from f2v_bench.training.units import UnitConfig
+
+C = TypeVar("C")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,3 +64,14 @@ TINY = Ground(
     vocoder_stage=StageConfig(steps=2400, batch=16, betas=(0.8, 0.99), validate_every=500),
     main_stage=StageConfig(steps=2000, batch=16, ema=0.998, validate_every=500),
 )
+
+
+def chosen(presets: Mapping[str, C], name: str, model: str) -> C:
+    """The configuration of a model's preset.
+
+    Raises:
+        F2VError: no such preset.
+    """
+    if name not in presets:
+        raise F2VError(f"{model} has no preset '{name}'", suggest(name, presets))
+    return presets[name]
