@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
@@ -39,7 +38,7 @@ from f2v_bench.training.stage import StageConfig
 from f2v_bench.training.synthesis import Synthesizer
 from tests.nn.published import randomised
 from tests.reference_model.small import crops_of
-from tests.training.staged import GROUND, STAGE, noise_corpus, power_cut, same_state, state, train_options
+from tests.training.staged import GROUND, STAGE, power_cut, same_state, state, train_options, trained
 
 TINIEST = ConformerConfig(width=16, blocks=1, heads=2, hidden=32, kernel=5)
 SIZES: dict[str, Any] = {"watching": TINIEST, "listening": TINIEST, "conformer": TINIEST}
@@ -320,12 +319,6 @@ def test_decoders_that_do_not_fit_are_refused(tmp_path: Path) -> None:
 CONFIG = MelConfig(preset="small", audio_stage=STAGE, pretraining=PretrainingConfig(segment=8), **SIZES, **GROUND)
 
 
-@pytest.fixture(scope="module")
-def noise(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with noise_corpus(tmp_path_factory.mktemp("prepared")):
-        yield
-
-
 def trainee(folder: Path, config: MelConfig = CONFIG, **named: Any) -> V2AMelTrainee:
     return V2AMelTrainee(train_options(folder, config, **named))
 
@@ -333,12 +326,7 @@ def trainee(folder: Path, config: MelConfig = CONFIG, **named: Any) -> V2AMelTra
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory, noise: None) -> Path:
     """A training from the first stage to the last."""
-    folder = tmp_path_factory.mktemp("whole") / "v2a-mel-demo"
-    training = trainee(folder)
-    for stage in V2AMelTrainee.stages:
-        training.train(stage)
-    assert training.export() == folder / "weights.safetensors"
-    return folder
+    return trained(trainee(tmp_path_factory.mktemp("whole") / "v2a-mel-demo"))
 
 
 def test_a_training_ends_in_a_system(whole: Path) -> None:

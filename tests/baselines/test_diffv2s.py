@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,7 +30,7 @@ from f2v_bench.training.contrast import contrast
 from f2v_bench.training.loader import Batch
 from tests.nn.test_transformer import awake, seeded
 from tests.reference_model.small import crops_of
-from tests.training.staged import GROUND, noise_corpus, power_cut, refuse, same_state, train_options
+from tests.training.staged import GROUND, power_cut, refuse, same_state, train_options, trained
 from tests.training.toys import toy_targets
 
 TINIEST = ReaderConfig(width=16, blocks=1, heads=2, prompts=2)
@@ -285,12 +284,6 @@ def test_the_paper_s_form_looks_at_no_face() -> None:
 # training and the system
 
 
-@pytest.fixture(scope="module")
-def noise(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with noise_corpus(tmp_path_factory.mktemp("prepared")):
-        yield
-
-
 def trainee(folder: Path, config: DiffV2SConfig = CONFIG, **named: Any) -> DiffV2STrainee:
     return DiffV2STrainee(train_options(folder, config, **named))
 
@@ -298,12 +291,7 @@ def trainee(folder: Path, config: DiffV2SConfig = CONFIG, **named: Any) -> DiffV
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory, noise: None) -> Path:
     """A training from the first stage to the last."""
-    folder = tmp_path_factory.mktemp("whole") / "diffv2s-demo"
-    training = trainee(folder)
-    for stage in DiffV2STrainee.stages:
-        training.train(stage)
-    assert training.export() == folder / "weights.safetensors"
-    return folder
+    return trained(trainee(tmp_path_factory.mktemp("whole") / "diffv2s-demo"))
 
 
 def test_a_training_ends_in_a_system(whole: Path) -> None:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -36,7 +35,7 @@ from f2v_bench.training.vocoder import VocoderTraining
 from f2v_bench.training.weights import VOICE, leave_to_base
 from tests.nn.published import randomised
 from tests.reference_model.small import crops_of
-from tests.training.staged import GROUND, noise_corpus, power_cut, refuse, same_state, train_options
+from tests.training.staged import GROUND, power_cut, refuse, same_state, train_options, trained
 
 COUNT = 10
 TINIEST = ConformerConfig(width=16, blocks=1, heads=2, hidden=32, kernel=5)
@@ -179,12 +178,6 @@ CONFIG = IntelligibleConfig(
 )
 
 
-@pytest.fixture(scope="module")
-def noise(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with noise_corpus(tmp_path_factory.mktemp("prepared")):
-        yield
-
-
 def trainee(folder: Path, config: IntelligibleConfig = CONFIG, **named: Any) -> IntelligibleTrainee:
     return IntelligibleTrainee(train_options(folder, config, **named))
 
@@ -192,12 +185,7 @@ def trainee(folder: Path, config: IntelligibleConfig = CONFIG, **named: Any) -> 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory, noise: None) -> Path:
     """A training from the first stage to the last."""
-    folder = tmp_path_factory.mktemp("whole") / "intelligible-demo"
-    training = trainee(folder)
-    for stage in IntelligibleTrainee.stages:
-        training.train(stage)
-    assert training.export() == folder / "weights.safetensors"
-    return folder
+    return trained(trainee(tmp_path_factory.mktemp("whole") / "intelligible-demo"))
 
 
 def test_a_training_ends_in_a_system(whole: Path) -> None:

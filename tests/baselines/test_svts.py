@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,7 @@ from f2v_bench.training.front import FrontConfig
 from f2v_bench.training.synthesis import Synthesizer
 from tests.nn.published import randomised
 from tests.reference_model.small import crops_of
-from tests.training.staged import GROUND, noise_corpus, power_cut, same_state, train_options
+from tests.training.staged import GROUND, power_cut, same_state, train_options, trained
 
 TINIEST = ConformerConfig(width=16, blocks=1, heads=2, hidden=32, kernel=5)
 SMALL = SVTSConfig(
@@ -114,12 +113,6 @@ def test_it_learns_four_clips_by_heart() -> None:
 CONFIG = SVTSConfig(preset="small", conformer=TINIEST, **GROUND)
 
 
-@pytest.fixture(scope="module")
-def noise(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with noise_corpus(tmp_path_factory.mktemp("prepared")):
-        yield
-
-
 def trainee(folder: Path, config: SVTSConfig = CONFIG, **named: Any) -> SVTSTrainee:
     return SVTSTrainee(train_options(folder, config, **named))
 
@@ -127,12 +120,7 @@ def trainee(folder: Path, config: SVTSConfig = CONFIG, **named: Any) -> SVTSTrai
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory, noise: None) -> Path:
     """A training from the first stage to the last."""
-    folder = tmp_path_factory.mktemp("whole") / "svts-demo"
-    training = trainee(folder)
-    for stage in SVTSTrainee.stages:
-        training.train(stage)
-    assert training.export() == folder / "weights.safetensors"
-    return folder
+    return trained(trainee(tmp_path_factory.mktemp("whole") / "svts-demo"))
 
 
 def test_a_training_ends_in_a_system(whole: Path) -> None:

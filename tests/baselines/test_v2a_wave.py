@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -46,7 +45,7 @@ from tests.baselines.test_audio_pretraining import SIZES, TINIEST, alone, batch_
 from tests.clips import babble, write_clip
 from tests.nn.published import randomised
 from tests.reference_model.small import FACTS, crops_of
-from tests.training.staged import GROUND, LIPS, STAGE, VOCODER, noise_corpus, power_cut, same_state, train_options
+from tests.training.staged import GROUND, LIPS, STAGE, VOCODER, power_cut, same_state, train_options, trained
 from tests.training.toys import toy_prepared
 
 SOUND = replace(
@@ -184,12 +183,6 @@ CONFIG = WaveConfig(
 )  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def noise(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with noise_corpus(tmp_path_factory.mktemp("prepared")):
-        yield
-
-
 def trainee(folder: Path, config: WaveConfig = CONFIG, **named: Any) -> V2AWaveTrainee:
     return V2AWaveTrainee(train_options(folder, config, **named))
 
@@ -197,12 +190,7 @@ def trainee(folder: Path, config: WaveConfig = CONFIG, **named: Any) -> V2AWaveT
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory, noise: None) -> Path:
     """A training from the first stage to the last."""
-    folder = tmp_path_factory.mktemp("whole") / "v2a-wave-demo"
-    training = trainee(folder)
-    for stage in V2AWaveTrainee.stages:
-        training.train(stage)
-    assert training.export() == folder / "weights.safetensors"
-    return folder
+    return trained(trainee(tmp_path_factory.mktemp("whole") / "v2a-wave-demo"))
 
 
 def test_a_training_ends_in_a_system_without_a_vocoder(whole: Path) -> None:

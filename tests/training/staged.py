@@ -20,6 +20,7 @@ from f2v_bench.nn.lips import LipEncoderConfig
 from f2v_bench.nn.vocoder import VocoderConfig
 from f2v_bench.training import experiment as module
 from f2v_bench.training.contract import TrainOptions
+from f2v_bench.training.experiment import StagedTrainee
 from f2v_bench.training.module import ModelTraining
 from f2v_bench.training.runner import CHECKPOINT, Hardware
 from f2v_bench.training.settings import as_mapping
@@ -117,3 +118,11 @@ def power_cut(at: int, kind: type[Any] = ModelTraining) -> Iterator[None]:
 def refuse(*_: object, **__: object) -> None:
     """Takes the place of what must not be called again."""
     raise AssertionError("nothing was left to be trained")
+
+
+def trained(training: StagedTrainee) -> Path:
+    """The folder of a training that has gone from the first stage to the last."""
+    for stage in training.stages:
+        training.train(stage)
+    assert training.export() == training.folder / "weights.safetensors"
+    return training.folder
