@@ -18,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import get_args
 
-from study import Pair, Study, call, label, score, settings, study_parser, tables
+from study import Pair, Study, call, curves, label, score, settings, study_parser, tables
 
 from f2v_bench.folders import write_whole
 from f2v_bench.nn.domain_norm import Form
@@ -27,6 +27,7 @@ SCRATCH, INIT = "scratch", "init"
 FORMS: dict[str, str] = {form.replace("+", "-"): form for form in get_args(Form)}
 SHARED, *OWN = FORMS
 NORMS_IN = ("joint", "init+frozen", "frozen-then-unfrozen")  # transfers in which forms differ
+POINTS = 4  # of a learning curve
 DECODER = "audio-decoder.safetensors"
 
 
@@ -43,7 +44,9 @@ def words(asked: argparse.Namespace, seed: int, out: Path) -> list[str | Path]:
     return [
         "train", "-m", asked.model, "--preset", asked.preset, "-d", asked.dataset, "--data-root", asked.data_root,
         "--from", asked.base, "--seed", str(seed), "-o", out,
-        *settings([f"main_stage.steps={asked.steps}", f"main_stage.validate_every={asked.steps}", *asked.set]),
+        *settings([
+            f"main_stage.steps={asked.steps}", f"main_stage.validate_every={max(1, asked.steps // POINTS)}", *asked.set
+        ]),
     ]  # fmt: skip
 
 
@@ -75,7 +78,8 @@ def train(asked: argparse.Namespace, variant: str, seed: int) -> Path:
 
 def report(asked: argparse.Namespace, run: Path) -> str:
     """The study in Markdown."""
-    found = tables(study(asked.seeds, asked.norms_in), run)
+    wanted = study(asked.seeds, asked.norms_in)
+    found = tables(wanted, run)
     sound = f"the sound of '{asked.audio.name}'" if asked.audio else "the sound of the same training clips"
     return f"""\
 # What a decoder that has heard speech is worth in `{asked.model}`: {found.data}
@@ -91,6 +95,10 @@ Differences on the clips that both have, all seeds together: difference [95 % pa
 {found.units}], p of a paired permutation test, Holm over {found.count} tests. Bold: better beyond chance.
 
 {found.differences}
+Learning curves: L1 of log mels on clips of the validation split, by steps on video; mean over seeds ± their standard
+deviation.
+
+{curves(wanted, asked.work, "val/mel")}
 {found.signatures}
 """
 

@@ -196,6 +196,30 @@ def tables(study: Study, run: Path) -> Tables:
     )
 
 
+def read_curve(training: Path, tag: str) -> dict[int, float]:
+    """What the main stage of a training logged under a tag, by steps done; of a step logged twice the last."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    log = EventAccumulator(str(training / "main" / "tensorboard"))
+    log.Reload()
+    return {one.step + 1: one.value for one in log.Scalars(tag)} if tag in log.Tags()["scalars"] else {}
+
+
+def curves(study: Study, work: Path, tag: str) -> str:
+    """Learning curves in Markdown: steps across, a variant a row, mean over its seeds ± their standard deviation."""
+    found = {
+        title: [read_curve(work / one, tag) for one in study.labels(variant)]
+        for variant, title in study.variants.items()
+    }
+    steps = sorted(set.intersection(*(set(one) for seeds in found.values() for one in seeds)))
+    text = f"| steps | {' | '.join(f'{step:,}' for step in steps)} |\n|---|{'---|' * len(steps)}\n"
+    for title, seeds in found.items():
+        at = [[one[step] for one in seeds] for step in steps]
+        cells = (f"{mean(one):.3f}" + (f" ± {stdev(one):.3f}" if len(one) > 1 else "") for one in at)
+        text += f"| {title} | {' | '.join(cells)} |\n"
+    return text
+
+
 def study_parser(what: str, steps: int, out: str) -> argparse.ArgumentParser:
     """The arguments that all studies take.
 

@@ -12,6 +12,9 @@ from types import ModuleType
 import pytest
 from hypothesis import settings
 
+if "PYTEST_XDIST_WORKER" in os.environ:  # a core each: read when torch is imported, and by processes that tests start
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 settings.register_profile("f2v", deadline=None)  # a busy machine is no failure
 settings.load_profile("f2v")
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from torch.utils.tensorboard import SummaryWriter
 
 from baselines.audio_pretraining.config import MEL_TINY
 from f2v_bench.training.settings import with_texts
@@ -51,12 +52,16 @@ def report(tmp_path: Path) -> str:
         scores[f"init-s{seed}"] = {"wer": half, "secs": voice}
         for variant in STUDY.FORMS:
             scores[f"{variant}-s{seed}"] = {"wer": half, "secs": voice if variant == STUDY.SHARED else better}
+        for at, name in enumerate((STUDY.SCRATCH, STUDY.INIT, *STUDY.FORMS)):
+            with SummaryWriter(tmp_path / f"{name}-s{seed}" / "main" / "tensorboard") as log:
+                for step in (149, 299):
+                    log.add_scalar("val/mel", 1 + at + seed - step / 1000, step)
     run = make_run(tmp_path / "run", scores, CLIPS, columns=(WER, SECS))
     return str(STUDY.report(asked(tmp_path), run.path))
 
 
 def test_what_is_better_beyond_chance_is_bold(report: str) -> None:
-    rows = rows_of(report)
+    rows = rows_of(report.partition("Learning curves")[0])
     assert rows["scratch"] == ["42.0 ± 1.4", "0.690 ± 0.000"]
     assert rows["joint, separate-stats+affine"] == ["21.0 ± 0.7", "0.790 ± 0.000"]
     wer, secs = rows["init - scratch"]
@@ -66,6 +71,12 @@ def test_what_is_better_beyond_chance_is_bold(report: str) -> None:
     assert wer.startswith("+0.0")
     assert secs.startswith("**+0.100")
     assert "Holm over 12 tests" in report
+
+
+def test_learning_curves_are_means_over_seeds(report: str) -> None:
+    rows = rows_of(report.partition("Learning curves")[2])
+    assert rows["steps"] == ["150", "300"]
+    assert rows["init"] == ["2.351 ± 0.707", "2.201 ± 0.707"]
 
 
 def test_the_report_says_what_was_heard(tmp_path: Path, report: str) -> None:

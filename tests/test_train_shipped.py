@@ -40,7 +40,7 @@ def weights(tmp_path: Path) -> dict[str, Path]:
 def test_budget_speed_scores_and_differences(tmp_path: Path, weights: dict[str, Path]) -> None:
     scores = {
         label: {name: dict.fromkeys(CLIPS, value + 0.001 * at) for at, name in enumerate(NAMES)}
-        for label, value in (("ground-truth", 0.1), ("ours", 0.2), ("svts", 0.4))
+        for label, value in (("ground-truth", 0.1), ("ours", 0.2), ("svts", 0.4), ("ours-same-clip", 0.3))
     }
     run = make_run(tmp_path / "run", scores, CLIPS, columns=COLUMNS)
     spoken = [
@@ -58,6 +58,7 @@ def test_budget_speed_scores_and_differences(tmp_path: Path, weights: dict[str, 
     assert "| 40.0 [40.0, 40.0] (24/24)" in text
     assert "worse" in text
     assert text.count("svts | 40.0 | ours | 20.0 | +20.0") == 1
+    assert text.count("svts | 40.0 | ours-same-clip | 30.0 | +10.0") == 1
 
 
 def test_what_ships_leaves_lips_and_vocoder_to_one_base(

@@ -21,7 +21,7 @@ from f2v_bench.assets import file_sha256
 from f2v_bench.clip import Clip, Waveform
 from f2v_bench.errors import ClipFailure, F2VError, FailureKind
 from f2v_bench.media import write_video
-from f2v_bench.systems.contract import SpeakerReference, System, SystemOptions, one_by_one
+from f2v_bench.systems.contract import System, SystemOptions, one_by_one
 from f2v_bench.systems.process import run_process
 from f2v_bench.systems.voices import chosen_voice
 
@@ -52,8 +52,6 @@ class OfficialCode(System):
     #: where the repository is published
     url: ClassVar[str]
     licence: ClassVar[str]
-    #: where the voice can come from, the repository's habit first
-    voices: ClassVar[tuple[SpeakerReference, ...]]
     #: files and folders of the repository whose code decides what is said
     parts: ClassVar[tuple[str, ...]]
     #: settings that are numbers the process is told, with the repository's own

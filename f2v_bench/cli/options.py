@@ -100,36 +100,42 @@ def open_systems(
         device: where.
         out: the run folder.
         choices: for all of them.
-        settings: by label.
+        settings: by label; ``speaker_reference`` stands above the choice for all.
 
     Raises:
         F2VError: an unknown name, a label twice, or something that a system lacks.
     """
-    from f2v_bench.systems.contract import SystemOptions
-
     labels = [spec.label for spec in specs]
     for label in labels:
         if labels.count(label) > 1:
             raise F2VError(f"two systems are called '{label}'", f"give one a label of its own: --model NAME2={label}")
     return [
-        (
-            spec.label,
-            SYSTEMS.load(spec.name)(
-                SystemOptions(
-                    clips=dataset.clips(),
-                    argument=spec.argument,
-                    device=device,
-                    workdir=out / "work" / spec.label,
-                    dataset=dataset.name,
-                    weights=choices.weights,
-                    speaker_reference=choices.speaker_reference,
-                    landmarks=choices.landmarks,
-                    settings=settings.get(spec.label, {}),
-                )
-            ),
-        )
+        (spec.label, _open_system(spec, dataset, device, out, choices, dict(settings.get(spec.label, {}))))
         for spec in specs
     ]
+
+
+def _open_system(
+    spec: ModelSpec, dataset: Dataset, device: str, out: Path, choices: SystemChoices, settings: dict[str, str]
+) -> System:
+    from f2v_bench.systems.contract import SystemOptions
+
+    kind: type[System] = SYSTEMS.load(spec.name)
+    voice = choices.speaker_reference
+    if kind.voices:
+        voice = settings.pop("speaker_reference", voice)
+    options = SystemOptions(
+        clips=dataset.clips(),
+        argument=spec.argument,
+        device=device,
+        workdir=out / "work" / spec.label,
+        dataset=dataset.name,
+        weights=choices.weights,
+        speaker_reference=voice,
+        landmarks=choices.landmarks,
+        settings=settings,
+    )
+    return kind(options)
 
 
 def open_metrics(

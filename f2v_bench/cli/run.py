@@ -19,6 +19,8 @@ f2v-bench run -d lrs3 --data-root ~/data/lrs3 -m ground-truth -m lipvoicer=preco
 
 f2v-bench run -m ground-truth -m ours -d grid --data-root ~/data/grid --set ours.steps=10
 
+f2v-bench run -m ours -m told=ours -m svts --set told.speaker_reference=same-clip
+
 f2v-bench run -d demo --metrics wer,dnsmos --set dnsmos.compat=all-segments --limit 10
 """
 

@@ -87,6 +87,8 @@ class System(ABC):
     stages: ClassVar[tuple[str, ...]]
     #: whether it looks at face crops; a clip without a usable face then fails
     needs_faces: ClassVar[bool] = False
+    #: where it can take the voice from, its habit first; empty where it has no choice
+    voices: ClassVar[tuple[SpeakerReference, ...]] = ()
     #: names of the settings it takes
     settings: ClassVar[tuple[str, ...]] = ()
     #: how many clips one call to ``synthesize`` should be given

@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -29,8 +29,6 @@ _HEARD = (SpeakerReference.SAME_CLIP, SpeakerReference.OTHER_CLIP)
 class TrainedSystem(CropSystem):
     """A model with the weights of the corpus, or those that are named after the colon or by ``--weights``."""
 
-    #: where it can take the voice from, its habit first
-    voices: ClassVar[tuple[SpeakerReference, ...]]
     sample_rate: int = SAMPLE_RATE
     batch_size = 8
 

@@ -192,6 +192,7 @@ def test_manifests_that_cannot_be(f2v: Command, tmp_path: Path, rows: str, what:
         (["--set", "dnsmos"], "is not NAME.OPTION=VALUE"),
         (["--set", "dnsmoss.compat=x"], "there is no metric or model 'dnsmoss' in this run"),
         (["-m", "gt=ground-truth", "--set", "gt.steps=3"], "the system 'ground-truth' has no setting 'steps'"),
+        (["-m", "gt=ground-truth", "--set", "gt.speaker_reference=face"], "has no setting 'speaker_reference'"),
         (["-m", "gt=ground-truth", "--set", "ground-truth.steps=3"], "there is no metric or model 'ground-truth'"),
         (["--set", "dnsmos.compatt=x"], "compat"),
         (["--device", "tpu"], "is not a device"),

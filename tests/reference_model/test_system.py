@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from f2v_bench.cli.options import ModelSpec, SystemChoices, open_systems
 from f2v_bench.clip import Clip, Waveform
+from f2v_bench.datasets.contract import Dataset, DatasetOptions
 from f2v_bench.errors import ClipFailure, F2VError, FailureKind
 from f2v_bench.face import crops as crops_module
 from f2v_bench.face.crops import FaceCrops
@@ -95,6 +97,24 @@ def test_a_clip_without_a_face_leaves_the_others_alone(weights: Path, clips: tup
     assert same([first.samples, last.samples], sounds(system, clips[:2]))
     (only,) = system.synthesize([faceless], 0)
     assert isinstance(only, ClipFailure)
+
+
+def test_each_model_of_a_run_can_be_told_its_voice(weights: Path, clips: tuple[Clip, ...], tmp_path: Path) -> None:
+    class Corpus(Dataset):
+        name = "demo"
+        list_id = "demo/test"
+
+        def clips(self) -> tuple[Clip, ...]:
+            return clips
+
+    specs = [ModelSpec(label, "ours", str(weights)) for label in ("seen", "told")]
+    said = {"told": {"speaker_reference": "same-clip", "steps": "3"}}
+    systems = dict(open_systems(specs, Corpus(DatasetOptions()), "cpu", tmp_path, SystemChoices(), said))
+    assert {label: one.speaker_reference for label, one in systems.items()} == {"seen": "face", "told": "same-clip"}
+    assert not same(*(sounds(one, clips[:1]) for one in systems.values() if isinstance(one, Ours)))
+    said["told"]["speaker_reference"] = "mother"
+    with pytest.raises(F2VError, match="'ours' cannot take the voice from 'mother'"):
+        open_systems(specs, Corpus(DatasetOptions()), "cpu", tmp_path, SystemChoices(), said)
 
 
 def test_a_fingerprint_follows_everything_that_is_heard(weights: Path, clips: tuple[Clip, ...], tmp_path: Path) -> None:
