@@ -107,7 +107,9 @@ def test_a_clip_alone_is_the_clip_in_a_batch(kind: str, lengths: list[int], beyo
         mels = model.mels(both, batch["mask"])
         for at, length in enumerate(lengths):
             one = model.say(alone(batch, at), torch.zeros(()))
-            torch.testing.assert_close(both[at : at + 1, : 4 * length], one, atol=1e-4, rtol=1e-4)
+            # F0's last bit decides whether the harmonic nearest 8 kHz is still below it
+            near = 5e-3 if kind == "istft" else 1e-4
+            torch.testing.assert_close(both[at : at + 1, : 4 * length], one, atol=near, rtol=1e-4)
             assert not both[at, 4 * length :].any()
             mask = torch.ones(1, length, dtype=torch.bool)
             torch.testing.assert_close(mels[at : at + 1, : 4 * length], model.mels(one, mask), atol=5e-2, rtol=1e-2)
