@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-FPS = 25  # video frames per second inside the suite; media.py resamples everything else
+FPS = 25  # video frames per second inside the suite; media resamples everything else
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ import soundfile
 from f2v_bench import media
 from f2v_bench.clip import Clip, Waveform
 from f2v_bench.errors import ClipFailure, F2VError, FailureKind
+from f2v_bench.media import copies
 from tests.clips import RATE, babble, number_of, numbered_frames, tone, write_clip, write_timed_video
 
 
@@ -331,7 +332,7 @@ def test_a_copy_is_whole_or_not_there(tmp_path: Path, monkeypatch: pytest.Monkey
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(media, "_encode_sound", stop)
+    monkeypatch.setattr(copies, "encode_sound", stop)
     with pytest.raises(KeyboardInterrupt):
         media.copy_with_sound(source, target, click(0.1, 0.02))
     assert [path.name for path in target.parent.iterdir()] == ["b.mp4"]
