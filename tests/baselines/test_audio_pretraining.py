@@ -4,7 +4,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
-import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -29,16 +28,23 @@ from f2v_bench.nn.batches import valid_mask
 from f2v_bench.nn.conformer import ConformerConfig
 from f2v_bench.nn.domain_norm import Form
 from f2v_bench.nn.lips import LipEncoderConfig
-from f2v_bench.registry import SYSTEMS
-from f2v_bench.systems.contract import SystemOptions
 from f2v_bench.training.front import FrontConfig
 from f2v_bench.training.loader import Batch
 from f2v_bench.training.module import ModelTraining
 from f2v_bench.training.stage import StageConfig
 from f2v_bench.training.synthesis import Synthesizer
 from tests.nn.published import randomised
-from tests.reference_model.small import crops_of
-from tests.training.staged import GROUND, STAGE, power_cut, same_state, state, train_options, trained
+from tests.training.staged import (
+    GROUND,
+    STAGE,
+    alone_as_in_a_batch,
+    power_cut,
+    same_state,
+    state,
+    told_system,
+    train_options,
+    trained,
+)
 
 TINIEST = ConformerConfig(width=16, blocks=1, heads=2, hidden=32, kernel=5)
 SIZES: dict[str, Any] = {"watching": TINIEST, "listening": TINIEST, "conformer": TINIEST}
@@ -334,22 +340,12 @@ def test_a_training_ends_in_a_system(whole: Path) -> None:
     weights = MelWeights(file)
     assert weights.config == CONFIG
     assert set(weights.facts.stages) == set(V2AMelTrainee.stages)
-    system = SYSTEMS.load("v2a-mel")(SystemOptions(weights=str(file)))
-    assert system.speaker_reference == "same-clip"
-    assert "decoder (init) pre-trained on the sound of the same clips" in system.provenance
-    with pytest.raises(F2VError, match="takes the voice from real speech"):
-        system.speak([crops_of(5)], ["somebody"], 0)
+    assert "decoder (init) pre-trained on the sound of the same clips" in told_system("v2a-mel", file).provenance
 
 
 def test_a_clip_alone_is_the_clip_in_a_batch(whole: Path) -> None:
     speaker = Synthesizer(MelWeights(whole / "weights.safetensors"), {}, "cpu")
-    crops = [crops_of(frames, frames) for frames in (9, 4, 1)]
-    voice = list(np.eye(256, dtype=np.float32)[:3])
-    together = speaker.speak(crops, [np.random.default_rng(at) for at in range(3)], voice)
-    for at, made in enumerate(together):
-        (one,) = speaker.speak([crops[at]], [np.random.default_rng(at)], [voice[at]])
-        assert made.shape == (640 * len(crops[at].lips),)
-        np.testing.assert_allclose(made, one, atol=2e-3)
+    alone_as_in_a_batch(speaker)
 
 
 @pytest.mark.parametrize("stage", ["audio", "main"])

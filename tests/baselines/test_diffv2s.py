@@ -30,7 +30,7 @@ from f2v_bench.training.contrast import contrast
 from f2v_bench.training.loader import Batch
 from tests.nn.test_transformer import awake, seeded
 from tests.reference_model.small import crops_of
-from tests.training.staged import GROUND, power_cut, refuse, same_state, train_options, trained
+from tests.training.staged import GROUND, alone_as_in_a_batch, power_cut, refuse, same_state, train_options, trained
 from tests.training.toys import toy_targets
 
 TINIEST = ReaderConfig(width=16, blocks=1, heads=2, prompts=2)
@@ -334,12 +334,7 @@ def test_a_voice_is_heard_in_a_recording(whole: Path) -> None:
 
 def test_speech_of_a_clip_alone_is_that_in_a_batch(whole: Path) -> None:
     speaker = DiffV2SSynthesizer(Weights(whole / "weights.safetensors"), {}, "cpu")
-    crops = [crops_of(frames, frames) for frames in (9, 4, 1)]
-    together = speaker.speak(crops, [np.random.default_rng(at) for at in range(3)])
-    for at, made in enumerate(together):
-        (single,) = speaker.speak([crops[at]], [np.random.default_rng(at)])
-        assert made.shape == (640 * len(crops[at].lips),)
-        np.testing.assert_allclose(made, single, atol=2e-3)
+    alone_as_in_a_batch(speaker, told=False)
 
 
 def test_a_killed_training_goes_on_to_the_same_weights(whole: Path, tmp_path: Path) -> None:

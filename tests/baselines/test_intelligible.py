@@ -23,8 +23,6 @@ from f2v_bench.errors import F2VError
 from f2v_bench.nn.batches import valid_mask
 from f2v_bench.nn.conformer import ConformerConfig
 from f2v_bench.nn.lips import LipEncoderConfig
-from f2v_bench.registry import SYSTEMS
-from f2v_bench.systems.contract import SystemOptions
 from f2v_bench.training import synthesis
 from f2v_bench.training import weights as module
 from f2v_bench.training.card import write_card
@@ -35,7 +33,16 @@ from f2v_bench.training.vocoder import VocoderTraining
 from f2v_bench.training.weights import VOICE, leave_to_base
 from tests.nn.published import randomised
 from tests.reference_model.small import crops_of
-from tests.training.staged import GROUND, power_cut, refuse, same_state, train_options, trained
+from tests.training.staged import (
+    GROUND,
+    alone_as_in_a_batch,
+    power_cut,
+    refuse,
+    same_state,
+    told_system,
+    train_options,
+    trained,
+)
 
 COUNT = 10
 TINIEST = ConformerConfig(width=16, blocks=1, heads=2, hidden=32, kernel=5)
@@ -197,25 +204,12 @@ def test_a_training_ends_in_a_system(whole: Path) -> None:
     )
     assert isinstance(weights.vocoder(), MultiInputVocoder)
     assert "griffin-lim" not in weights.provenance
-    system = SYSTEMS.load("intelligible")(SystemOptions(weights=str(file)))
-    assert system.speaker_reference == "same-clip"
-    assert "5 clips" in system.provenance
-    with pytest.raises(F2VError, match="takes the voice from real speech") as error:
-        system.speak([crops_of(5)], ["somebody"], 0)
-    assert "--speaker-reference" in error.value.do
-    with pytest.raises(F2VError, match="cannot take the voice from 'face'"):
-        SYSTEMS.load("intelligible")(SystemOptions(weights=str(file), speaker_reference="face"))
+    assert "5 clips" in told_system("intelligible", file).provenance
 
 
 def test_a_clip_alone_is_the_clip_in_a_batch(whole: Path) -> None:
     speaker = IntelligibleSynthesizer(Weights(whole / "weights.safetensors"), {}, "cpu")
-    crops = [crops_of(frames, frames) for frames in (9, 4, 1)]
-    voices = list(np.eye(256, dtype=np.float32)[:3])
-    together = speaker.speak(crops, [np.random.default_rng(at) for at in range(3)], voices)
-    for at, made in enumerate(together):
-        (alone,) = speaker.speak([crops[at]], [np.random.default_rng(at)], [voices[at]])
-        assert made.shape == (640 * len(crops[at].lips),)
-        np.testing.assert_allclose(made, alone, atol=2e-3)
+    alone_as_in_a_batch(speaker)
 
 
 def test_a_long_clip_is_said_in_windows(whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:

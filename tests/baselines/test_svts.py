@@ -18,13 +18,19 @@ from f2v_bench.errors import F2VError
 from f2v_bench.nn.batches import valid_mask
 from f2v_bench.nn.conformer import ConformerConfig
 from f2v_bench.nn.lips import LipEncoderConfig
-from f2v_bench.registry import SYSTEMS
-from f2v_bench.systems.contract import SystemOptions
 from f2v_bench.training.front import FrontConfig
 from f2v_bench.training.synthesis import Synthesizer
 from tests.nn.published import randomised
 from tests.reference_model.small import crops_of
-from tests.training.staged import GROUND, power_cut, same_state, train_options, trained
+from tests.training.staged import (
+    GROUND,
+    alone_as_in_a_batch,
+    power_cut,
+    same_state,
+    told_system,
+    train_options,
+    trained,
+)
 
 TINIEST = ConformerConfig(width=16, blocks=1, heads=2, hidden=32, kernel=5)
 SMALL = SVTSConfig(
@@ -128,25 +134,12 @@ def test_a_training_ends_in_a_system(whole: Path) -> None:
     weights = Weights(file)
     assert weights.config == CONFIG
     assert weights.facts.stages["main"]["steps"] == 4
-    system = SYSTEMS.load("svts")(SystemOptions(weights=str(file)))
-    assert system.speaker_reference == "same-clip"
-    assert "5 clips" in system.provenance
-    with pytest.raises(F2VError, match="takes the voice from real speech") as error:
-        system.speak([crops_of(5)], ["somebody"], 0)
-    assert "--speaker-reference" in error.value.do
-    with pytest.raises(F2VError, match="cannot take the voice from 'face'"):
-        SYSTEMS.load("svts")(SystemOptions(weights=str(file), speaker_reference="face"))
+    assert "5 clips" in told_system("svts", file).provenance
 
 
 def test_a_clip_alone_is_the_clip_in_a_batch(whole: Path) -> None:
     speaker = Synthesizer(Weights(whole / "weights.safetensors"), {}, "cpu")
-    crops = [crops_of(frames, frames) for frames in (9, 4, 1)]
-    voices = list(np.eye(256, dtype=np.float32)[:3])
-    together = speaker.speak(crops, [np.random.default_rng(at) for at in range(3)], voices)
-    for at, made in enumerate(together):
-        (alone,) = speaker.speak([crops[at]], [np.random.default_rng(at)], [voices[at]])
-        assert made.shape == (640 * len(crops[at].lips),)
-        np.testing.assert_allclose(made, alone, atol=2e-3)
+    alone_as_in_a_batch(speaker)
 
 
 def test_a_killed_training_goes_on_to_the_same_weights(whole: Path, tmp_path: Path) -> None:

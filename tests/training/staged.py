@@ -15,9 +15,12 @@ import torch
 import yaml
 
 from f2v_bench.clip import Clip
+from f2v_bench.errors import F2VError
 from f2v_bench.nn.checkpoint import read_checkpoint
 from f2v_bench.nn.lips import LipEncoderConfig
 from f2v_bench.nn.vocoder import VocoderConfig
+from f2v_bench.registry import SYSTEMS
+from f2v_bench.systems.contract import CropSystem, System, SystemOptions
 from f2v_bench.training import experiment as module
 from f2v_bench.training.contract import TrainOptions
 from f2v_bench.training.experiment import StagedTrainee
@@ -25,7 +28,9 @@ from f2v_bench.training.module import ModelTraining
 from f2v_bench.training.runner import CHECKPOINT, Hardware
 from f2v_bench.training.settings import as_mapping
 from f2v_bench.training.stage import StageConfig
+from f2v_bench.training.synthesis import Synthesizer
 from f2v_bench.training.units import UnitConfig
+from tests.reference_model.small import crops_of
 from tests.training.toys import toy_prepared
 
 STAGE = StageConfig(steps=4, batch=2, warmup=2, precision="32-true", validate_every=2, validate_clips=2)
@@ -126,3 +131,27 @@ def trained(training: StagedTrainee) -> Path:
         training.train(stage)
     assert training.export() == training.folder / "weights.safetensors"
     return training.folder
+
+
+def alone_as_in_a_batch(speaker: Synthesizer, *, told: bool = True, near: float = 2e-3) -> None:
+    """Three clips of other lengths are said together as each by itself; ``told``: with voices of their own."""
+    crops = [crops_of(frames, frames) for frames in (9, 4, 1)]
+    voices = list(np.eye(256, dtype=np.float32)[:3]) if told else None
+    together = speaker.speak(crops, [np.random.default_rng(at) for at in range(3)], voices)
+    for at, made in enumerate(together):
+        own = None if voices is None else [voices[at]]
+        (alone,) = speaker.speak([crops[at]], [np.random.default_rng(at)], own)
+        assert made.shape == (640 * len(crops[at].lips),)
+        np.testing.assert_allclose(made, alone, atol=near)
+
+
+def told_system(name: str, weights: Path) -> System:
+    """A system that takes the voice from real speech alone: from nowhere else, and it says so."""
+    system: CropSystem = SYSTEMS.load(name)(SystemOptions(weights=str(weights)))
+    assert system.speaker_reference == "same-clip"
+    with pytest.raises(F2VError, match="takes the voice from real speech") as error:
+        system.speak([crops_of(5)], ["somebody"], 0)
+    assert "--speaker-reference" in error.value.do
+    with pytest.raises(F2VError, match="cannot take the voice from 'face'"):
+        SYSTEMS.load(name)(SystemOptions(weights=str(weights), speaker_reference="face"))
+    return system
