@@ -174,9 +174,14 @@ def ranking_notes(ranking: Ranking) -> list[str]:
     lines = []
     if ranking.tests:
         lines.append(
-            f"Bold: the best value of a column and those not separable from it (paired permutation test over "
-            f"{' or '.join(sorted(ranking.units))}, Holm over the {ranking.tests} pairs of this table, {ALPHA:.0%}); "
-            f"{REFERENCE_SYSTEM} is not ranked."
+            f"Bold: the best value of a column and those not separable from it; they hold the best system with "
+            f"{1 - ALPHA:.0%} confidence, all columns together (one-sided paired permutation tests over "
+            f"{' or '.join(sorted(ranking.units))}, corrected for {ranking.tests}); {REFERENCE_SYSTEM} is not ranked."
+        )
+    if ranking.unresolved:
+        lines.append(
+            f"Not ranked, because so few {' or '.join(sorted(ranking.units))} cannot separate anything in a table of "
+            f"this size: {', '.join(sorted(ranking.unresolved))}. Compare fewer systems or columns."
         )
     for label in sorted({label for label, _ in ranking.uncovered}):
         columns = ", ".join(sorted(column for of, column in ranking.uncovered if of == label))

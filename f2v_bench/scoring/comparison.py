@@ -4,8 +4,9 @@ Two systems are compared on the clips that both have a value for, in pairs: a cl
 interval is a paired BCa bootstrap of the difference (Efron and Tibshirani 1993), the p-value that of a paired
 permutation test: were the two systems alike, swapping their names on any clip would change nothing (Good 2005). Both
 work on sums, so that a mean, a corpus ratio and a pooled root mean square are recomputed in every resample, and both
-take speakers for units where there are enough of them, as ``statistics`` does. All p-values of one table are corrected
-together (Holm 1979).
+take speakers for units where there are enough of them, as ``statistics`` does. All p-values of one
+comparison are corrected together (Holm 1979); what is best in a table is a set that holds the best system with 95 %
+confidence (Hsu 1981).
 """
 
 from __future__ import annotations
@@ -216,22 +217,27 @@ class Ranking:
 
     Attributes:
         leaders: system label and column of the best values and of those that no test separates from them.
-        tests: size of the family that Holm's correction was taken over.
+        tests: comparisons that the correction spans: for every column one fewer than its systems.
         units: what was permuted.
+        unresolved: columns without leaders, because so few units cannot separate anything in a table of this size.
         uncovered: label and column of values that are not ranked because too many clips are missing.
     """
 
     leaders: frozenset[tuple[str, str]]
     tests: int
     units: frozenset[str]
+    unresolved: frozenset[str]
     uncovered: frozenset[tuple[str, str]]
 
 
 def rank(contests: Sequence[Contest], speakers: Mapping[str, str], floor: float = COVERAGE_FLOOR) -> Ranking:
     """The best systems of every column, and those not separable from them.
 
-    Every pair of systems is tested, not only those with the best: which system is best was read from the same data.
-    Systems of a column are compared on the clips that all of its ranked systems have.
+    A system leads unless another one is better beyond chance, whichever that is: the leaders are then a set that holds
+    the truly best system with 95 % confidence, over all columns together (Hsu, "Simultaneous confidence intervals for
+    all distances from the 'best'", Annals of Statistics, 1981). The truly best can only be dropped by a test of its own
+    against one rival, in one direction; those are all that the correction (Bonferroni's) has to span, though every pair
+    is tested. Systems of a column are compared on the clips that all of its ranked systems have.
 
     Args:
         contests: the columns of one table.
@@ -252,22 +258,24 @@ def rank(contests: Sequence[Contest], speakers: Mapping[str, str], floor: float 
         sums = {label: one for label, one in sums.items() if one.value is not None}
         if len(sums) > 1 and len(next(iter(sums.values())).tops) >= MIN_UNITS_TO_SEPARATE:
             fields.append((contest, sums))
-    tests = sum(math.comb(len(sums), 2) for _, sums in fields)
-    permutations = permutations_for(tests)
-    keys: list[tuple[str, frozenset[str]]] = []
-    p_values: list[float] = []
-    for contest, sums in fields:
-        pairs = list(itertools.combinations(sums, 2))
-        keys += [(contest.column, frozenset(pair)) for pair in pairs]
-        p_values += permutation_ps([(sums[one], sums[other]) for one, other in pairs], permutations)
-    adjusted = dict(zip(keys, holm(p_values), strict=True))
+    tests = sum(len(sums) - 1 for _, sums in fields)
     leaders: set[tuple[str, str]] = set()
+    unresolved: set[str] = set()
     for contest, sums in fields:
-        best = (max if contest.higher_is_better else min)(sums, key=lambda label: sums[label].value or 0.0)
-        leaders.update(
-            (label, contest.column)
-            for label in sums
-            if label == best or adjusted[contest.column, frozenset((label, best))] >= ALPHA
-        )
+        if tests / 2 ** len(next(iter(sums.values())).tops) >= ALPHA:
+            unresolved.add(contest.column)
+            continue
+        pairs = list(itertools.combinations(sums, 2))
+        p_values = permutation_ps([(sums[one], sums[other]) for one, other in pairs], permutations_for(tests))
+        beaten = {
+            _worse(pair, sums, contest)
+            for pair, p in zip(pairs, p_values, strict=True)
+            if p / 2 * tests < ALPHA  # of two directions one: swapped names mirror the differences
+        }
+        leaders.update((label, contest.column) for label in sums if label not in beaten)
     units = frozenset(one.units for _, sums in fields for one in sums.values())
-    return Ranking(frozenset(leaders), tests, units, frozenset(uncovered))
+    return Ranking(frozenset(leaders), tests, units, frozenset(unresolved), frozenset(uncovered))
+
+
+def _worse(pair: tuple[str, str], sums: Mapping[str, Sums], contest: Contest) -> str:
+    return (min if contest.higher_is_better else max)(pair, key=lambda label: sums[label].value or 0.0)
