@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -64,6 +64,7 @@ class Results:
         rows, headings: in the order of the run.
         cells: by system label and column name.
         ranking: which of them are best.
+        unranked: labels of the systems that are shown, but no rivals.
     """
 
     manifest: dict[str, Any]
@@ -71,6 +72,7 @@ class Results:
     headings: Sequence[Heading]
     cells: dict[tuple[str, str], Estimate]
     ranking: Ranking
+    unranked: Sequence[str]
 
     @property
     def title(self) -> str:
@@ -87,7 +89,7 @@ class Results:
             if units
             else []
         )
-        lines += ranking_notes(self.ranking)
+        lines += ranking_notes(self.ranking, self.unranked)
         lines += [f"{row.label}: {row.provenance}; voice from: {row.speaker_reference}." for row in self.rows]
         signatures = {heading.metric: heading.signature for heading in self.headings}
         lines += [f"{metric}: {signature}" for metric, signature in signatures.items()]
@@ -127,7 +129,8 @@ def read_results(folder: RunFolder, *, columns: Sequence[str] = (), all_columns:
                 heading.aggregate,
                 expected,
             )
-    ranked = [system["label"] for system in manifest["systems"] if system["name"] != REFERENCE_SYSTEM]
+    unranked = _unranked(manifest["systems"])
+    ranked = [row.label for row in rows if row.label not in unranked]
     contests = [
         Contest(
             h.name, h.higher_is_better, h.aggregate, {label: found.get((label, h.name), nothing) for label in ranked}
@@ -135,7 +138,15 @@ def read_results(folder: RunFolder, *, columns: Sequence[str] = (), all_columns:
         for h in headings
         if h.higher_is_better is not None
     ]
-    return Results(manifest, rows, headings, cells, rank(contests if len(ranked) > 1 else [], speakers))
+    return Results(manifest, rows, headings, cells, rank(contests if len(ranked) > 1 else [], speakers), unranked)
+
+
+def _unranked(systems: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The anchors; where that leaves fewer than two systems, the real speech alone."""
+    anchors = [one["label"] for one in systems if one.get("anchor") or one["name"] == REFERENCE_SYSTEM]
+    if len(systems) - len(anchors) > 1:
+        return anchors
+    return [one["label"] for one in systems if one["name"] == REFERENCE_SYSTEM]
 
 
 def chosen_headings(known: Iterable[Heading], columns: Sequence[str], *, all_columns: bool) -> list[Heading]:
@@ -169,15 +180,17 @@ def clip_scores(scores: pd.DataFrame, expected: int) -> dict[tuple[str, str], Cl
     }
 
 
-def ranking_notes(ranking: Ranking) -> list[str]:
+def ranking_notes(ranking: Ranking, unranked: Sequence[str]) -> list[str]:
     """What bold means in this table, and what could not be ranked."""
     lines = []
     if ranking.tests:
         lines.append(
             f"Bold: the best value of a column and those not separable from it; they hold the best system with "
             f"{1 - ALPHA:.0%} confidence, all columns together (one-sided paired permutation tests over "
-            f"{' or '.join(sorted(ranking.units))}, corrected for {ranking.tests}); {REFERENCE_SYSTEM} is not ranked."
+            f"{' or '.join(sorted(ranking.units))}, corrected for {ranking.tests})."
         )
+        if unranked:
+            lines.append(f"Not ranked, because they hear real speech: {', '.join(unranked)}.")
     if ranking.unresolved:
         lines.append(
             f"Not ranked, because so few {' or '.join(sorted(ranking.units))} cannot separate anything in a table of "

@@ -98,6 +98,7 @@ def manifest_of(plan: RunPlan) -> dict[str, Any]:
                 "name": system.name,
                 "argument": system.options.argument,
                 "speaker_reference": system.speaker_reference.value,
+                "anchor": system.anchor,
                 "sample_rate": system.sample_rate,
                 "summary": system.summary,
                 "provenance": system.provenance,

@@ -83,6 +83,8 @@ class System(ABC):
     #: one line for tables and help
     summary: ClassVar[str]
     speaker_reference: SpeakerReference
+    #: whether it plays real speech, as it is or changed: shown, but no rival of systems that make it from video
+    anchor: ClassVar[bool] = False
     #: names of the parts whose time is measured apart
     stages: ClassVar[tuple[str, ...]]
     #: whether it looks at face crops; a clip without a usable face then fails

@@ -18,6 +18,7 @@ class GroundTruth(System):
     name = "ground-truth"
     summary = "real audio of the clip"
     speaker_reference = SpeakerReference.SAME_CLIP
+    anchor = True
     stages = ("decode",)
     sample_rate = SAMPLE_RATE
 

@@ -24,6 +24,7 @@ class Resynthesis(System):
     name = "resynthesis"
     summary = f"mel of the real audio through {VOCODER}"
     speaker_reference = SpeakerReference.SAME_CLIP
+    anchor = True
     stages = ("decode", "mel", "vocoder")
     sample_rate = SAMPLE_RATE
 

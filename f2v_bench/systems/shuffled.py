@@ -21,6 +21,7 @@ class Shuffled(System):
     name = "shuffled"
     summary = "real audio of another clip (floor)"
     speaker_reference = SpeakerReference.OTHER_CLIP
+    anchor = True
     stages = ("decode",)
     sample_rate = SAMPLE_RATE
 

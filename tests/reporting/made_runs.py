@@ -17,6 +17,7 @@ WER = Column("wer", "WER", "%", False, 0, 9, "errors", aggregate=Aggregate.RATIO
 MOS = Column("mos", "MOS", "MOS", True, 1, 5, "rating")
 SHARE = Column("share", "share", "", None, 0, 1, "of something", headline=False)
 WORDS = 6.0
+ANCHORS = ("ground-truth", "resynthesis")
 
 
 def clip_ids(count: int, speakers: int = 1) -> list[str]:
@@ -49,7 +50,8 @@ def make_run(
         "systems": [
             {
                 "label": label,
-                "name": "ground-truth" if label == "ground-truth" else "precomputed",
+                "name": label if label in ANCHORS else "precomputed",
+                "anchor": label in ANCHORS,
                 "provenance": f"made up as {label}",
                 "speaker_reference": "none",
             }

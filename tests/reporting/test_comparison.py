@@ -216,6 +216,18 @@ def test_a_reason_stands_beside_its_verdict(comparison: Comparison) -> None:
     assert verdict_text(blocked) == "not comparable: because"
 
 
+def test_anchors_are_rivals_only_where_nobody_else_is(tmp_path: Path) -> None:
+    table = SYSTEMS | {"resynthesis": around(0.05, 4.2, 5)}
+    results = read_results(make_run(tmp_path / "many", table, CLIPS))
+    assert results.unranked == ["ground-truth", "resynthesis"]
+    assert {label for label, _ in results.ranking.leaders} == {"good", "alike"}
+    assert "Not ranked, because they hear real speech: ground-truth, resynthesis." in results.notes
+    few = {label: table[label] for label in ("ground-truth", "resynthesis", "good")}
+    results = read_results(make_run(tmp_path / "few", few, CLIPS))
+    assert results.unranked == ["ground-truth"]
+    assert {label for label, _ in results.ranking.leaders} == {"resynthesis"}
+
+
 def test_the_results_table_has_the_leaders_bold(run: RunFolder) -> None:
     results = read_results(run)
     expected = {(label, column) for label in ("good", "alike") for column in ("wer", "mos")}
