@@ -75,6 +75,7 @@ class Corpus:
         scored: splits that cards and reports show.
         shared: settings of every training.
         own: settings of one model, by its name.
+        ships: models whose weights the package has; with all of every corpus it would weigh more than 100 MB.
     """
 
     name: str
@@ -82,6 +83,7 @@ class Corpus:
     scored: tuple[str, ...]
     shared: tuple[str, ...] = ()
     own: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    ships: tuple[str, ...] = (OURS, *BASELINES)
 
     def settings(self, model: str) -> list[str]:
         """Words of the command for one model."""
@@ -102,6 +104,7 @@ CORPORA = (
         "grid",
         ("test", "val"),
         own=((OURS, ("timbre.contrast_weight=0", "flow.temperature=0.4")), *HEARD),
+        ships=(OURS,),
     ),
 )
 
@@ -149,7 +152,7 @@ def ship(one: Corpus, weights: dict[str, Path], runs: list[Path]) -> None:
     """Put base, weight files and cards where the package has them."""
     base = BASES / f"{one.name}.safetensors"
     write_base(weights[OURS], base)
-    for model, file in weights.items():
+    for model, file in ((model, file) for model, file in weights.items() if model in one.ships):
         kind: type[WeightFile[Any]] = SYSTEMS.load(model).weight_class()
         shelf = kind.shelf
         shelf.mkdir(parents=True, exist_ok=True)

@@ -25,3 +25,14 @@ def test_every_declared_dependency_is_pinned() -> None:
     names = {pin.partition("==")[0] for pin in PIN.pins(CONSTRAINTS)}
     for wanted in PROJECT["project"]["dependencies"]:
         assert wanted.split(">")[0].split("=")[0].split("<")[0] in names
+
+
+def test_the_package_stays_below_100_mb() -> None:
+    files = [
+        path
+        for room in ("f2v_bench", "baselines", "reference_model")
+        for path in (ROOT / room).rglob("*")
+        if path.is_file() and path.suffix != ".pyc"
+    ]
+    assert sum(path.suffix == ".safetensors" for path in files) > 5
+    assert sum(path.stat().st_size for path in files) < 100e6
