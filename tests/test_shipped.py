@@ -1,0 +1,41 @@
+"""The weights that ship, on clips of people whom no training saw."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from f2v_bench.clip import Clip, Waveform
+from f2v_bench.datasets.contract import DatasetOptions
+from f2v_bench.media import clip_audio
+from f2v_bench.metrics.contract import MetricOptions, Sample, Scores
+from f2v_bench.metrics.stoi import STOI
+from f2v_bench.registry import DATASETS, SYSTEMS
+from f2v_bench.systems.contract import System, SystemOptions
+
+MODELS = ("ours", "svts", "intelligible", "diffv2s", "v2a-mel")
+RATE = 16_000
+
+
+@pytest.fixture(scope="module")
+def clips() -> Sequence[Clip]:
+    found: Sequence[Clip] = DATASETS.load("demo")(DatasetOptions()).clips()[:3]
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", MODELS)
+def test_shipped_weights_say_what_is_on_the_lips(name: str, clips: Sequence[Clip]) -> None:
+    system: System = SYSTEMS.load(name)(SystemOptions(clips=clips, dataset="demo"))
+    assert "trained by f2v-bench on 1000 clips" in system.provenance
+    spoken = system.synthesize(clips, 0)
+    samples = []
+    for clip, one in zip(clips, spoken, strict=True):
+        assert isinstance(one, Waveform), one
+        samples.append(Sample(clip.id, one, clip_audio(clip, RATE), clip.text))
+    outcomes = STOI(MetricOptions()).score(samples)
+    values = [one.values["estoi"] for one in outcomes if isinstance(one, Scores)]
+    assert len(values) == len(clips)
+    assert np.mean([value for value in values if value is not None]) > 0.55
