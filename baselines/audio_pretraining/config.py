@@ -11,46 +11,12 @@ from f2v_bench.nn.lips import LipEncoderConfig
 from f2v_bench.nn.vocoder import VocoderConfig
 from f2v_bench.training import presets
 from f2v_bench.training.front import FrontConfig
+from f2v_bench.training.hearing import BottleneckConfig, PretrainingConfig
 from f2v_bench.training.stage import StageConfig
 from f2v_bench.training.teaching import LipTrainingConfig
 from f2v_bench.training.units import UnitConfig
 
 How = Literal["scratch", "init", "init+frozen", "frozen-then-unfrozen", "low-lr", "joint"]
-
-
-@dataclass(frozen=True, slots=True)
-class BottleneckConfig:
-    """What keeps an audio autoencoder from learning the identity.
-
-    Attributes:
-        kind: ``none``; ``dim``, a linear layer to few channels and one back; or ``mask``, in training, random spans of
-            frames replaced by a learned vector. Choice: no source names one.
-        channels: of ``dim``.
-        hidden: share of the frames that ``mask`` hides.
-        span: frames in a row that it hides.
-    """
-
-    kind: Literal["none", "dim", "mask"] = "dim"
-    channels: int = 32
-    hidden: float = 0.3
-    span: int = 5
-
-
-@dataclass(frozen=True, slots=True)
-class PretrainingConfig:
-    """What the audio autoencoder hears.
-
-    Attributes:
-        folder: of audio files, however nested; None is the sound of the training clips.
-        decoder: file of a decoder that is pre-trained already, in place of the stage ``audio``.
-        shards: that the files of the folder are listed in.
-        segment: video frames of a piece that is heard in a step.
-    """
-
-    folder: str | None = None
-    decoder: str | None = None
-    shards: int = 64
-    segment: int = 75
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,14 +16,15 @@ import torch
 
 from baselines.audio_pretraining.config import V2AConfig
 from baselines.audio_pretraining.decoders import Decoder, Taught, build_decoder
-from baselines.audio_pretraining.encoders import Hearing, VideoEncoder
+from baselines.audio_pretraining.encoders import VideoEncoder
 from f2v_bench.nn.batches import valid_mask
 from f2v_bench.nn.domain_norm import domain_norms, in_domain
+from f2v_bench.training.front import SEEN
+from f2v_bench.training.hearing import Hearing
 from f2v_bench.training.loader import Batch
 from f2v_bench.training.model import Model
+from f2v_bench.training.sounds import HEARD
 from f2v_bench.training.targets import MELS
-
-HEARD = "heard_"  # begins the names of what is heard beside the clips of a batch
 
 
 class Speaker(Model):
@@ -60,7 +61,7 @@ class Autoencoder(Speaker):
 
     def __init__(self, config: V2AConfig, standard: tuple[float, float] = (0.0, 1.0)) -> None:
         super().__init__()
-        self.hearing = Hearing(config, standard)
+        self.hearing = hearing(config, standard)
         self.decoder = build_decoder(config, standard, divided=False)
 
     def encoded(self, batch: Batch) -> torch.Tensor:
@@ -82,7 +83,7 @@ class V2A(Speaker):
         self.config, self.standard = config, standard
         self.encoder = VideoEncoder(config)
         self.decoder = build_decoder(config, standard, divided=True)
-        self.hearing = Hearing(config, standard) if hears else None
+        self.hearing = hearing(config, standard) if hears else None
         if not hears:
             freeze(self.decoder, config.transfer.how == "init+frozen")
 
@@ -104,6 +105,11 @@ class V2A(Speaker):
         both = {f"audio_{name}": part for name, part in parts.items()}
         total = seen.parts["loss"] + transfer.audio_weight * parts["loss"]
         return seen._replace(parts=seen.parts | both | {"loss": total})
+
+
+def hearing(config: V2AConfig, standard: tuple[float, float]) -> Hearing:
+    """Audio encoder and bottleneck of either system."""
+    return Hearing(config.listening, config.bottleneck, SEEN, standard)
 
 
 def freeze(decoder: Decoder, frozen: bool) -> None:

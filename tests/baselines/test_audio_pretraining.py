@@ -19,9 +19,8 @@ from baselines.audio_pretraining.config import (
     V2AConfig,
     preset,
 )
-from baselines.audio_pretraining.experiment import FILE, V2AMelTrainee
+from baselines.audio_pretraining.experiment import MUST_AGREE, V2AMelTrainee, hand_over
 from baselines.audio_pretraining.model import V2A, Autoencoder
-from baselines.audio_pretraining.transfer import read_pretrained, write_pretrained
 from baselines.audio_pretraining.weights import MelWeights
 from f2v_bench.errors import F2VError
 from f2v_bench.nn.batches import valid_mask
@@ -31,6 +30,8 @@ from f2v_bench.nn.lips import LipEncoderConfig
 from f2v_bench.training.front import FrontConfig
 from f2v_bench.training.loader import Batch
 from f2v_bench.training.module import ModelTraining
+from f2v_bench.training.pretrained import read_pretrained, write_pretrained
+from f2v_bench.training.pretraining import FILE
 from f2v_bench.training.stage import StageConfig
 from f2v_bench.training.synthesis import Synthesizer
 from tests.nn.published import randomised
@@ -185,12 +186,12 @@ def handed_over(folder: Path, how: How, form: Form = "separate-stats+affine", **
     config = replace(SMALL, norms=form, transfer=TransferConfig(how, **named))
     torch.manual_seed(0)
     heard = randomised(Autoencoder(config, (-5.0, 2.0)))
-    write_pretrained(folder / FILE, "v2a-mel", config, (-5.0, 2.0), "2 h of noise", heard.state_dict())
-    found = read_pretrained(folder / FILE, "v2a-mel", config)
-    assert (found.standard, found.heard) == ((-5.0, 2.0), "2 h of noise")
+    write_pretrained(folder / FILE, "v2a-mel", config, {"mel": (-5.0, 2.0)}, "2 h of noise", heard.state_dict())
+    found = read_pretrained(folder / FILE, "v2a-mel", config, MUST_AGREE)
+    assert (found.standard, found.heard) == ({"mel": (-5.0, 2.0)}, "2 h of noise")
     torch.manual_seed(1)
-    model = V2A(config, found.standard, hears=how == "joint")
-    found.hand_over(model)
+    model = V2A(config, found.standard["mel"], hears=how == "joint")
+    hand_over(found, model)
     assert isinstance(heard, Autoencoder)
     return heard, model
 
@@ -308,16 +309,16 @@ def test_a_joint_training_hears_in_the_audio_domain(tmp_path: Path) -> None:
 def test_decoders_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     handed_over(tmp_path, "init")
     with pytest.raises(F2VError, match="is a decoder of 'v2a-mel', not of 'v2a-wave'"):
-        read_pretrained(tmp_path / FILE, "v2a-wave", SMALL)
+        read_pretrained(tmp_path / FILE, "v2a-wave", SMALL, MUST_AGREE)
     other = replace(SMALL, conformer=replace(TINIEST, heads=4))
     with pytest.raises(F2VError, match="other settings under 'conformer'"):
-        read_pretrained(tmp_path / FILE, "v2a-mel", other)
+        read_pretrained(tmp_path / FILE, "v2a-mel", other, MUST_AGREE)
     (tmp_path / "text").write_text("no weights")
     with pytest.raises(F2VError, match="no file of a pre-trained audio decoder"):
-        read_pretrained(tmp_path / "text", "v2a-mel", SMALL)
+        read_pretrained(tmp_path / "text", "v2a-mel", SMALL, MUST_AGREE)
     hearing = V2A(replace(SMALL, listening=replace(TINIEST, blocks=2)), hears=True)
     with pytest.raises(F2VError, match="does not fit Hearing"):
-        read_pretrained(tmp_path / FILE, "v2a-mel", SMALL).hand_over(hearing)
+        hand_over(read_pretrained(tmp_path / FILE, "v2a-mel", SMALL, MUST_AGREE), hearing)
 
 
 # -- trainings ---------------------------------------------------------------------------------------------------------
@@ -363,10 +364,10 @@ def test_a_killed_training_goes_on_to_the_same_weights(whole: Path, tmp_path: Pa
 def test_more_steps_of_audio_are_handed_over_too(whole: Path, tmp_path: Path) -> None:
     """The file of a pre-training that goes on is written anew."""
     trainee(tmp_path / "t", base=whole).train("audio")
-    before = read_pretrained(tmp_path / "t" / FILE, "v2a-mel", CONFIG)
+    before = read_pretrained(tmp_path / "t" / FILE, "v2a-mel", CONFIG, MUST_AGREE)
     longer = replace(CONFIG, audio_stage=replace(STAGE, steps=6))
     trainee(tmp_path / "t", longer, base=whole).train("audio")
-    after = read_pretrained(tmp_path / "t" / FILE, "v2a-mel", CONFIG)
+    after = read_pretrained(tmp_path / "t" / FILE, "v2a-mel", CONFIG, MUST_AGREE)
     assert (before.heard.split(", ")[1], after.heard.split(", ")[1]) == ("4 steps", "6 steps")
     assert not torch.equal(before.state["decoder.leave.weight"], after.state["decoder.leave.weight"])
 

@@ -24,9 +24,8 @@ from baselines.audio_pretraining.config import (
     preset,
 )
 from baselines.audio_pretraining.decoders import cut
-from baselines.audio_pretraining.experiment import FILE, V2AWaveTrainee
+from baselines.audio_pretraining.experiment import V2AWaveTrainee
 from baselines.audio_pretraining.model import V2A, Autoencoder, Speaker
-from baselines.audio_pretraining.sounds import sound_of
 from baselines.audio_pretraining.synthesis import WaveSynthesizer
 from baselines.audio_pretraining.training import WaveTraining
 from baselines.audio_pretraining.weights import WaveWeights
@@ -40,6 +39,8 @@ from f2v_bench.registry import SYSTEMS
 from f2v_bench.systems.contract import SystemOptions
 from f2v_bench.training.clips import Clips
 from f2v_bench.training.loader import Batch
+from f2v_bench.training.pretraining import FILE
+from f2v_bench.training.sounds import sound_of
 from f2v_bench.training.weights import leave_to_base
 from tests.baselines.test_audio_pretraining import SIZES, TINIEST, alone, batch_of
 from tests.clips import babble, write_clip
@@ -245,7 +246,7 @@ def test_critics_join_at_their_step(whole: Path) -> None:
 def test_sound_of_a_folder_is_learned_from(whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A folder takes the place of the clips, and is listed once."""
     monkeypatch.setattr(
-        "baselines.audio_pretraining.sounds.speaker_encoder",
+        "f2v_bench.training.sounds.speaker_encoder",
         lambda: type("Ears", (), {"embed": lambda _, clips: np.ones((len(clips), 256), np.float32) / 16})(),
     )
     (tmp_path / "audio").mkdir()

@@ -12,14 +12,14 @@ import soundfile
 import torch
 from torch.nn import functional
 
-from baselines.audio_pretraining.shards import list_folder, shard_of
-from baselines.audio_pretraining.sounds import ClipSounds, FolderSounds, quick_f0, sound_of
-from baselines.audio_pretraining.throughput import Throughput
 from f2v_bench.errors import F2VError
 from f2v_bench.nn.excitation import pulses_at
 from f2v_bench.signal.mel import log_mel
 from f2v_bench.training.clips import Clips
 from f2v_bench.training.loader import Steps
+from f2v_bench.training.shards import list_folder, shard_of
+from f2v_bench.training.sounds import ClipSounds, FolderSounds, quick_f0, sound_of
+from f2v_bench.training.throughput import Throughput
 from tests.clips import babble
 from tests.training.toys import toy_prepared
 
@@ -35,7 +35,7 @@ class Ears:
 
 @pytest.fixture(autouse=True)
 def ears(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("baselines.audio_pretraining.sounds.speaker_encoder", Ears)
+    monkeypatch.setattr("f2v_bench.training.sounds.speaker_encoder", Ears)
 
 
 @pytest.fixture

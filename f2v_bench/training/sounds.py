@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from baselines.audio_pretraining.model import HEARD
 from f2v_bench.clip import FPS
 from f2v_bench.errors import ClipFailure, F2VError, FailureKind
 from f2v_bench.media import clip_audio, placed, read_audio_piece, resample
 from f2v_bench.metrics.mcep import import_quietly
+from f2v_bench.signal.energy import energy_contour
 from f2v_bench.signal.f0 import F0_MAX, F0_MIN
 from f2v_bench.signal.mel import FLOOR, log_mel
 from f2v_bench.training.clips import speech
@@ -23,11 +23,12 @@ from f2v_bench.training.targets import MELS, SAMPLE_RATE, SAMPLES
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from baselines.audio_pretraining.shards import Shards
     from f2v_bench.training.clips import Clips
+    from f2v_bench.training.shards import Shards
 
     Arrays = dict[str, NDArray[np.float32]]
 
+HEARD = "heard_"  # begins the names of what is heard beside the clips of a batch
 _QUIET = 1e-4  # largest sample of a piece in which nobody speaks
 _TRIES = 100  # pieces in a row that cannot be heard, before a folder is given up
 
@@ -38,6 +39,7 @@ class Sounds(ABC):
     Args:
         rate: of the samples, Hz; None where a decoder says mels and wants no samples.
         segment: video frames of a piece, the most that an item has.
+        contours: whether F0 and energy are wanted.
 
     Attributes:
         groups: pieces of each group that is gone through before the next.
@@ -45,12 +47,12 @@ class Sounds(ABC):
 
     groups: Sequence[int]
 
-    def __init__(self, rate: int | None, segment: int) -> None:
-        self.rate, self.segment = rate, segment
+    def __init__(self, rate: int | None, segment: int, *, contours: bool = False) -> None:
+        self.rate, self.segment, self.contours = rate, segment, contours
 
     @abstractmethod
     def load(self, at: int, rng: np.random.Generator) -> Item:
-        """A piece: ``mel``, ``speaker``, and ``audio`` and ``f0`` where samples are wanted."""
+        """A piece: ``mel``, ``speaker``, ``audio`` and ``f0`` for samples, ``f0`` and ``energy`` for contours."""
 
     @property
     @abstractmethod
@@ -80,10 +82,11 @@ class ClipSounds(Sounds):
         clips: with their targets.
         rate: as ``Sounds``.
         segment: as ``Sounds``.
+        contours: as ``Sounds``.
     """
 
-    def __init__(self, clips: Clips, rate: int | None, segment: int) -> None:
-        super().__init__(rate, segment)
+    def __init__(self, clips: Clips, rate: int | None, segment: int, *, contours: bool = False) -> None:
+        super().__init__(rate, segment, contours=contours)
         self.clips, self.groups = clips, [len(clips)]
 
     @property
@@ -94,7 +97,7 @@ class ClipSounds(Sounds):
         targets = self.clips[at]
         frames = min(self.segment, targets.frames)
         first = int(rng.integers(targets.frames - frames + 1))
-        found = sound_of(self.clips, at, self.rate)
+        found = sound_of(self.clips, at, self.rate, contours=self.contours)
         cut = {
             name: one[first * (len(one) // targets.frames) :][: frames * (len(one) // targets.frames)]
             for name, one in found.items()
@@ -102,20 +105,23 @@ class ClipSounds(Sounds):
         return Item(frames, cut, {"speaker": targets.speaker})
 
 
-def sound_of(clips: Clips, at: int, rate: int | None) -> Arrays:
-    """``mel`` of a clip, and ``audio`` and ``f0`` where a rate is named.
+def sound_of(clips: Clips, at: int, rate: int | None, *, contours: bool = False) -> Arrays:
+    """``mel`` of a clip, ``audio`` and ``f0`` where a rate is named, ``f0`` and ``energy`` where contours are wanted.
 
     Raises:
         ClipFailure: as ``clip_audio``, at another rate than the targets'.
     """
     targets = clips[at]
+    found = {"mel": targets.mel}
+    if contours:
+        found |= {"f0": targets.f0, "energy": targets.energy}
     if rate is None:
-        return {"mel": targets.mel}
+        return found
     audio = speech(targets)
     if rate != SAMPLE_RATE:
         clip = clips.prepared.clips[at]
         audio = placed(clip_audio(clip, rate).samples, 0, rate // FPS * targets.frames)
-    return {"mel": targets.mel, "audio": audio, "f0": targets.f0}
+    return found | {"audio": audio, "f0": targets.f0}
 
 
 class FolderSounds(Sounds):
@@ -129,10 +135,19 @@ class FolderSounds(Sounds):
         rate: as ``Sounds``.
         segment: as ``Sounds``.
         notice: is told, once, of each file that cannot be decoded; another piece takes its place.
+        contours: as ``Sounds``.
     """
 
-    def __init__(self, shards: Shards, rate: int | None, segment: int, notice: Callable[[str], None]) -> None:
-        super().__init__(rate, segment)
+    def __init__(
+        self,
+        shards: Shards,
+        rate: int | None,
+        segment: int,
+        notice: Callable[[str], None],
+        *,
+        contours: bool = False,
+    ) -> None:
+        super().__init__(rate, segment, contours=contours)
         self.shards, self.notice = shards, notice
         self.groups = shards.index.pieces
         self._told: set[str] = set()
@@ -171,8 +186,12 @@ class FolderSounds(Sounds):
         if np.abs(heard).max() < _QUIET:
             raise ClipFailure(FailureKind.SILENT, f"'{piece.path}' is silent at {start:.2f} s")
         sequences = {"mel": log_mel(heard, SAMPLE_RATE)}
+        if self.rate is not None or self.contours:
+            sequences["f0"] = quick_f0(heard)
+        if self.contours:
+            sequences["energy"] = energy_contour(heard, SAMPLE_RATE)
         if self.rate is not None:
-            sequences |= {"audio": audio, "f0": quick_f0(heard)}
+            sequences["audio"] = audio
         return Item(frames, sequences, {"speaker": speaker_encoder().embed([heard])[0]})
 
 

@@ -1,33 +1,31 @@
 """The file of a pre-trained decoder: one safetensors that any training of the same system may begin with.
 
-Tensors ``decoder.*`` are the decoder's own, with plain batch norms; ``hearing.*`` are audio encoder and bottleneck,
-for trainings that go on hearing. The head says, under ``audio_decoder``, which system it is of, its settings, the
-mean and deviation of log mels that it stands on, and what it has heard.
+Its tensors are those of the autoencoder, with plain batch norms; ``hearing.*`` are audio encoder and bottleneck, for
+trainings that go on hearing. The head says, under ``audio_decoder``, which system it is of, its settings, the means and
+deviations that it stands on, and what it has heard.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import reduce
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 
-from baselines.audio_pretraining.config import V2AConfig
-from baselines.audio_pretraining.model import V2A
 from f2v_bench.errors import F2VError
 from f2v_bench.folders import replacing
 from f2v_bench.nn.domain_norm import undivided
 from f2v_bench.training.settings import as_mapping
 
-FORMAT = 1
-DECODER, HEARING = "decoder.", "hearing."
+FORMAT = 2
+HEARING = "hearing."
 _HEAD = "audio_decoder"
-_SIZES = ("conformer", "speaker", "rate")  # that no shape of a weight gives away
 _TITLE = "a pre-trained audio decoder"
 
 
@@ -36,27 +34,22 @@ class Pretrained(NamedTuple):
 
     Attributes:
         path: of the file.
-        standard: mean and deviation of log mels.
+        standard: means and deviations by name.
         heard: what it has heard, for tables.
         state: of the autoencoder.
     """
 
     path: Path
-    standard: tuple[float, float]
+    standard: Mapping[str, tuple[float, float]]
     heard: str
     state: Mapping[str, torch.Tensor]
 
-    def hand_over(self, model: V2A) -> None:
-        """Let a model begin with these weights; both domains of its decoder begin alike.
+    def hand_over(self, part: nn.Module, prefix: str) -> None:
+        """Let a part of a model begin with the weights of these names; all domains of its batch norms begin alike.
 
         Raises:
             F2VError: weights of another size.
         """
-        self._fill(model.decoder, DECODER)
-        if model.hearing is not None:
-            self._fill(model.hearing, HEARING)
-
-    def _fill(self, part: nn.Module, prefix: str) -> None:
         own = {name.removeprefix(prefix): one for name, one in self.state.items() if name.startswith(prefix)}
         try:
             part.load_state_dict(undivided(part, own))
@@ -68,8 +61,8 @@ class Pretrained(NamedTuple):
 def write_pretrained(
     path: Path,
     system: str,
-    config: V2AConfig,
-    standard: tuple[float, float],
+    config: Any,
+    standard: Mapping[str, tuple[float, float]],
     heard: str,
     state: Mapping[str, torch.Tensor],
 ) -> None:
@@ -79,25 +72,26 @@ def write_pretrained(
         path: of the file.
         system: as ``--model`` says it.
         config: of the autoencoder.
-        standard: mean and deviation of log mels.
+        standard: means and deviations by name.
         heard: what it has heard.
         state: of the autoencoder.
     """
     head = {
-        "format": FORMAT, "system": system, "config": as_mapping(config), "standard": standard, "heard": heard,
+        "format": FORMAT, "system": system, "config": as_mapping(config), "standard": dict(standard), "heard": heard,
     }  # fmt: skip
     with replacing(path) as part:
         tensors = {name: one.contiguous().cpu() for name, one in state.items()}
         save_file(tensors, part, metadata={_HEAD: json.dumps(head)})
 
 
-def read_pretrained(path: Path, system: str, config: V2AConfig) -> Pretrained:
+def read_pretrained(path: Path, system: str, config: Any, sizes: Sequence[str]) -> Pretrained:
     """Read the file for a model.
 
     Args:
         path: of the file.
         system: as ``--model`` says it.
         config: of the model that begins with it.
+        sizes: settings, ``a`` or ``a.b``, that no shape of a weight gives away, and that must be the same.
 
     Raises:
         F2VError: no such file, another kind of file, or a decoder of another system or with other settings.
@@ -106,23 +100,22 @@ def read_pretrained(path: Path, system: str, config: V2AConfig) -> Pretrained:
         with safe_open(path, "pt") as file:
             head = json.loads((file.metadata() or {})[_HEAD])
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  it is no mapping
-        mean, deviation = head["standard"]
         if head["format"] != FORMAT:
             raise F2VError(f"'{path}' has format {head['format']}, this version reads {FORMAT}", _again(path))
         if head["system"] != system:
             raise F2VError(f"'{path}' is a decoder of '{head['system']}', not of '{system}'", _again(path))
         theirs, heard = head["config"], str(head["heard"])
+        standard = {name: (float(mean), float(deviation)) for name, (mean, deviation) in head["standard"].items()}
     except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
         raise F2VError(f"'{path}' is no file of {_TITLE}: {error}", _again(path)) from error
     ours = as_mapping(config)
-    for name in _SIZES:
-        if ours.get(name) != theirs.get(name):
+    for name in sizes:
+        now, before = (reduce(lambda tree, key: tree.get(key, {}), name.split("."), one) for one in (ours, theirs))
+        if now != before:
             raise F2VError(
-                f"'{path}' was trained with other settings under '{name}': "
-                f"{theirs.get(name)!r}, not {ours.get(name)!r}",
-                _again(path),
+                f"'{path}' was trained with other settings under '{name}': {before!r}, not {now!r}", _again(path)
             )
-    return Pretrained(path, (float(mean), float(deviation)), heard, state)
+    return Pretrained(path, standard, heard, state)
 
 
 def _again(path: Path) -> str:
