@@ -9,8 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from f2v_bench.nn.conformer import ConformerConfig
 from f2v_bench.nn.lips import LipEncoderConfig
 from f2v_bench.nn.vocoder import VocoderConfig
+from f2v_bench.training.hearing import BottleneckConfig, PretrainingConfig
 from f2v_bench.training.stage import StageConfig
 from f2v_bench.training.teaching import LipTrainingConfig
 from f2v_bench.training.units import UnitConfig
@@ -157,7 +159,10 @@ class ReferenceConfig:
         ablate: which part is taken out, as in the paper's ablations.
         lips, units, content, timbre, prosody, condition, flow, vocoder: the parts.
         teaching: what the lip encoder is taught with.
-        lips_stage, main_stage, vocoder_stage: how each is trained.
+        transfer: ``init`` lets the decoder begin with what it has learned of sound alone; ``scratch`` with nothing, as
+            the paper does.
+        listening, bottleneck, pretraining: what it is pre-trained with, and on.
+        lips_stage, audio_stage, main_stage, vocoder_stage: how each is trained.
     """
 
     preset: str = "base"
@@ -171,6 +176,11 @@ class ReferenceConfig:
     flow: FlowConfig = field(default_factory=FlowConfig)
     vocoder: VocoderConfig = field(default_factory=VocoderConfig)
     teaching: LipTrainingConfig = field(default_factory=LipTrainingConfig)
+    transfer: Literal["scratch", "init"] = "scratch"
+    listening: ConformerConfig = field(default_factory=lambda: ConformerConfig(blocks=2, hidden=512, kernel=15))
+    bottleneck: BottleneckConfig = field(default_factory=BottleneckConfig)
+    pretraining: PretrainingConfig = field(default_factory=PretrainingConfig)
     lips_stage: StageConfig = field(default_factory=StageConfig)
+    audio_stage: StageConfig = field(default_factory=StageConfig)
     main_stage: StageConfig = field(default_factory=StageConfig)
     vocoder_stage: StageConfig = field(default_factory=StageConfig)

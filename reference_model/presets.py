@@ -13,6 +13,9 @@ from f2v_bench.training.stage import StageConfig
 from f2v_bench.training.units import UnitConfig
 from reference_model.config import Ablation, ContentConfig, FlowConfig, ProsodyConfig, ReferenceConfig, TimbreConfig
 
+_PAPER_STAGE = StageConfig(steps=200_000, batch=32, learning_rate=2e-4, warmup=4000, validate_every=5000)
+_BASE_STAGE = StageConfig(steps=60_000, batch=32, learning_rate=5e-4, validate_every=2000)
+
 #: official weights throughout; one or more GPUs and LRS3 or LRS2
 PAPER = ReferenceConfig(
     preset="paper",
@@ -22,7 +25,8 @@ PAPER = ReferenceConfig(
     timbre=TimbreConfig(face="arcface"),
     prosody=ProsodyConfig(channels=(32, 64, 128), width=128),
     flow=FlowConfig(width=384, depth=2, blocks=2, segment=0),
-    main_stage=StageConfig(steps=200_000, batch=32, learning_rate=2e-4, warmup=4000, validate_every=5000),
+    audio_stage=_PAPER_STAGE,
+    main_stage=_PAPER_STAGE,
     vocoder_stage=presets.PAPER.vocoder_stage,
 )
 
@@ -36,7 +40,8 @@ BASE = ReferenceConfig(
     flow=FlowConfig(width=320, depth=2, blocks=1, segment=256),
     vocoder=VocoderConfig(channels=256),
     lips_stage=StageConfig(steps=40_000, batch=32, validate_every=2000),
-    main_stage=StageConfig(steps=60_000, batch=32, learning_rate=5e-4, validate_every=2000),
+    audio_stage=_BASE_STAGE,
+    main_stage=_BASE_STAGE,
     vocoder_stage=StageConfig(
         steps=200_000, batch=32, learning_rate=2e-4, betas=(0.8, 0.99), precision="32-true", validate_every=5000
     ),
@@ -51,6 +56,7 @@ TINY = ReferenceConfig(
     flow=FlowConfig(width=160, depth=1, blocks=1, segment=128, steps=4, guidance=1.0, temperature=0.7),
     vocoder=presets.TINY.vocoder,
     lips_stage=presets.TINY.lips_stage,
+    audio_stage=presets.TINY.main_stage,
     main_stage=presets.TINY.main_stage,
     vocoder_stage=presets.TINY.vocoder_stage,
 )

@@ -82,7 +82,7 @@ class Prosody(nn.Module):
         )
         self.head = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, 3))
         self.place = nn.Sequential(nn.Linear(speaker, 64), nn.SiLU(), nn.Linear(64, 2))
-        self.embed = nn.Conv1d(3, width, config.kernel, padding=config.kernel // 2)
+        self.embed = contour_embedding(config, width)
 
     def forward(self, voiced: torch.Tensor, expression: torch.Tensor, mask: torch.Tensor) -> Contours:
         """Predicted contours: pitch in the speaker's own deviations, voicing as a logit.
@@ -100,9 +100,19 @@ class Prosody(nn.Module):
 
     def embedding(self, contours: Contours, mask: torch.Tensor) -> torch.Tensor:
         """Channels ``(B, 4 T, C)`` that say pitch, voicing (0 or 1) and energy."""
-        stacked = torch.stack(contours, dim=1) * mask[:, None]  # (B, 3, 4 T)
-        out: torch.Tensor = self.embed(stacked).transpose(1, 2)
-        return out
+        return embedded(contours, mask, self.embed)
+
+
+def embedded(contours: Contours, mask: torch.Tensor, embed: nn.Conv1d) -> torch.Tensor:
+    """What an embedding of three channels makes of contours, ``(B, 4 T, C)``."""
+    stacked = torch.stack(contours, dim=1) * mask[:, None]  # (B, 3, 4 T)
+    out: torch.Tensor = embed(stacked).transpose(1, 2)
+    return out
+
+
+def contour_embedding(config: ProsodyConfig, width: int) -> nn.Conv1d:
+    """Pitch, voicing and energy to channels."""
+    return nn.Conv1d(3, width, config.kernel, padding=config.kernel // 2)
 
 
 def contour_losses(predicted: Contours, target: Contours, mask: torch.Tensor) -> dict[str, torch.Tensor]:

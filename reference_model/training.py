@@ -10,7 +10,7 @@ import numpy as np
 from f2v_bench.training.clips import spread_of
 from f2v_bench.training.loader import Item
 from f2v_bench.training.targets import Targets
-from reference_model.model import Standard
+from reference_model.conditioned import Standard
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 def standard_of(clips: Sequence[Targets]) -> Standard:
     """Means and deviations over the training clips."""
-    f0 = np.concatenate([clip.f0[clip.f0 > 0] for clip in clips])
-    return Standard(
-        mel=spread_of(np.concatenate([clip.mel for clip in clips])),
-        pitch=spread_of(np.log(f0)),
-        energy=spread_of(np.concatenate([clip.energy for clip in clips])),
-    )
+    return spreads(*(np.concatenate([getattr(clip, name) for clip in clips]) for name in ("mel", "f0", "energy")))
+
+
+def spreads(mel: NDArray[np.float32], f0: NDArray[np.float32], energy: NDArray[np.float32]) -> Standard:
+    """Means and deviations of log mels ``(n, 80)``, and of log F0 where voiced and energy, ``(n,)`` each."""
+    return Standard(spread_of(mel), spread_of(np.log(f0[f0 > 0])), spread_of(energy))
 
 
 class Person(NamedTuple):

@@ -8,8 +8,9 @@ from typing import Any
 
 from f2v_bench.training.settings import with_texts
 from f2v_bench.training.weights import WeightFile
+from reference_model.conditioned import Standard
 from reference_model.config import ReferenceConfig
-from reference_model.model import ReferenceModel, Standard
+from reference_model.model import ReferenceModel
 from reference_model.solvers import ORDERS
 
 
@@ -25,6 +26,11 @@ class Weights(WeightFile[ReferenceConfig]):
     @property
     def ablation(self) -> str:
         return self.config.ablate
+
+    @property
+    def provenance(self) -> str:
+        how = self.config.transfer
+        return super().provenance + ("" if how == "scratch" else f", {self.config.pretraining.told(how)}")
 
     @property
     def evaluations(self) -> int | None:

@@ -30,13 +30,8 @@ class V2AWeights(WeightFile[C]):
     @property
     def _begun(self) -> str:
         """Where the decoder comes from."""
-        how, pretraining = self.config.transfer.how, self.config.pretraining
-        if how == "scratch":
-            return "decoder from scratch"
-        if pretraining.decoder is not None:
-            return f"decoder ({how}) from '{Path(pretraining.decoder).name}'"
-        heard = "the same clips" if pretraining.folder is None else f"'{Path(pretraining.folder).name}'"
-        return f"decoder ({how}) pre-trained on the sound of {heard}"
+        how = self.config.transfer.how
+        return "decoder from scratch" if how == "scratch" else self.config.pretraining.told(how)
 
     def describe(self) -> dict[str, str]:
         sizes = self.config.conformer

@@ -100,6 +100,8 @@ def train(
 
 def _train(kind: type[Trainee], options: TrainOptions, stage: str | None) -> None:
     trainee = kind(options)
+    if stage and not trainee.needs(stage):
+        options.notice(f"with these settings there is nothing to train in the stage '{stage}'")
     for name in [stage] if stage else kind.stages:
         trainee.train(name)
     weights = trainee.export()

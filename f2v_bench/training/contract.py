@@ -84,6 +84,10 @@ class Trainee(ABC):
             )
         self.options = options
 
+    def needs(self, stage: str) -> bool:
+        """Whether there is anything to train in a stage, with these settings."""
+        return True
+
     @abstractmethod
     def train(self, stage: str) -> None:
         """Train one stage, or go on with it; a finished one is left as it is.

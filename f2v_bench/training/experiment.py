@@ -115,7 +115,6 @@ class StagedTrainee(Trainee):
         return self.config.lips.encoder == "stand-in"
 
     def needs(self, stage: str) -> bool:
-        """Whether there is anything to train in a stage."""
         return stage != "lips" or self.needs_lips
 
     def trainings(self) -> dict[str, Callable[[], None]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import torch
@@ -49,6 +50,17 @@ class PretrainingConfig:
     decoder: str | None = None
     shards: int = 64
     segment: int = 75
+
+    def told(self, how: str) -> str:
+        """What tables say of a decoder that begins so.
+
+        Args:
+            how: it begins.
+        """
+        if self.decoder is not None:
+            return f"decoder ({how}) from '{Path(self.decoder).name}'"
+        heard = "the same clips" if self.folder is None else f"'{Path(self.folder).name}'"
+        return f"decoder ({how}) pre-trained on the sound of {heard}"
 
 
 class AudioEncoder(nn.Module):

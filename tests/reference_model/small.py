@@ -21,6 +21,7 @@ from f2v_bench.nn.vocoder import VocoderConfig, build_vocoder
 from f2v_bench.training.loader import Batch
 from f2v_bench.training.units import UnitConfig
 from f2v_bench.training.weights import Facts
+from reference_model.conditioned import Standard
 from reference_model.config import (
     Ablation,
     ConditionConfig,
@@ -30,7 +31,7 @@ from reference_model.config import (
     ReferenceConfig,
     TimbreConfig,
 )
-from reference_model.model import ReferenceModel, Standard
+from reference_model.model import ReferenceModel
 from reference_model.weights import Weights
 from tests.nn.test_transformer import awake, seeded
 

@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from f2v_bench.training.loader import Batch
+from reference_model.conditioned import Condition, Standard
 from reference_model.config import Ablation
-from reference_model.model import Condition, ReferenceModel, Standard
+from reference_model.model import ReferenceModel
 from reference_model.presets import PRESETS, preset
 from reference_model.prosody import Contours
 from tests.nn.test_transformer import awake, seeded

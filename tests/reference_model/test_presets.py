@@ -9,8 +9,9 @@ import yaml
 from f2v_bench.errors import F2VError
 from f2v_bench.nn.vocoder import build_vocoder
 from f2v_bench.training.settings import as_mapping, from_mapping, with_texts
+from reference_model.conditioned import Standard
 from reference_model.config import ReferenceConfig
-from reference_model.model import ReferenceModel, Standard
+from reference_model.model import ReferenceModel
 from reference_model.presets import PRESETS, preset
 from tests.reference_model.small import ABLATIONS
 

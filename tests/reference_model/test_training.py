@@ -15,8 +15,9 @@ from f2v_bench.training.loader import collated
 from f2v_bench.training.module import ModelTraining
 from f2v_bench.training.prepare import prepare
 from f2v_bench.training.targets import Targets
+from reference_model.conditioned import Spoken, Standard
 from reference_model.config import FlowConfig
-from reference_model.model import ReferenceModel, Spoken, Standard
+from reference_model.model import ReferenceModel
 from reference_model.training import Person, main_item, people, standard_of
 from tests.reference_model.small import SMALL, STANDARD, batch_of
 from tests.training.toys import demo_clips, toy_targets
