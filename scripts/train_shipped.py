@@ -26,6 +26,7 @@ from f2v_bench.reporting.comparison import compare_runs
 from f2v_bench.reporting.comparison_table import markdown as comparison_markdown
 from f2v_bench.reporting.results import read_results
 from f2v_bench.reporting.table import markdown as results_markdown
+from f2v_bench.reporting.table import markdown_by_column
 from f2v_bench.runs.folder import RunFolder
 from f2v_bench.training.card import write_card
 from f2v_bench.training.weights import BASES, WeightFile, leave_to_base, write_base
@@ -157,7 +158,9 @@ def ship(one: Corpus, weights: dict[str, Path], runs: list[Path]) -> None:
         shelf = kind.shelf
         shelf.mkdir(parents=True, exist_ok=True)
         leave_to_base(file, base, shelf / f"{one.name}.safetensors", kind.sounding)
-        write_card(shelf / f"{one.name}.md", kind(shelf / f"{one.name}.safetensors"), runs)
+        labels = (*ANCHORS, *((f"{OURS}-vocoder", TOLD) if model == OURS else ()), model)
+        tables = {run.name: markdown_by_column(read_results(RunFolder(run), all_columns=True), labels) for run in runs}
+        write_card(shelf / f"{one.name}.md", kind(shelf / f"{one.name}.safetensors"), tables)
 
 
 def report(run: Path, weights: dict[str, Path]) -> str:

@@ -54,6 +54,10 @@ class Row:
     provenance: str
     speaker_reference: str
 
+    @property
+    def note(self) -> str:
+        return f"{self.label}: {self.provenance}; voice from: {self.speaker_reference}."
+
 
 @dataclass(frozen=True)
 class Results:
@@ -81,18 +85,23 @@ class Results:
         return f"{data['list_id']}: {count} clips, seed {self.manifest['seed']}"
 
     @property
+    def interval_notes(self) -> list[str]:
+        units = sorted({cell.units for cell in self.cells.values() if cell.low is not None})
+        over = " or ".join(units)
+        return (
+            [f"{CONFIDENCE:.0%} intervals: BCa bootstrap over {over}; n/m: scored of expected clips."] if units else []
+        )
+
+    @property
+    def signature_notes(self) -> list[str]:
+        signatures = {heading.metric: heading.signature for heading in self.headings}
+        return [f"{metric}: {signature}" for metric, signature in signatures.items()]
+
+    @property
     def notes(self) -> list[str]:
         """What a reader must know beside the numbers: provenance, signatures, intervals, what is unavailable."""
-        units = sorted({cell.units for cell in self.cells.values() if cell.low is not None})
-        lines = (
-            [f"{CONFIDENCE:.0%} intervals: BCa bootstrap over {' or '.join(units)}; n/m: scored of expected clips."]
-            if units
-            else []
-        )
-        lines += ranking_notes(self.ranking, self.unranked)
-        lines += [f"{row.label}: {row.provenance}; voice from: {row.speaker_reference}." for row in self.rows]
-        signatures = {heading.metric: heading.signature for heading in self.headings}
-        lines += [f"{metric}: {signature}" for metric, signature in signatures.items()]
+        lines = [*self.interval_notes, *ranking_notes(self.ranking, self.unranked)]
+        lines += [row.note for row in self.rows] + self.signature_notes
         lines += [f"{gone['name']}: unavailable ({gone['why']}). {gone['do']}" for gone in self.manifest["unavailable"]]
         return lines + list(self.manifest["notes"])
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,22 +48,40 @@ def terminal_table(results: Results) -> Table:
 
 
 def markdown(results: Results) -> str:
-    """A GitHub table with its notes."""
-    lines = [
-        f"**{escape_markdown(results.title)}**",
-        "",
-        "| system | " + " | ".join(escape_markdown(heading.title) for heading in results.headings) + " |",
-        "|---" + "|---:" * len(results.headings) + "|",
+    """A GitHub table, a system a row, with its notes."""
+    head = [heading.title for heading in results.headings]
+    rows = [[row.label, *(_cell(results, row.label, heading) for heading in results.headings)] for row in results.rows]
+    return _github(results.title, ["system", *head], rows, results.notes)
+
+
+def markdown_by_column(results: Results, labels: Sequence[str]) -> str:
+    """A GitHub table of some systems, a column of the metrics a row, nothing ranked: for the card of a model."""
+    chosen = [row for row in results.rows if row.label in labels]
+    rows = [
+        [heading.title, *(_cell(results, row.label, heading, ranked=False) for row in chosen)]
+        for heading in results.headings
     ]
-    for row in results.rows:
-        cells = []
-        for heading in results.headings:
-            value, interval, coverage = cell_parts(results.cells[row.label, heading.name], heading)
-            if (row.label, heading.name) in results.ranking.leaders:
-                value = f"**{value}**"
-            cells.append(f"{value} {interval} ({coverage})".replace("  ", " "))
-        lines.append(f"| {escape_markdown(row.label)} | " + " | ".join(cells) + " |")
-    lines += ["", *(f"- {escape_markdown(note)}" for note in results.notes)]
+    notes = [*results.interval_notes, *(row.note for row in chosen), *results.signature_notes]
+    return _github(results.title, ["metric", *(row.label for row in chosen)], rows, notes)
+
+
+def _cell(results: Results, label: str, heading: Heading, *, ranked: bool = True) -> str:
+    value, interval, coverage = cell_parts(results.cells[label, heading.name], heading)
+    if ranked and (label, heading.name) in results.ranking.leaders:
+        value = f"**{value}**"
+    return f"{value} {interval} ({coverage})".replace("  ", " ")
+
+
+def _github(title: str, head: Sequence[str], rows: Sequence[Sequence[str]], notes: Sequence[str]) -> str:
+    lines = [
+        f"**{escape_markdown(title)}**",
+        "",
+        f"| {' | '.join(escape_markdown(one) for one in head)} |",
+        "|---" + "|---:" * (len(head) - 1) + "|",
+        *(f"| {escape_markdown(row[0])} | {' | '.join(row[1:])} |" for row in rows),
+        "",
+        *(f"- {escape_markdown(note)}" for note in notes),
+    ]
     return "\n".join(lines) + "\n"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,20 +17,20 @@ Not for putting words into anybody's mouth.
 """
 
 
-def write_card(path: Path, file: WeightFile[Any], runs: Sequence[Path]) -> None:
+def write_card(path: Path, file: WeightFile[Any], scores: Mapping[str, str]) -> None:
     """Write a card in Markdown.
 
     Args:
         path: of the card.
         file: the weights that it describes.
-        runs: folders in which the weights were scored, each with its ``table.md``.
+        scores: tables in Markdown by the name of the run.
     """
     facts, config = file.facts, file.config
     stages = "\n".join(
         f"| {name} | {int(stage['steps']):,} | {getattr(config, f'{name}_stage').batch} | {stage['seconds'] / 60:.0f} |"
         for name, stage in facts.stages.items()
     )
-    scored = "\n".join(f"## Scores: {run.name}\n\n{_table(run)}" for run in runs)
+    scored = "\n".join(f"## Scores: {run}\n\n{table}" for run, table in scores.items())
     size = file.path.stat().st_size / 1e6
     left = "lip encoder and vocoder" if file.sounding == VOCODER else "lip encoder"
     shared = f"; {left}: `{file.base.name}`" if file.base else ""
@@ -69,9 +69,3 @@ def _taught(config: StagedConfig) -> str:
         return ""
     text = ", phonemes of the transcripts (text supervision)" if config.teaching.phones else ""
     return f": taught with clusters of sound{text}"
-
-
-def _table(run: Path) -> str:
-    """The run's table without what could not be computed: where weights were looked for is no fact of the model."""
-    lines = (run / "table.md").read_text(encoding="utf-8").splitlines(keepends=True)
-    return "".join(line for line in lines if ": unavailable (" not in line)

@@ -279,7 +279,7 @@ def test_a_shipped_file_keeps_its_own_vocoder(whole: Path, tmp_path: Path, monke
         assert one is not None
         assert other is not None
         assert all(torch.equal(tensor, other.state_dict()[name]) for name, tensor in one.state_dict().items())
-    write_card(tmp_path / "card.md", lean, [])
+    write_card(tmp_path / "card.md", lean, {})
     card = (tmp_path / "card.md").read_text()
     assert "lip encoder: `common.safetensors`" in card
     assert "| voice | 4 | 2 |" in card
