@@ -15,7 +15,7 @@ from f2v_bench.metrics.stoi import STOI
 from f2v_bench.registry import DATASETS, SYSTEMS
 from f2v_bench.systems.contract import System, SystemOptions
 
-MODELS = ("ours", "svts", "intelligible", "diffv2s", "v2a-mel")
+MODELS = ("ours", "svts", "intelligible", "diffv2s", "v2a-mel", "v2a-wave")
 RATE = 16_000
 
 
