@@ -104,7 +104,7 @@ CORPORA = (
         "grid-s1-tiny",
         "grid",
         ("test", "val"),
-        own=((OURS, ("timbre.contrast_weight=0", "flow.temperature=0.4")), *HEARD),
+        own=((OURS, ("timbre.contrast_weight=0", "flow.temperature=0.4", "main_stage.steps=4000")), *HEARD),
         ships=(OURS,),
     ),
 )
