@@ -153,13 +153,14 @@ def ship(one: Corpus, weights: dict[str, Path], runs: list[Path]) -> None:
     """Put base, weight files and cards where the package has them."""
     base = BASES / f"{one.name}.safetensors"
     write_base(weights[OURS], base)
+    results = {run.name: read_results(RunFolder(run), all_columns=True) for run in runs}
     for model, file in ((model, file) for model, file in weights.items() if model in one.ships):
         kind: type[WeightFile[Any]] = SYSTEMS.load(model).weight_class()
         shelf = kind.shelf
         shelf.mkdir(parents=True, exist_ok=True)
         leave_to_base(file, base, shelf / f"{one.name}.safetensors", kind.sounding)
         labels = (*ANCHORS, *((f"{OURS}-vocoder", TOLD) if model == OURS else ()), model)
-        tables = {run.name: markdown_by_column(read_results(RunFolder(run), all_columns=True), labels) for run in runs}
+        tables = {name: markdown_by_column(one, labels) for name, one in results.items()}
         write_card(shelf / f"{one.name}.md", kind(shelf / f"{one.name}.safetensors"), tables)
 
 

@@ -49,3 +49,12 @@ def shared() -> Path:
     if not (folder / "data").is_dir():
         pytest.skip(f"no reference data at {folder}: set F2V_SHARED to the folder that holds data/")
     return folder
+
+
+@pytest.fixture(scope="module")
+def noise(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Trainings find clips of noise."""
+    from tests.training.staged import noise_corpus
+
+    with noise_corpus(tmp_path_factory.mktemp("prepared")):
+        yield

@@ -6,7 +6,6 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,16 +21,13 @@ from f2v_bench.training.settings import as_mapping
 from reference_model.experiment import ReferenceTrainee
 from reference_model.weights import Weights
 from tests.reference_model.small import SMALL
-from tests.training.staged import STAGE, noise_corpus, power_cut, refuse, same_state, state, train_options
+from tests.training.staged import STAGE, power_cut, refuse, same_state, state, train_options
 from tests.training.toys import demo_clips, toy_prepared
 
 CONFIG = replace(SMALL, lips_stage=STAGE, vocoder_stage=STAGE, main_stage=STAGE)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def noise(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with noise_corpus(tmp_path_factory.mktemp("prepared")):
-        yield
+pytestmark = pytest.mark.usefixtures("noise")
 
 
 def trainee(folder: Path, config: Any = CONFIG, **named: Any) -> ReferenceTrainee:
@@ -39,7 +35,7 @@ def trainee(folder: Path, config: Any = CONFIG, **named: Any) -> ReferenceTraine
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def whole(tmp_path_factory: pytest.TempPathFactory, noise: None) -> Path:
     """A training from the first stage to the last."""
     folder = tmp_path_factory.mktemp("whole") / "ours-demo"
     training = trainee(folder)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,7 +27,7 @@ from reference_model.weights import Weights
 from tests.clips import RATE, babble
 from tests.nn.test_transformer import awake
 from tests.reference_model.small import SMALL, STANDARD, alone, batch_of
-from tests.training.staged import GROUND, STAGE, noise_corpus, power_cut, same_state, train_options
+from tests.training.staged import GROUND, STAGE, power_cut, same_state, train_options, trained
 
 TINIEST = ConformerConfig(width=16, blocks=1, heads=2, hidden=32, kernel=5)
 HEARING: dict[str, Any] = {
@@ -95,10 +94,7 @@ def test_everything_after_content_is_handed_over(heard: Retelling, tmp_path: Pat
 # -- trainings ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module", autouse=True)
-def noise(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with noise_corpus(tmp_path_factory.mktemp("prepared")):
-        yield
+pytestmark = pytest.mark.usefixtures("noise")
 
 
 def trainee(folder: Path, config: ReferenceConfig = CONFIG, **named: Any) -> ReferenceTrainee:
@@ -106,13 +102,8 @@ def trainee(folder: Path, config: ReferenceConfig = CONFIG, **named: Any) -> Ref
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("whole") / "ours-demo"
-    training = trainee(folder)
-    for stage in training.stages:
-        training.train(stage)
-    assert training.export() is not None
-    return folder
+def whole(tmp_path_factory: pytest.TempPathFactory, noise: None) -> Path:
+    return trained(trainee(tmp_path_factory.mktemp("whole") / "ours-demo"))
 
 
 def test_the_weights_say_that_the_decoder_has_heard_first(whole: Path) -> None:
