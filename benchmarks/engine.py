@@ -158,7 +158,7 @@ def harvest_rmse(audio: NDArray[np.float32], real: NDArray[np.float32]) -> float
 
     taps = firwin(255, 70 / (RATE // 2), pass_zero=False)
     ours, true = (
-        pyworld.harvest(lfilter(taps, 1, x.astype(np.float64) * 32767), RATE, f0_floor=40, f0_ceil=800)[0]
+        pyworld.harvest(lfilter(taps, [1.0], x.astype(np.float64) * 32767), RATE, f0_floor=40, f0_ceil=800)[0]
         for x in (audio, real)
     )
     return float(np.sqrt(np.mean((ours - true) ** 2)))
@@ -195,13 +195,13 @@ def measure_device(candidates: Sequence[Candidate], device: str) -> None:
     peak = matrix_throughput(device)
     table = Table("metric", "audio s/s", "TFLOP/s", f"of {peak / 1e12:.2f} TFLOP/s", title=f"{device}, fp32")
     calls: dict[str, Callable[[], object]] = {
-        "dnsmos": lambda: [dnsmos_torch(clip, rater) for clip in clips],
+        "dnsmos": lambda: dnsmos_torch(clips, rater),
         "utmos (random weights)": lambda: utmos(clips, listener, device),
     }
     for name, call in calls.items():
         with FlopCounterMode(display=False) as counter:
             call()  # warms up, too
-        _, seconds = timed(lambda call=call: (call(), synchronise(device)))
+        seconds = min(timed(waited(call, device))[1] for _ in range(3))
         rate = counter.get_total_flops() / seconds
         table.add_row(name, f"{audio_s / seconds:.1f}", f"{rate / 1e12:.2f}", f"{rate / peak:.0%}")
     Console().print(table)
@@ -209,12 +209,16 @@ def measure_device(candidates: Sequence[Candidate], device: str) -> None:
         Console().print(torch.cuda.get_device_name(device))
 
 
-def synchronise(device: str) -> None:
-    """Wait for a GPU."""
+def waited(call: Callable[[], object], device: str) -> Callable[[], None]:
+    """The call, and the end of what it set off on a GPU."""
     import torch
 
-    if device.startswith("cuda"):
-        torch.cuda.synchronize(device)
+    def both() -> None:
+        call()
+        if device.startswith("cuda"):
+            torch.cuda.synchronize(device)
+
+    return both
 
 
 def matrix_throughput(device: str) -> float:
@@ -224,9 +228,10 @@ def matrix_throughput(device: str) -> float:
     size = 8192 if device.startswith("cuda") else 2048
     matrix = torch.randn(size, size, device=device)
     best = float("inf")
+    product = waited(lambda: matrix @ matrix, device)
+    product()
     for _ in range(4):
-        synchronise(device)
-        _, seconds = timed(lambda: (matrix @ matrix, synchronise(device)))
+        _, seconds = timed(product)
         best = min(best, seconds)
     return 2 * size**3 / best
 

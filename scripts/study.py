@@ -119,7 +119,9 @@ def pooled(
     contenders: Mapping[str, Contender], labels: Sequence[str], column: str
 ) -> tuple[ClipScores, dict[str, str]]:
     """All seeds of a variant as one: a clip of a seed is a clip, its speaker stays the same."""
-    values, speakers, expected = {}, {}, 0
+    values: dict[str, tuple[float, float]] = {}
+    speakers: dict[str, str] = {}
+    expected = 0
     for seed, name in enumerate(labels):
         one = contenders[name]
         scores = one.scores[column]
@@ -134,7 +136,8 @@ def of_seeds(contenders: Mapping[str, Contender], labels: Sequence[str], heading
     found = []
     for name in labels:
         pairs = list(contenders[name].scores[heading.name].values.values())
-        sums = unit_sums(*zip(*pairs, strict=True), ["one"] * len(pairs), heading.aggregate)
+        values, weights = [value for value, _ in pairs], [weight for _, weight in pairs]
+        sums = unit_sums(values, weights, ["one"] * len(pairs), heading.aggregate)
         if sums.value is not None:
             found.append(sums.value)
     return found

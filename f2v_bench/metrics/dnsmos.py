@@ -10,7 +10,7 @@ end at SIG 4.01, BAK 4.36 and OVRL 3.93.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -25,6 +25,7 @@ from f2v_bench.metrics.contract import Column, Metric, MetricOptions, MetricUnav
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import torch
     from numpy.typing import NDArray
 
     from f2v_bench.nn.dnsmos import P808, P835
@@ -35,7 +36,8 @@ N_FFT = 321  # the script's frame of 320 plus one; 320 would move P.808 by 0.09
 HOP_LENGTH = 160
 N_MELS = 120
 COLUMNS = ("dnsmos_ovrl", "dnsmos_sig", "dnsmos_bak", "dnsmos_p808")
-SEGMENTS_AT_ONCE = 8  # of the P.808 network in PyTorch: bounds the memory of long clips
+FRAMES_AT_ONCE = {"cpu": 1032, "cuda": 16 * 1032}  # of the P.835 network in PyTorch, where a frame takes 0.2 MB
+P808_SHARE = 129  # frames of the one for a segment of the other: 8 segments at once on the processor
 
 #: raw network output to MOS, highest power first, in the network's order SIG, BAK, OVRL
 REGULAR = (
@@ -99,31 +101,51 @@ def dnsmos(samples: NDArray[np.float32], networks: Networks, *, all_segments: bo
 
 
 def dnsmos_torch(
-    samples: NDArray[np.float32], networks: TorchNetworks, *, all_segments: bool = False
-) -> dict[str, float]:
-    """``dnsmos`` by the PyTorch networks, within 1e-4, and with a fraction of the work: see ``nn.dnsmos_segments``.
+    clips: Sequence[NDArray[np.float32]], networks: TorchNetworks, *, all_segments: bool = False
+) -> list[dict[str, float]]:
+    """``dnsmos`` of many clips by the PyTorch networks, within 1e-4, with less work: see ``nn.dnsmos_segments``.
 
     Args:
-        samples: float32 ``(n,)``, as ``dnsmos`` takes them.
+        clips: float32 ``(n,)`` each, as ``dnsmos`` takes them.
         networks: from ``load_torch_networks``.
         all_segments: see ``dnsmos``.
     """
     import torch
 
+    from f2v_bench.nn.batches import length_batches
     from f2v_bench.nn.dnsmos_segments import rate_segments
     from f2v_bench.nn.precision import reference_precision
 
-    clipped = np.clip(samples, -1, 1)
-    starts = segment_starts(len(clipped), all_segments=all_segments)
-    apart = list(dict.fromkeys(start % len(clipped) for start in starts))  # a short clip repeats itself
-    p808: dict[int, float] = {}
+    at_once = FRAMES_AT_ONCE[networks.device.partition(":")[0]]
+    together = 1 if networks.device == "cpu" else at_once  # clip by clip is as fast there, and the same to the last bit
+    found: dict[int, dict[str, float]] = {}
     with reference_precision(), torch.inference_mode():
-        raw = rate_segments(networks.p835, torch.from_numpy(clipped).to(networks.device), starts).cpu().numpy()
-        for first in range(0, len(apart), SEGMENTS_AT_ONCE):
-            part = apart[first : first + SEGMENTS_AT_ONCE]
-            heard = torch.from_numpy(np.stack([_segment(clipped, start) for start in part])).to(networks.device)
-            p808 |= dict(zip(part, networks.p808(heard)[:, 0].tolist(), strict=True))
-    return _mean([[*_rated(networks, one), p808[at % len(clipped)]] for one, at in zip(raw, starts, strict=True)])
+        for group in length_batches([len(samples) // HOP_LENGTH + 1 for samples in clips], together):
+            heard = [torch.from_numpy(clips[at]).to(networks.device).clamp(-1, 1) for at in group]
+            starts = [segment_starts(len(samples), all_segments=all_segments) for samples in heard]
+            raw = rate_segments(networks.p835, heard, starts, at_once)
+            p808 = _p808(networks.p808, heard, starts, at_once // P808_SHARE)
+            for at, three, one in zip(group, raw, p808, strict=True):
+                values = zip(three.cpu().numpy(), one, strict=True)
+                found[at] = _mean([[*_rated(networks, p835), last] for p835, last in values])
+    return [found[at] for at in range(len(clips))]
+
+
+def _p808(
+    network: P808, clips: Sequence[torch.Tensor], starts: Sequence[Sequence[int]], at_once: int
+) -> list[list[float]]:
+    """P.808 of each segment; those an exact number of repeats apart are the same, and are rated once."""
+    import torch
+
+    places = [[(at, start % len(clips[at])) for start in begins] for at, begins in enumerate(starts)]
+    apart = list(dict.fromkeys(place for some in places for place in some))
+    segment = torch.arange(SEGMENT, device=clips[0].device)
+    rated: dict[tuple[int, int], float] = {}
+    for first in range(0, len(apart), at_once):
+        part = apart[first : first + at_once]
+        heard = torch.stack([clips[at][(start + segment) % len(clips[at])] for at, start in part])
+        rated |= zip(part, network(heard)[:, 0].tolist(), strict=True)
+    return [[rated[place] for place in some] for some in places]
 
 
 def _starts(length: int, all_segments: bool) -> list[int]:
@@ -231,6 +253,7 @@ class DNSMOS(Metric):
     needs = frozenset()
     sample_rate = common.SAMPLE_RATE
     on_device = True
+    batch_size = 64
     columns = (
         _column("dnsmos_ovrl", "DNSMOS OVRL", "DNSMOS P.835, overall; ends at 3.93 for raw 5.", headline=True),
         _column("dnsmos_sig", "DNSMOS SIG", "DNSMOS P.835, the speech itself; ends at 4.01 for raw 5."),
@@ -288,13 +311,21 @@ class DNSMOS(Metric):
         )
 
     def score(self, batch: Sequence[Sample]) -> list[Scores | ClipFailure]:
-        return common.one_by_one(batch, self._score_one)
+        outcomes: list[Scores | ClipFailure] = common.one_by_one(batch, _checked)
+        fit = {at: outcome for at, outcome in enumerate(outcomes) if isinstance(outcome, Scores)}
+        rated = self._rate([batch[at].audio.samples for at in fit])
+        for (at, outcome), values in zip(fit.items(), rated, strict=True):
+            outcomes[at] = replace(outcome, values=values)
+        return outcomes
 
-    def _score_one(self, sample: Sample) -> Scores:
-        samples = sample.audio.samples
-        common.require_sound(samples, "audio")
+    def _rate(self, clips: Sequence[NDArray[np.float32]]) -> list[dict[str, float]]:
         if self._torch:
-            values = dnsmos_torch(samples, self._torch_networks, all_segments=self._all_segments)
-        else:
-            values = dnsmos(samples, self._networks, all_segments=self._all_segments)
-        return Scores(values, detail={"clipped_samples": int(np.count_nonzero(np.abs(samples) > 1))})
+            return dnsmos_torch(clips, self._torch_networks, all_segments=self._all_segments)
+        return [dnsmos(samples, self._networks, all_segments=self._all_segments) for samples in clips]
+
+
+def _checked(sample: Sample) -> Scores:
+    """No rating yet, but a clip that can have one; else a ClipFailure."""
+    samples = sample.audio.samples
+    common.require_sound(samples, "audio")
+    return Scores({}, detail={"clipped_samples": int(np.count_nonzero(np.abs(samples) > 1))})

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,7 @@ def by_onnx(clips: list[np.ndarray], **options: bool) -> list[dict[str, float]]:
 
 
 def by_torch(clips: list[np.ndarray], networks: TorchNetworks, **options: bool) -> list[dict[str, float]]:
-    return [dnsmos_torch(clip, networks, **options) for clip in clips]
+    return dnsmos_torch(clips, networks, **options)
 
 
 def assert_equal(found: list[dict[str, float]], expected: list[dict[str, float]], tolerance: float) -> None:
@@ -61,17 +62,30 @@ def test_golden_values_of_the_personalised_network(speech) -> None:
     assert "personalised-9e3a197449ca" in DNSMOS(MetricOptions(settings=settings)).signature
 
 
-@pytest.mark.parametrize("samples", [16_000, 47_360, 48_000, 48_001, 100_000, 160_000, 200_000])
+LENGTHS = (200_000, 16_000, 47_360, 48_000, 48_001, 100_000, 160_000, 400)
+
+
+@pytest.mark.parametrize("at_once", [1, 4096])
 @pytest.mark.slow
-def test_shared_work_gives_what_each_segment_gives_by_itself(networks: TorchNetworks, speechlike, samples: int) -> None:
+def test_shared_work_gives_what_each_segment_gives_by_itself(networks: TorchNetworks, speechlike, at_once: int) -> None:
     import torch
 
-    clip = speechlike(13.0)[:samples]
-    starts = module.segment_starts(samples)
-    together = rate_segments(networks.p835, torch.from_numpy(clip), starts)
-    with torch.inference_mode():
-        alone = [networks.p835(torch.from_numpy(module._segment(clip, start))[None]) for start in starts]
-    torch.testing.assert_close(together, torch.cat(alone), atol=1e-5, rtol=0)
+    clips = [torch.from_numpy(speechlike(13.0, pitch=90 + 20 * at)[:n]) for at, n in enumerate(LENGTHS)]
+    starts = [module.segment_starts(n) for n in LENGTHS]
+    together = rate_segments(networks.p835, clips, starts, at_once)
+    for clip, begins, found in zip(clips, starts, together, strict=True):
+        with torch.inference_mode():
+            alone = [networks.p835(torch.from_numpy(module._segment(clip.numpy(), at))[None]) for at in begins]
+        torch.testing.assert_close(found, torch.cat(alone), atol=1e-5, rtol=0)
+
+
+@pytest.mark.slow
+def test_a_batch_equals_one_by_one(networks: TorchNetworks, speechlike) -> None:
+    clips = [speechlike(13.0, pitch=90 + 20 * at)[:n] for at, n in enumerate(LENGTHS)]
+    alone = [found for clip in clips for found in by_torch([clip], networks)]
+    assert by_torch(clips, networks) == alone
+    assert_equal(by_torch(clips, replace(networks, device="cpu:0")), alone, 1e-5)  # grouped, as a GPU has them
+    assert by_torch([], networks) == []
 
 
 def test_features_equal_those_of_the_onnx_path(speechlike) -> None:
