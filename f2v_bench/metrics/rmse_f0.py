@@ -94,7 +94,7 @@ def _pitch_errors(ours: NDArray[np.float64], real: NDArray[np.float64]) -> Pitch
     )
 
 
-_PITCH_COLUMNS = ("rmse_f0", "rmse_f0_pooled", "f0_cents", "gpe")
+_PITCH_COLUMNS = ("rmse_f0", "rmse_f0_pooled", "f0_median", "f0_cents", "gpe")
 
 
 class RMSEF0(Metric):
@@ -128,6 +128,16 @@ class RMSEF0(Metric):
             aggregate=Aggregate.RMS,
             headline=False,
             definition="RMSE of F0 over the co-voiced frames of all clips together.",
+        ),
+        Column(
+            "f0_median",
+            "F0 error, median",
+            "Hz",
+            higher_is_better=False,
+            lower=0,
+            upper=435,
+            headline=False,
+            definition="Median distance of F0 over co-voiced frames, which octave errors do not move; mean over clips.",
         ),
         Column(
             "f0_cents",
@@ -239,17 +249,14 @@ class RMSEF0(Metric):
         values = {
             "rmse_f0": pitch.rmse_hz,
             "rmse_f0_pooled": pitch.rmse_hz,
+            "f0_median": pitch.median_hz,
             "f0_cents": pitch.rmse_cents,
             "gpe": pitch.gross / pitch.frames,
             "vde": voicing,
             "ffe": (errors.voicing + pitch.gross) / frames,
             "covoiced": pitch.frames / frames,
         }
-        return Scores(
-            values,
-            weights={"rmse_f0_pooled": float(pitch.frames)},
-            detail=detail | {"median_error_hz": pitch.median_hz},
-        )
+        return Scores(values, weights={"rmse_f0_pooled": float(pitch.frames)}, detail=detail)
 
     def _contour(self, waveform: Waveform) -> NDArray[np.floating[Any]]:
         """Equal audio is analysed once, whichever clip or system it comes from."""

@@ -46,7 +46,7 @@ def test_identical_audio_is_perfect(speechlike, sample) -> None:
     assert isinstance(scores, Scores)
     covoiced = scores.values["covoiced"]
     assert scores.values == {
-        **dict.fromkeys(("rmse_f0", "rmse_f0_pooled", "f0_cents", "gpe", "vde", "ffe"), 0.0),
+        **dict.fromkeys(("rmse_f0", "rmse_f0_pooled", "f0_median", "f0_cents", "gpe", "vde", "ffe"), 0.0),
         "covoiced": covoiced,
     }
     assert 0.2 < covoiced <= 1
@@ -75,13 +75,23 @@ def test_gain_does_not_matter(speechlike, sample) -> None:
     assert full == quarter
 
 
+def test_an_octave_error_moves_the_mean_and_not_the_median() -> None:
+    real = np.full(100, 120.0)
+    ours = real + 3
+    ours[:20] = 240
+    pitch = f0_errors(ours, real).pitch
+    assert pitch is not None
+    assert pitch.median_hz == pytest.approx(3)
+    assert pitch.rmse_hz > 50
+
+
 def test_whispering_has_voicing_errors_but_no_pitch_errors(speechlike, sample) -> None:
     whisper = (np.random.default_rng(1).standard_normal(16_000) * 0.05).astype(np.float32)
     whisper_f0, _ = f0_contour(whisper, 16_000)
     assert not whisper_f0.any()
     [scores] = RMSEF0(MetricOptions()).score([sample(whisper, speechlike(1.0))])
     assert isinstance(scores, Scores)
-    pitch = ("rmse_f0", "rmse_f0_pooled", "f0_cents", "gpe")
+    pitch = ("rmse_f0", "rmse_f0_pooled", "f0_median", "f0_cents", "gpe")
     assert scores.undefined == dict.fromkeys(pitch, FailureKind.NO_VOICED_OVERLAP)
     assert scores.values["covoiced"] == 0
     assert scores.values["vde"] == scores.values["ffe"] > 0.2
