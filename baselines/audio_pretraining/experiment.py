@@ -85,15 +85,15 @@ class V2ATrainee(HearingTrainee):
         self.fit_main(self.module(model, standard, shares=shares), item, whole, held)
 
     def write_weights(self, path: Path) -> None:
-        model = self.average("main", "ema.average.")
+        model = self.trained.average("main")
         self.weights.save(
             path,
             config=self.config,
-            standard=self.checkpoint("main")["hyper_parameters"]["standard"],
+            standard=self.trained.checkpoint("main")["hyper_parameters"]["standard"],
             facts=self.facts(),
             model={name: one for name, one in model.items() if not name.startswith(HEARING)},
-            lips=self.average("lips", "ema.average.encoder.") if self.needs_lips else None,
-            vocoder=self.average("vocoder", "ema.average.") if "vocoder" in self.stages else None,
+            lips=self.trained.average("lips", "ema.average.encoder.") if self.needs_lips else None,
+            vocoder=self.trained.average("vocoder") if "vocoder" in self.stages else None,
         )
 
     def _standard(self) -> tuple[float, float]:

@@ -71,8 +71,8 @@ class IntelligibleTrainee(StagedTrainee):
 
         shared = None
         if config.voice.start == "vocoder":
-            self.require("vocoder")
-            shared = Begun(self.average("vocoder", "ema.average."), self.average("vocoder", "discriminators."))
+            self.trained.require("vocoder")
+            shared = Begun(self.trained.average("vocoder"), self.trained.average("vocoder", "discriminators."))
         self.begin()
         module = VoiceTraining(config, self.options.seed, shared)
         self.fit(module, self.source(item, whole, held), config.voice_stage, "voice")

@@ -1,46 +1,39 @@
-"""Training a model in three stages into one folder: lip encoder, vocoder, and the model itself on frozen features.
+"""Training a model in three stages: lip encoder, vocoder, and the model itself on frozen features.
 
-<folder>/settings.yaml                 all of them
 <folder>/units.npz                     clusters of sound
-<folder>/<stage>/last.ckpt             to go on from; <folder>/<stage>/tensorboard beside it
-<folder>/stages.json                   steps and seconds of each stage
 <folder>/weights.safetensors           what synthesis needs, once all stages are done
 
-The first two stages are the same whatever the model is: another training's folder can lend them, so that models and
-ablations are compared on equal features and with an equal voice.
+and what ``TrainingFolder`` keeps there. The first two stages are the same whatever the model is: another training's
+folder can lend them, so that models and ablations are compared on equal features and with an equal voice.
 """
 
 from __future__ import annotations
 
-import json
 import time
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
-import yaml
 
-from f2v_bench.errors import F2VError
-from f2v_bench.folders import write_whole
-from f2v_bench.nn.checkpoint import read_checkpoint
 from f2v_bench.nn.frozen_lips import FrozenLips
 from f2v_bench.nn.generator import Generator
 from f2v_bench.nn.vocoder import build_vocoder
 from f2v_bench.surroundings import hardware
 from f2v_bench.training.clips import Clips, Units, segment_of, speech
 from f2v_bench.training.contract import Trainee, TrainOptions
+from f2v_bench.training.folder import TrainingFolder
 from f2v_bench.training.lip_features import VARIANTS, LipFeatures, Looks
 from f2v_bench.training.lips import LipTraining, lip_item
 from f2v_bench.training.listening import Listening, Speak
 from f2v_bench.training.loader import Item, collated, whole_batches
 from f2v_bench.training.module import ModelTraining
 from f2v_bench.training.prepare import Prepared, prepare
-from f2v_bench.training.runner import CHECKPOINT, Source, fit, trained_steps
-from f2v_bench.training.settings import as_mapping, from_mapping, with_file, with_texts
+from f2v_bench.training.runner import Source, fit
+from f2v_bench.training.settings import with_file, with_texts
 from f2v_bench.training.speech import sound, speech_of
 from f2v_bench.training.stage import StagedConfig
 from f2v_bench.training.vocoder import VocoderTraining
@@ -52,9 +45,7 @@ if TYPE_CHECKING:
     from f2v_bench.training.stage import StageConfig
     from f2v_bench.training.targets import Targets
 
-SHARED = ("lips", "vocoder")  # stages that do not depend on the model
 VALIDATION_BATCH = 10
-_FREE = ("steps", "validate_every", "validate_clips")  # of a stage: what may change between two starts
 _STANDARD_CLIPS = 2000  # that means and deviations are taken from
 _LICENCES = {"demo": "MIT", "grid": "MIT; trained on GRID (CC BY 4.0)"}
 _NAMED = 5  # clips without a usable face or speech that a message names
@@ -83,8 +74,9 @@ class StagedTrainee(Trainee):
             config = with_file(config, options.settings_file)
         self.config = with_texts(config, options.settings)
         self.folder = options.folder
+        self.trained = TrainingFolder(options.folder, self.stages, self.config, options.base)
         self.check()
-        self._claim()
+        self.trained.claim(options.seed, options.list_id)
 
     def check(self) -> None:
         """Refuse settings that do not go together, before anything is written.
@@ -102,11 +94,11 @@ class StagedTrainee(Trainee):
         self.weights.save(
             path,
             config=self.config,
-            standard=self.checkpoint("main")["hyper_parameters"]["standard"],
+            standard=self.trained.checkpoint("main")["hyper_parameters"]["standard"],
             facts=self.facts(),
-            model=self.average("main", "ema.average."),
-            lips=self.average("lips", "ema.average.encoder.") if self.needs_lips else None,
-            vocoder=self.average(self.sounding, "ema.average.") if self.needs(self.sounding) else None,
+            model=self.trained.average("main"),
+            lips=self.trained.average("lips", "ema.average.encoder.") if self.needs_lips else None,
+            vocoder=self.trained.average(self.sounding) if self.needs(self.sounding) else None,
         )
 
     @property
@@ -124,20 +116,20 @@ class StagedTrainee(Trainee):
     def train(self, stage: str) -> None:
         if not self.needs(stage):
             return
-        if self._home(stage) != self.folder:
-            self.require(stage)
-        if self._finished(stage):
+        if self.trained.home(stage) != self.folder:
+            self.trained.require(stage)
+        if self.trained.finished(stage):
             return
         begin = time.perf_counter()
-        before = trained_steps(self.folder / stage / CHECKPOINT)
+        before = self.trained.own_steps(stage)
         try:
             self.trainings()[stage]()
         finally:
-            if trained_steps(self.folder / stage / CHECKPOINT) > before:
-                self._note(stage, time.perf_counter() - begin)
+            if self.trained.own_steps(stage) > before:
+                self.trained.note(stage, time.perf_counter() - begin)
 
     def export(self) -> Path | None:
-        if not all(self._finished(stage) for stage in self.stages if self.needs(stage)):
+        if not all(self.trained.finished(stage) for stage in self.stages if self.needs(stage)):
             return None
         path = self.folder / "weights.safetensors"
         self.write_weights(path)
@@ -238,14 +230,14 @@ class StagedTrainee(Trainee):
     @cached_property
     def units(self) -> Units:
         """What labels sound."""
-        return Units(self.config.units, self._home("lips") / "units.npz", self.clips)
+        return Units(self.config.units, self.trained.home("lips") / "units.npz", self.clips)
 
     def frozen(self) -> FrozenLips:
         """The lip encoder, trained."""
         if self.config.lips.encoder != "stand-in":
             return FrozenLips(self.config.lips)
-        self.require("lips")
-        return FrozenLips(self.config.lips, self.average("lips", "ema.average.encoder."))
+        self.trained.require("lips")
+        return FrozenLips(self.config.lips, self.trained.average("lips", "ema.average.encoder."))
 
     def features(self, frozen: FrozenLips, clips: Prepared, variants: int) -> LipFeatures:
         """Its features of clips, on disk."""
@@ -276,98 +268,13 @@ class StagedTrainee(Trainee):
     @cached_property
     def vocoder(self) -> Generator | None:
         """What makes the sound, where its stage is done."""
-        if not self._finished(self.sounding):
+        if not self.trained.finished(self.sounding):
             return None
         network = self.generator()
-        network.load_state_dict(self.average(self.sounding, "ema.average."))
+        network.load_state_dict(self.trained.average(self.sounding))
         return network.eval()
 
-    # -- the folder --------------------------------------------------------------------------------------------------
-
-    def _claim(self) -> None:
-        """Write the settings, or check that the folder's are the same but for a stage's length and validation."""
-        path = self.folder / "settings.yaml"
-        ours = as_mapping(self.config) | {"seed": self.options.seed, "trained_on": self.options.list_id}
-        if path.is_file():
-            before = yaml.safe_load(path.read_text(encoding="utf-8"))
-            noted = {name: before.pop(name, None) for name in ("seed", "trained_on")}
-            # settings that came after this training began have their defaults in it
-            now, before = _fixed(ours), _fixed(as_mapping(from_mapping(type(self.config), before)) | noted)
-            for name in sorted(set(now) | set(before)):
-                if now.get(name) != before.get(name):
-                    raise F2VError(
-                        f"'{self.folder}' holds a training with other settings under '{name}': "
-                        f"{before.get(name)!r}, not {now.get(name)!r}",
-                        "use another folder with --out, or the same settings",
-                    )
-        if self.options.base is not None:
-            self._fits(self.options.base, ours)
-        self.folder.mkdir(parents=True, exist_ok=True)
-        write_whole(path, yaml.safe_dump(ours, sort_keys=False))
-
-    def _fits(self, base: Path, ours: Mapping[str, Any]) -> None:
-        """Refuse a base whose stages are of other sizes."""
-        path = base / "settings.yaml"
-        if not path.is_file():
-            raise F2VError(f"--from '{base}' holds no training", "name the folder of one, with its settings.yaml")
-        theirs = yaml.safe_load(path.read_text(encoding="utf-8"))
-        for name in ("lips", "units", *(("vocoder",) if "vocoder" in self.stages else ())):
-            if theirs.get(name) != ours[name]:
-                raise F2VError(
-                    f"--from '{base}' was trained with other settings under '{name}': "
-                    f"{theirs.get(name)!r}, not {ours[name]!r}",
-                    "use a base of the same settings, or train every stage anew",
-                )
-        self._base_steps = {stage: int(theirs[f"{stage}_stage"]["steps"]) for stage in SHARED}
-
-    def _steps(self, stage: str) -> int:
-        """Steps of the finished stage: as the base's settings say where its checkpoint is used."""
-        if self._home(stage) != self.folder:
-            return self._base_steps[stage]
-        steps: int = getattr(self.config, f"{stage}_stage").steps
-        return steps
-
-    def _finished(self, stage: str) -> bool:
-        return trained_steps(self._file(stage)) >= self._steps(stage)
-
-    def _home(self, stage: str) -> Path:
-        """The folder whose checkpoint counts: the base, where a stage can be shared and this training has none."""
-        base = self.options.base
-        if base is None or stage not in SHARED or (self.folder / stage / CHECKPOINT).is_file():
-            return self.folder
-        return base if (base / stage / CHECKPOINT).is_file() else self.folder
-
-    def _file(self, stage: str) -> Path:
-        return self._home(stage) / stage / CHECKPOINT
-
-    def require(self, stage: str) -> None:
-        """Refuse to go on where a stage is not done."""
-        if not self._finished(stage):
-            done = trained_steps(self._file(stage))
-            raise F2VError(
-                f"the stage '{stage}' in '{self._home(stage)}' has {done} of {self._steps(stage)} steps",
-                f"train it first: --stage {stage}, or every stage in turn without --stage",
-            )
-
-    def checkpoint(self, stage: str) -> dict[str, Any]:
-        """What a stage's training has written last."""
-        path = self._file(stage)
-        return read_checkpoint(path, f"remove '{path.parent}' and train the stage anew", with_settings=True)
-
-    def average(self, stage: str, prefix: str) -> dict[str, torch.Tensor]:
-        """The averaged weights of a stage, their names without the prefix."""
-        state = self.checkpoint(stage)["state_dict"]
-        return {name.removeprefix(prefix): one for name, one in state.items() if name.startswith(prefix)}
-
-    def _note(self, stage: str, seconds: float) -> None:
-        path = self.folder / "stages.json"
-        known = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-        before = known.get(stage, {"seconds": 0.0})["seconds"]
-        known[stage] = {
-            "steps": trained_steps(self.folder / stage / CHECKPOINT),
-            "seconds": round(before + seconds, 1),
-        }
-        write_whole(path, json.dumps(known, indent=2) + "\n")
+    # -- what comes of it ---------------------------------------------------------------------------------------------
 
     def facts(self) -> Facts:
         """What the weights say of themselves."""
@@ -379,25 +286,8 @@ class StagedTrainee(Trainee):
             list_id=options.list_id,
             clips=len(self.clips),
             hours=round(self.clips.hours, 3),
-            stages=self.stage_notes(),
+            stages=self.trained.notes(),
             hardware=str(found.get("accelerator") or f"{found['cores']} cores of {found['processor']}"),
             seed=options.seed,
             licence=_LICENCES.get(options.dataset, "MIT; see the licence of the corpus"),
         )
-
-    def stage_notes(self) -> dict[str, dict[str, float]]:
-        """Steps and seconds of each stage, the base's where its checkpoint is used."""
-        known: dict[str, dict[str, float]] = {}
-        for stage in self.stages:
-            notes = self._home(stage) / "stages.json"
-            noted = json.loads(notes.read_text(encoding="utf-8")) if notes.is_file() else {}
-            known |= {stage: noted[stage]} if stage in noted else {}
-        return known
-
-
-def _fixed(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings that a training must keep from its first start to its last."""
-    return {
-        name: {key: one for key, one in value.items() if key not in _FREE} if name.endswith("_stage") else value
-        for name, value in settings.items()
-    }

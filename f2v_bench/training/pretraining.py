@@ -142,11 +142,11 @@ class HearingTrainee(StagedTrainee):
         config = self.config
         if config.pretraining.decoder is not None:
             return Path(config.pretraining.decoder).expanduser()
-        self.require("audio")
+        self.trained.require("audio")
         path = self.folder / FILE
         if not path.is_file():
             where = "the training clips" if config.pretraining.folder is None else f"'{config.pretraining.folder}'"
             heard = f"{self.sounds.hours:.2f} h of {where}, {config.audio_stage.steps:,} steps"
-            standard = self.checkpoint("audio")["hyper_parameters"]["standard"]
-            write_pretrained(path, self.name, config, standard, heard, self.average("audio", "ema.average."))
+            standard = self.trained.checkpoint("audio")["hyper_parameters"]["standard"]
+            write_pretrained(path, self.name, config, standard, heard, self.trained.average("audio"))
         return path
