@@ -6,9 +6,11 @@ For each seed an audio autoencoder is trained once (``--audio-steps``), on the f
 training clips, which tells what the same data is worth when it is heard before it is seen. Its decoder begins a
 training on video, ``init``, beside one from scratch, and three more, one a form of batch norm, by ``--norms-in``: a
 transfer in which forms differ at all. Where the decoder is only told of lips after it was handed over, as in ``init``,
-all three forms compute the same. Lip encoder, vocoder, clips and the number of steps on video are the same for all.
-They are scored in one run on the test split; what is stopped goes on with the same command. The report pairs them on
-the same clips and seeds, as ``ablate.py`` does.
+all three forms compute the same. ``--model ours`` has no batch norm, and compares ``init`` with ``scratch`` alone.
+
+Lip encoder, vocoder, clips and the number of steps on video are the same for all. They are scored in one run on the
+test split; what is stopped goes on with the same command. The report pairs them on the same clips and seeds, as
+``ablate.py`` does.
 """
 
 from __future__ import annotations
@@ -29,14 +31,21 @@ SHARED, *OWN = FORMS
 NORMS_IN = ("joint", "init+frozen", "frozen-then-unfrozen")  # transfers in which forms differ
 POINTS = 4  # of a learning curve
 DECODER = "audio-decoder.safetensors"
+OURS = "ours"
 
 
-def study(seeds: int, norms_in: str) -> Study:
+def study(asked: argparse.Namespace) -> Study:
     """From scratch, begun, begun by each form, and what is compared with what."""
-    titles = {SCRATCH: SCRATCH, INIT: INIT} | {variant: f"{norms_in}, {form}" for variant, form in FORMS.items()}
-    pairs = [Pair(f"{titles[variant]} - {SCRATCH}", variant, SCRATCH) for variant in (INIT, *FORMS)]
-    pairs += [Pair(f"{titles[variant]} - {FORMS[SHARED]}", variant, SHARED) for variant in OWN]
-    return Study(titles, pairs, seeds, "better")
+    forms = {} if asked.model == OURS else FORMS
+    titles = {SCRATCH: SCRATCH, INIT: INIT} | {variant: f"{asked.norms_in}, {form}" for variant, form in forms.items()}
+    pairs = [Pair(f"{titles[variant]} - {SCRATCH}", variant, SCRATCH) for variant in (INIT, *forms)]
+    pairs += [Pair(f"{titles[variant]} - {forms[SHARED]}", variant, SHARED) for variant in OWN if variant in forms]
+    return Study(titles, pairs, asked.seeds, "better")
+
+
+def transfer(asked: argparse.Namespace, how: str) -> str:
+    """The setting that says what a decoder begins with."""
+    return f"transfer={how}" if asked.model == OURS else f"transfer.how={how}"
 
 
 def words(asked: argparse.Namespace, seed: int, out: Path) -> list[str | Path]:
@@ -60,6 +69,7 @@ def pretrain(asked: argparse.Namespace, seed: int) -> Path:
     out: Path = asked.work / label("audio", seed)
     if not (out / DECODER).is_file():
         texts = [f"audio_stage.steps={asked.audio_steps}", f"audio_stage.validate_every={asked.audio_steps}"]
+        texts += [transfer(asked, INIT)] if asked.model == OURS else []  # which has no such stage otherwise
         call(*words(asked, seed, out), "--stage", "audio", *settings([*texts, *heard(asked)]))
     return out / DECODER
 
@@ -69,7 +79,7 @@ def train(asked: argparse.Namespace, variant: str, seed: int) -> Path:
     out: Path = asked.work / label(variant, seed)
     if not (out / "weights.safetensors").is_file():
         how = asked.norms_in if variant in FORMS else variant
-        texts = [f"transfer.how={how}"] + ([f"norms={FORMS[variant]}"] if variant in FORMS else [])
+        texts = [transfer(asked, how)] + ([f"norms={FORMS[variant]}"] if variant in FORMS else [])
         if variant != SCRATCH:
             texts += [f"pretraining.decoder={asked.work / label('audio', seed) / DECODER}", *heard(asked)]
         call(*words(asked, seed, out), *settings(texts))
@@ -78,7 +88,7 @@ def train(asked: argparse.Namespace, variant: str, seed: int) -> Path:
 
 def report(asked: argparse.Namespace, run: Path) -> str:
     """The study in Markdown."""
-    wanted = study(asked.seeds, asked.norms_in)
+    wanted = study(asked)
     found = tables(wanted, run)
     sound = f"the sound of '{asked.audio.name}'" if asked.audio else "the sound of the same training clips"
     return f"""\
@@ -106,12 +116,12 @@ deviation.
 def main() -> None:
     """Train what is missing, score it and write the report."""
     parser = study_parser(str(__doc__), 300, "pretraining.md")
-    parser.add_argument("--model", default="v2a-mel", choices=("v2a-mel", "v2a-wave"))
+    parser.add_argument("--model", default="v2a-mel", choices=("v2a-mel", "v2a-wave", OURS))
     parser.add_argument("--audio", type=Path, help="folder of audio files to pre-train on")
     parser.add_argument("--audio-steps", type=int, default=1000, help="of the pre-training")
     parser.add_argument("--norms-in", default="joint", choices=NORMS_IN, help="transfer by which norms are compared")
     asked = parser.parse_args()
-    wanted = [(variant, seed) for seed in range(asked.seeds) for variant in study(asked.seeds, asked.norms_in).variants]
+    wanted = [(variant, seed) for seed in range(asked.seeds) for variant in study(asked).variants]
     with ThreadPoolExecutor(asked.jobs) as pool:
         list(pool.map(lambda seed: pretrain(asked, seed), range(asked.seeds)))
         files = list(pool.map(lambda one: train(asked, *one), wanted))

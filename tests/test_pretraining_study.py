@@ -12,6 +12,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from baselines.audio_pretraining.config import MEL_TINY
 from f2v_bench.training.settings import with_texts
+from reference_model.presets import TINY
 from tests.conftest import script
 from tests.reporting.made_runs import WER, clip_ids, make_run
 from tests.test_ablate import SECS
@@ -90,7 +91,7 @@ def test_commands_differ_in_what_is_compared_alone(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(STUDY, "call", lambda *words: calls.append([str(word) for word in words]))
     wanted = asked(tmp_path, set=["front.kind=frozen"], audio=tmp_path / "speech")
     decoder = STUDY.pretrain(wanted, 1)
-    for variant in STUDY.study(2, "joint").variants:
+    for variant in STUDY.study(wanted).variants:
         STUDY.train(wanted, variant, 1)
     configs = [with_texts(MEL_TINY, [text for word, text in pairwise(one) if word == "--set"]) for one in calls]
     assert calls[0][calls[0].index("--stage") + 1] == "audio"
@@ -102,6 +103,18 @@ def test_commands_differ_in_what_is_compared_alone(tmp_path: Path, monkeypatch: 
     assert {one.pretraining.folder for one in configs[2:]} == {str(tmp_path / "speech")}
     assert {one.main_stage.steps for one in configs} == {300}
     assert all(one[one.index("--seed") + 1] == "1" for one in calls)
+
+
+def test_ours_has_one_form(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[list[str]] = []
+    monkeypatch.setattr(STUDY, "call", lambda *words: calls.append([str(word) for word in words]))
+    wanted = asked(tmp_path, model="ours", set=["flow.steps=2"])
+    STUDY.pretrain(wanted, 0)
+    for variant in STUDY.study(wanted).variants:
+        STUDY.train(wanted, variant, 0)
+    configs = [with_texts(TINY, [text for word, text in pairwise(one) if word == "--set"]) for one in calls]
+    assert [one.transfer for one in configs] == ["init", "scratch", "init"]
+    assert [bool(one.pretraining.decoder) for one in configs] == [False, False, True]
 
 
 def test_what_is_there_is_not_trained_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
