@@ -111,7 +111,12 @@ CORPORA = (
         "grid-s1-tiny",
         "grid",
         ("test", "val"),
-        own=((OURS, GRID_OURS), (LONGER, (*GRID_OURS, "main_stage.steps=4000")), *HEARD),
+        own=(
+            (OURS, GRID_OURS),
+            (LONGER, (*GRID_OURS, "main_stage.steps=4000")),
+            ("diffv2s", ("diffusion.guidance=0",)),
+            *HEARD,
+        ),
         ships=(LONGER,),
     ),
 )

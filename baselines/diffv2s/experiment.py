@@ -10,6 +10,7 @@ import numpy as np
 from baselines.diffv2s.config import DiffV2SConfig, preset
 from baselines.diffv2s.model import DiffV2S
 from baselines.diffv2s.weights import Weights
+from f2v_bench.errors import F2VError
 from f2v_bench.signal.mel import FLOOR
 from f2v_bench.training.clips import Clips
 from f2v_bench.training.contract import TrainOptions
@@ -31,6 +32,14 @@ class DiffV2STrainee(StagedTrainee):
 
     def __init__(self, options: TrainOptions) -> None:
         super().__init__(options, preset(options.preset))
+
+    def check(self) -> None:
+        if self.config.diffusion.guidance and len({clip.speaker for clip in self.options.clips}) == 1:
+            raise F2VError(
+                "all training clips are of one speaker, so that nothing teaches voices apart and the speaker guidance "
+                "leads astray",
+                "--set diffusion.guidance=0, or train on several speakers",
+            )
 
     def train_main(self) -> None:
         config, clips = self.config, self.clips

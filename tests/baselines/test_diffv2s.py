@@ -30,7 +30,16 @@ from f2v_bench.training.contrast import contrast
 from f2v_bench.training.loader import Batch
 from tests.nn.test_transformer import awake, seeded
 from tests.reference_model.small import crops_of
-from tests.training.staged import GROUND, alone_as_in_a_batch, power_cut, refuse, same_state, train_options, trained
+from tests.training.staged import (
+    GROUND,
+    TRAINING,
+    alone_as_in_a_batch,
+    power_cut,
+    refuse,
+    same_state,
+    train_options,
+    trained,
+)
 from tests.training.toys import toy_targets
 
 TINIEST = ReaderConfig(width=16, blocks=1, heads=2, prompts=2)
@@ -292,6 +301,16 @@ def trainee(folder: Path, config: DiffV2SConfig = CONFIG, **named: Any) -> DiffV
 def whole(tmp_path_factory: pytest.TempPathFactory, noise: None) -> Path:
     """A training from the first stage to the last."""
     return trained(trainee(tmp_path_factory.mktemp("whole") / "diffv2s-demo"))
+
+
+def test_guidance_by_what_nothing_has_taught_is_refused(tmp_path: Path) -> None:
+    """With one speaker every contrast is that of a clip with itself: the loss is 0 whatever the voices are."""
+    with pytest.raises(F2VError, match="all training clips are of one speaker") as raised:
+        trainee(tmp_path / "one", clips=TRAINING[:1])
+    assert "diffusion.guidance=0" in str(raised.value)
+    assert not (tmp_path / "one").exists()
+    unguided = replace(CONFIG, diffusion=replace(CONFIG.diffusion, guidance=0.0))
+    assert trainee(tmp_path / "other", unguided, clips=TRAINING[:1]).config.diffusion.guidance == 0
 
 
 def test_a_training_ends_in_a_system(whole: Path) -> None:

@@ -44,7 +44,10 @@ GROUND: dict[str, Any] = {
     "lips": LIPS, "units": UNITS, "vocoder": VOCODER,
     "lips_stage": STAGE, "vocoder_stage": STAGE, "main_stage": STAGE,
 }  # fmt: skip
-TRAINING, VALIDATION = ([Clip(f"{name}/0", name, Path(name), Path(name), None, name)] for name in ("train", "val"))
+TRAINING, VALIDATION = (
+    [Clip(f"{name}-{who}/0", f"{name}-{who}", Path(name), Path(name), None, name) for who in "ab"]
+    for name in ("train", "val")
+)
 HERE = Hardware(accelerator="cpu", save_every=2, progress=False)
 
 
