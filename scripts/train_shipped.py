@@ -39,7 +39,7 @@ LONGER = "ours-longer"  # with more steps than the table gives to each
 ANCHORS = ("ground-truth", "resynthesis")
 DEMO_CLIPS = 1250
 GOOD = (0, 3)  # exit codes: some clips failed, which is a result too
-COLUMNS = ("wer", "dnsmos_ovrl", "rmse_f0", "estoi", "mcd", "secs", "mel_l1")
+COLUMNS = ("wer", "dnsmos_ovrl", "rmse_f0", "f0_median", "estoi", "mcd", "secs", "mel_l1")
 HEAD = """\
 # {title}
 

@@ -21,7 +21,7 @@ from tests.reporting.made_runs import WER, clip_ids, make_run
 from tests.training.staged import GROUND
 
 SCRIPT = script("train_shipped")
-NAMES = ("wer", "dnsmos_ovrl", "rmse_f0", "estoi", "mcd", "secs", "mel_l1")
+NAMES = ("wer", "dnsmos_ovrl", "rmse_f0", "f0_median", "estoi", "mcd", "secs", "mel_l1")
 COLUMNS = tuple(WER if name == "wer" else Column(name, name.upper(), "", True, 0, 1, name, digits=3) for name in NAMES)
 CLIPS = clip_ids(24, speakers=12)
 
