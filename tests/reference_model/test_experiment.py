@@ -232,5 +232,5 @@ def test_clips_that_cannot_be_trained_on_are_told(tmp_path: Path, monkeypatch: p
     one = trainee(tmp_path / "out", notice=heard.append)
     assert len(one.clips) == 1
     (told,) = heard
-    assert told.startswith("training clips: 7 of 1 are left out: s/0 no_face: nobody; ")
+    assert told.startswith("training clips: 7 of 2 are left out: s/0 no_face: nobody; ")
     assert told.endswith("s/4 no_face: nobody; and 2 more")
