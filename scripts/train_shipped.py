@@ -177,7 +177,7 @@ def ship(one: Corpus, weights: dict[str, Path], runs: list[Path]) -> None:
         shelf.mkdir(parents=True, exist_ok=True)
         leave_to_base(file, base, shelf / f"{one.name}.safetensors", kind.sounding)
         beside = {OURS: (f"{OURS}-vocoder", TOLD), LONGER: (f"{OURS}-vocoder",)}.get(label, ())
-        tables = {name: markdown_by_column(one, (*ANCHORS, *beside, label)) for name, one in results.items()}
+        tables = {name: markdown_by_column(found, (*ANCHORS, *beside, label)) for name, found in results.items()}
         write_card(shelf / f"{one.name}.md", kind(shelf / f"{one.name}.safetensors"), tables)
 
 

@@ -97,6 +97,24 @@ def one_by_one(batch: Sequence[Sample], score: Callable[[Sample], Scores]) -> li
     return outcomes
 
 
+def together(
+    batch: Sequence[Sample],
+    check: Callable[[Sample], Scores],
+    score: Callable[[Sequence[Sample]], Sequence[Scores | ClipFailure]],
+) -> list[Scores | ClipFailure]:
+    """Score at once all samples that pass a check; a failed clip takes its place in the list as in ``one_by_one``.
+
+    Args:
+        batch: the samples.
+        check: raises ClipFailure for a sample that cannot have a score; what it returns is not looked at.
+        score: of those that can, in order; not called where there is none.
+    """
+    outcomes = one_by_one(batch, check)
+    fit = [sample for sample, outcome in zip(batch, outcomes, strict=True) if isinstance(outcome, Scores)]
+    scored = iter(score(fit) if fit else [])
+    return [next(scored) if isinstance(outcome, Scores) else outcome for outcome in outcomes]
+
+
 def choose(options: MetricOptions, metric: str, allowed: Mapping[str, Sequence[str]]) -> dict[str, str]:
     """A metric's settings, with the first allowed value where nothing is said.
 

@@ -10,7 +10,7 @@ end at SIG 4.01, BAK 4.36 and OVRL 3.93.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -311,21 +311,21 @@ class DNSMOS(Metric):
         )
 
     def score(self, batch: Sequence[Sample]) -> list[Scores | ClipFailure]:
-        outcomes: list[Scores | ClipFailure] = common.one_by_one(batch, _checked)
-        fit = {at: outcome for at, outcome in enumerate(outcomes) if isinstance(outcome, Scores)}
-        rated = self._rate([batch[at].audio.samples for at in fit])
-        for (at, outcome), values in zip(fit.items(), rated, strict=True):
-            outcomes[at] = replace(outcome, values=values)
-        return outcomes
+        return common.together(batch, _checked, self._score_checked)
 
-    def _rate(self, clips: Sequence[NDArray[np.float32]]) -> list[dict[str, float]]:
+    def _score_checked(self, batch: Sequence[Sample]) -> list[Scores]:
+        clips = [sample.audio.samples for sample in batch]
         if self._torch:
-            return dnsmos_torch(clips, self._torch_networks, all_segments=self._all_segments)
-        return [dnsmos(samples, self._networks, all_segments=self._all_segments) for samples in clips]
+            rated = dnsmos_torch(clips, self._torch_networks, all_segments=self._all_segments)
+        else:
+            rated = [dnsmos(samples, self._networks, all_segments=self._all_segments) for samples in clips]
+        return [
+            Scores(values, detail={"clipped_samples": int(np.count_nonzero(np.abs(samples) > 1))})
+            for values, samples in zip(rated, clips, strict=True)
+        ]
 
 
 def _checked(sample: Sample) -> Scores:
     """No rating yet, but a clip that can have one; else a ClipFailure."""
-    samples = sample.audio.samples
-    common.require_sound(samples, "audio")
-    return Scores({}, detail={"clipped_samples": int(np.count_nonzero(np.abs(samples) > 1))})
+    common.require_sound(sample.audio.samples, "audio")
+    return Scores({})

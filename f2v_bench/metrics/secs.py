@@ -150,11 +150,11 @@ class SECS(Metric):
         )
 
     def score(self, batch: Sequence[Sample]) -> list[Scores | ClipFailure]:
-        outcomes = common.one_by_one(batch, self._checked)
-        fit = [sample for sample, outcome in zip(batch, outcomes, strict=True) if isinstance(outcome, Scores)]
-        vectors = self._embedded([wave for sample in fit for wave in _both(sample).values()])
-        compared = iter(common.one_by_one(fit, lambda sample: _compared(sample, vectors)))
-        return [next(compared) if isinstance(outcome, Scores) else outcome for outcome in outcomes]
+        return common.together(batch, self._checked, self._score_checked)
+
+    def _score_checked(self, batch: Sequence[Sample]) -> list[Scores | ClipFailure]:
+        vectors = self._embedded([wave for sample in batch for wave in _both(sample).values()])
+        return common.one_by_one(batch, lambda sample: _compared(sample, vectors))
 
     def _checked(self, sample: Sample) -> Scores:
         """No score yet, but a clip that can be embedded; else a ClipFailure."""

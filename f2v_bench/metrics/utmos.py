@@ -104,12 +104,11 @@ class UTMOS(Metric):
         )
 
     def score(self, batch: Sequence[Sample]) -> list[Scores | ClipFailure]:
-        outcomes: list[Scores | ClipFailure] = common.one_by_one(batch, _checked)
-        fit = [at for at, outcome in enumerate(outcomes) if isinstance(outcome, Scores)]
-        found = utmos([batch[at].audio.samples for at in fit], self._network, self.options.device) if fit else []
-        for at, value in zip(fit, found, strict=True):
-            outcomes[at] = Scores({"utmos": value})
-        return outcomes
+        return common.together(batch, _checked, self._score_checked)
+
+    def _score_checked(self, batch: Sequence[Sample]) -> list[Scores]:
+        found = utmos([sample.audio.samples for sample in batch], self._network, self.options.device)
+        return [Scores({"utmos": value}) for value in found]
 
 
 def _checked(sample: Sample) -> Scores:

@@ -29,7 +29,7 @@ class Heard:
     """What the network hears of a clip.
 
     Attributes:
-        picture: log power of the frames that differ, between four frames of context, ``(frames + 8, bands)``.
+        picture: log power of the frames that differ, and of what the trunk sees around them, ``(rows, bands)``.
         at: where in ``picture`` each frame from the first segment's start to the last one's end is, int64.
         begins: frame at which each segment begins.
     """
