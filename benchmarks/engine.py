@@ -27,15 +27,15 @@ from rich.console import Console
 from rich.table import Table
 
 from f2v_bench.clip import Clip, Waveform
-from f2v_bench.datasets.contract import Dataset, DatasetOptions
+from f2v_bench.datasets.base import Dataset, DatasetOptions
 from f2v_bench.media import clip_audio, read_audio, write_audio
-from f2v_bench.metrics.contract import Metric, MetricOptions
-from f2v_bench.processes import claim_compile_cache
+from f2v_bench.metrics.base import Metric, MetricOptions
 from f2v_bench.registry import DATASETS, METRICS
 from f2v_bench.scoring.cache import ScoreCache
-from f2v_bench.scoring.engine import Candidate
 from f2v_bench.scoring.pool import Job, score_jobs
-from f2v_bench.scoring.rows import ScoreRow
+from f2v_bench.scoring.records import ScoreRow
+from f2v_bench.scoring.scorer import ScoringItem
+from f2v_bench.utils.multiprocessing import setup_numba_cache
 
 RATE = 16_000
 METRIC_SETTINGS = {"dnsmos": {}, "rmse_f0": {"preset": "versa"}, "stoi": {}, "pesq": {}, "wer": {"cache": "off"}}
@@ -51,7 +51,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--device", help="measure DNSMOS and UTMOS on this device instead: cpu, cuda, cuda:N")
     asked = parser.parse_args()
-    claim_compile_cache()
+    setup_numba_cache()
     options = DatasetOptions(root=asked.data_root)
     dataset: Dataset = DATASETS.load("grid" if asked.data_root else "demo")(options)
     clips = dataset.clips()[: asked.clips]
@@ -63,9 +63,9 @@ def main() -> None:
             measure_engine(candidates, dataset.grammar or "", asked.workers, Path(folder))
 
 
-def make_candidates(clips: Sequence[Clip], folder: Path) -> Iterator[Candidate]:
+def make_candidates(clips: Sequence[Clip], folder: Path) -> Iterator[ScoringItem]:
     """The resynthesis of every clip, written as a run would store it."""
-    from f2v_bench.systems.contract import SystemOptions
+    from f2v_bench.systems.base import SystemOptions
     from f2v_bench.systems.resynthesis import Resynthesis
 
     system = Resynthesis(SystemOptions())
@@ -75,10 +75,10 @@ def make_candidates(clips: Sequence[Clip], folder: Path) -> Iterator[Candidate]:
             raise SystemExit(str(made))
         path = folder / f"{index}.flac"
         write_audio(path, made)
-        yield Candidate("resynthesis", clip, path, read_audio(path).sha256, made.duration_s)
+        yield ScoringItem("resynthesis", clip, path, read_audio(path).sha256, made.duration_s)
 
 
-def measure_engine(candidates: list[Candidate], grammar: str, workers: int, folder: Path) -> None:
+def measure_engine(candidates: list[ScoringItem], grammar: str, workers: int, folder: Path) -> None:
     """Plain loop, engine, and engine on unchanged audio."""
     metrics = [METRICS.load(name)(MetricOptions("cpu", grammar, s)) for name, s in METRIC_SETTINGS.items()]
     plain, plain_s = timed(lambda: plain_loop(candidates, grammar))
@@ -117,13 +117,13 @@ def timed(call: Callable[[], T]) -> tuple[T, float]:
     return result, time.perf_counter() - begin
 
 
-def score(candidates: list[Candidate], metrics: Sequence[Metric], workers: int) -> list[ScoreRow]:
+def score(candidates: list[ScoringItem], metrics: Sequence[Metric], workers: int) -> list[ScoreRow]:
     """The engine, start of its workers included."""
     jobs = [Job(metric, metric.signature, candidates) for metric in metrics]
     return [row for answer in score_jobs(jobs, workers) for row in answer.rows]
 
 
-def plain_loop(candidates: Sequence[Candidate], grammar: str) -> Values:
+def plain_loop(candidates: Sequence[ScoringItem], grammar: str) -> Values:
     """One clip after the other through the packages, as an evaluation script does it."""
     import pesq
     import pocketsphinx
@@ -178,7 +178,7 @@ def word_error_rate(decoder: object, audio: NDArray[np.float32], text: str) -> f
     return float(jiwer.wer(text.lower(), heard.hypstr if heard else ""))
 
 
-def measure_device(candidates: Sequence[Candidate], device: str) -> None:
+def measure_device(candidates: Sequence[ScoringItem], device: str) -> None:
     """DNSMOS and UTMOS on one device: throughput, and its share of what a matrix product reaches there."""
     import torch
     from torch.utils.flop_counter import FlopCounterMode
@@ -186,7 +186,7 @@ def measure_device(candidates: Sequence[Candidate], device: str) -> None:
     from f2v_bench.assets import require_asset
     from f2v_bench.metrics.dnsmos import dnsmos_torch, load_torch_networks
     from f2v_bench.metrics.utmos import utmos
-    from f2v_bench.nn.utmos import UTMOS22Strong
+    from f2v_bench.nn.mos.utmos import UTMOS22Strong
 
     clips = [read_audio(candidate.audio, RATE).samples for candidate in candidates]
     audio_s = sum(map(len, clips)) / RATE

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from f2v_bench.metrics.contract import Column, Metric, MetricOptions, MetricUnavailable
+from f2v_bench.metrics.base import Column, Metric, MetricOptions, MetricUnavailable
 from f2v_bench.registry import METRICS
 
 PAGES = Path(__file__).parent / "metrics"

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from f2v_bench.errors import F2VError, suggest
-from f2v_bench.folders import asset_folder
+from f2v_bench.utils.paths import asset_folder
 
 if TYPE_CHECKING:
-    from f2v_bench.download import Progress
+    from f2v_bench.utils.download import Progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +34,10 @@ class Asset:
     name: str
     filename: str
     sha256: str | None
-    licence: str
+    license: str
     enables: str
     url: str | None = None
-    how_to_get: str = ""
+    instructions: str = ""
     package: tuple[str, str] | None = None
     other_homes: tuple[str, ...] = ()
 
@@ -46,7 +46,7 @@ class AssetMissing(F2VError):
     """A weight file is not at hand."""
 
     def __init__(self, asset: Asset) -> None:
-        how = f"f2v-bench assets pull {asset.name}" if asset.url else asset.how_to_get
+        how = f"f2v-bench assets pull {asset.name}" if asset.url else asset.instructions
         super().__init__(
             f"the asset '{asset.name}' ({asset.filename}) is not on this machine",
             f"{how}; or copy the file to {asset_folder() / asset.filename}",
@@ -71,9 +71,9 @@ def _dnsmos(name: str, path: str, sha256: str) -> Asset:
         name=name,
         filename=f"{name}.onnx",
         sha256=sha256,
-        licence=_DNSMOS_LICENCE,
+        license=_DNSMOS_LICENCE,
         enables="dnsmos",
-        how_to_get="uv pip install speechmos",
+        instructions="uv pip install speechmos",
         package=("speechmos", path),
     )
 
@@ -83,7 +83,7 @@ def _whisper(size: str, sha256: str) -> Asset:
         name=f"whisper-{size}",
         filename=f"{size}.pt",
         sha256=sha256,
-        licence="MIT (OpenAI)",
+        license="MIT (OpenAI)",
         enables=f"wer and cer by Whisper {size}",
         url=f"{_WHISPER}/{sha256}/{size}.pt",
         other_homes=(f"~/.cache/whisper/{size}.pt",),
@@ -95,9 +95,9 @@ def _avhubert(size: str) -> Asset:
         name=f"avhubert-{size}",
         filename=f"avhubert_{size}_vox_iter5.pt",
         sha256=None,
-        licence="AV-HuBERT licence (Meta): non-commercial research only, no biometric processing",
+        license="AV-HuBERT licence (Meta): non-commercial research only, no biometric processing",
         enables=f"lip features by AV-HuBERT {size.capitalize()}, pre-trained on LRS3 and VoxCeleb2 with noise",
-        how_to_get=f"accept the licence at https://facebookresearch.github.io/av_hubert, then fetch "
+        instructions=f"accept the licence at https://facebookresearch.github.io/av_hubert, then fetch "
         f"{_AVHUBERT}/{size}_vox_iter5.pt",
     )
 
@@ -130,7 +130,7 @@ ASSETS: dict[str, Asset] = {
             name="face-landmarker",
             filename="face_landmarker.task",
             sha256=None,
-            licence="Apache-2.0 (Google MediaPipe)",
+            license="Apache-2.0 (Google MediaPipe)",
             enables="landmarks by MediaPipe instead of the cascade's boxes (needs the extra 'mediapipe')",
             url="https://storage.googleapis.com/mediapipe-models/face_landmarker/face_landmarker/float16/1/face_landmarker.task",
         ),
@@ -138,7 +138,7 @@ ASSETS: dict[str, Asset] = {
             name="utmos22-strong",
             filename="utmos22_strong_step7459_v1.pt",
             sha256=None,
-            licence="MIT (Saruwatari & Koyama laboratory, through tarepan/SpeechMOS)",
+            license="MIT (Saruwatari & Koyama laboratory, through tarepan/SpeechMOS)",
             enables="utmos",
             url="https://github.com/tarepan/SpeechMOS/releases/download/v1.0.0/utmos22_strong_step7459_v1.pt",
             other_homes=("~/.cache/torch/hub/checkpoints/utmos22_strong_step7459_v1.pt",),
@@ -147,7 +147,7 @@ ASSETS: dict[str, Asset] = {
             name="ge2e",
             filename="ge2e.pt",
             sha256="39373b86598fa3da9fcddee6142382efe09777e8d37dc9c0561f41f0070f134e",
-            licence="Apache-2.0 (github.com/resemble-ai/Resemblyzer)",
+            license="Apache-2.0 (github.com/resemble-ai/Resemblyzer)",
             enables="secs",
             url="https://github.com/resemble-ai/Resemblyzer/raw/master/resemblyzer/pretrained.pt",
             package=("resemblyzer", "pretrained.pt"),
@@ -156,15 +156,15 @@ ASSETS: dict[str, Asset] = {
             name="wavlm-sv",
             filename="wavlm_large_finetune.pth",
             sha256=None,
-            licence="CC BY-SA 3.0 (Microsoft UniSpeech)",
+            license="CC BY-SA 3.0 (Microsoft UniSpeech)",
             enables="secs with encoder=wavlm-sv, as in seed-tts-eval",
-            how_to_get="follow the link of seed-tts-eval's README to wavlm_large_finetune.pth (1.3 GB)",
+            instructions="follow the link of seed-tts-eval's README to wavlm_large_finetune.pth (1.3 GB)",
         ),
         Asset(
             name="ecapa-voxceleb",
             filename="ecapa_voxceleb.ckpt",
             sha256=_ECAPA_SHA256,
-            licence="Apache-2.0 (SpeechBrain)",
+            license="Apache-2.0 (SpeechBrain)",
             enables="secs with encoder=ecapa",
             url=f"{_ECAPA}/embedding_model.ckpt",
             other_homes=(f"{_HUGGING_FACE}/models--speechbrain--spkrec-ecapa-voxceleb/blobs/{_ECAPA_SHA256}",),
@@ -173,7 +173,7 @@ ASSETS: dict[str, Asset] = {
             name="syncnet-v2",
             filename="syncnet_v2.model",
             sha256=None,
-            licence="MIT (joonson/syncnet_python, Visual Geometry Group Oxford)",
+            license="MIT (joonson/syncnet_python, Visual Geometry Group Oxford)",
             enables="lse",
             url="https://www.robots.ox.ac.uk/~vgg/software/lipsync/data/syncnet_v2.model",
         ),
@@ -183,16 +183,16 @@ ASSETS: dict[str, Asset] = {
             name="arcface-iresnet50",
             filename="arcface_iresnet50.pth",
             sha256=None,
-            licence="non-commercial research only (insightface's pre-trained models)",
+            license="non-commercial research only (insightface's pre-trained models)",
             enables="face identity by ArcFace",
-            how_to_get="follow the model zoo of arcface_torch in github.com/deepinsight/insightface to backbone.pth of "
+            instructions="follow the model zoo of arcface_torch in github.com/deepinsight/insightface to backbone.pth of "
             "glint360k_cosface_r50_fp16_0.1 or ms1mv3_arcface_r50_fp16",
         ),
         Asset(
             name="hubert-base",
             filename="hubert_base_ls960.pt",
             sha256="1703cf8d2cdc76f8c046f5f6a9bcd224e0e6caf4744cad1a1f4199c32cac8c8d",
-            licence="MIT (Meta, fairseq)",
+            license="MIT (Meta, fairseq)",
             enables="speech units by HuBERT Base",
             url="https://dl.fbaipublicfiles.com/hubert/hubert_base_ls960.pt",
             other_homes=("~/.textless/hubert_base_ls960.pt",),
@@ -201,7 +201,7 @@ ASSETS: dict[str, Asset] = {
             name="hubert-base-km200",
             filename="hubert_base_ls960_km200.bin",
             sha256="b3c46c9cdd1707ad852dd53c359aa73942e79d53c432a9a8a419ed046408024b",
-            licence="MIT (Meta, fairseq's textless NLP)",
+            license="MIT (Meta, fairseq's textless NLP)",
             enables="the 200 speech units of HuBERT Base's sixth layer",
             url="https://dl.fbaipublicfiles.com/textless_nlp/gslm/hubert/km200/km.bin",
             other_homes=("~/.textless/hubert_base_ls960_km200.pt",),
@@ -210,9 +210,9 @@ ASSETS: dict[str, Asset] = {
             name="parallel-wavegan-libritts",
             filename=f"{_PARALLEL_WAVEGAN}.tar.gz",
             sha256=None,
-            licence="MIT (github.com/kan-bayashi/ParallelWaveGAN); trained on LibriTTS (CC BY 4.0)",
+            license="MIT (github.com/kan-bayashi/ParallelWaveGAN); trained on LibriTTS (CC BY 4.0)",
             enables="speech of svts in its published form, at 24 kHz (needs the extra 'pwg')",
-            how_to_get=f"fetch https://drive.google.com/uc?id=1b9zyBYGCCaJu0TIus5GXoMF8M3YEbqOw, the archive that "
+            instructions=f"fetch https://drive.google.com/uc?id=1b9zyBYGCCaJu0TIus5GXoMF8M3YEbqOw, the archive that "
             f"github.com/kan-bayashi/ParallelWaveGAN lists as {_PARALLEL_WAVEGAN}",
             other_homes=(f"~/.cache/parallel_wavegan/{_PARALLEL_WAVEGAN}.tar.gz",),
         ),
@@ -271,7 +271,7 @@ def pull_asset(name: str, progress: Progress | None = None) -> Path:
     Raises:
         F2VError: unknown name, no address (says how to get it), no network, or a file of another hash.
     """
-    from f2v_bench.download import fetch
+    from f2v_bench.utils.download import fetch
 
     asset = get_asset(name)
     found = find_asset(name)

@@ -68,7 +68,7 @@ class Waveform:
         head = f"{self.sample_rate}:".encode()
         return hashlib.sha256(head + self.samples.astype("<f4").tobytes()).hexdigest()
 
-    def checked(self, name: str) -> Waveform:
+    def validate(self, name: str) -> Waveform:
         """This waveform, or a ClipFailure ``empty_audio`` or ``not_finite`` that names ``name``."""
         import numpy as np
 

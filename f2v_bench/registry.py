@@ -58,4 +58,4 @@ class Registry:
 SYSTEMS = Registry("system", "f2v_bench.systems")
 DATASETS = Registry("dataset", "f2v_bench.datasets")
 METRICS = Registry("metric", "f2v_bench.metrics")
-TRAINEES = Registry("model", "f2v_bench.trainees")
+EXPERIMENTS = Registry("model", "f2v_bench.experiments")

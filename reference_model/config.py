@@ -9,13 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from f2v_bench.nn.conformer import ConformerConfig
-from f2v_bench.nn.lips import LipEncoderConfig
-from f2v_bench.nn.vocoder import VocoderConfig
-from f2v_bench.training.hearing import BottleneckConfig, PretrainingConfig
-from f2v_bench.training.stage import StageConfig
-from f2v_bench.training.teaching import LipTrainingConfig
-from f2v_bench.training.units import UnitConfig
+from f2v_bench.modeling.audio_encoder import AudioPretrainingConfig
+from f2v_bench.nn.layers.conformer import ConformerConfig
 
 Ablation = Literal["none", "hierarchy", "timbre", "prosody"]
 
@@ -28,7 +23,7 @@ class ContentConfig:
         width: channels of the whole visual encoder.
         blocks: Masked ConvBlocks.
         kernel: of their depthwise convolutions, video frames, odd.
-        mask: what the masked prediction does not see: the frame itself (``centre``) or random spans (``span``).
+        mask: what the masked prediction does not see: the frame itself (``center``) or random spans (``span``).
         span: frames of a hidden span.
         hidden: share of frames hidden by spans.
         masked_weight: w in CE(full) + w CE(masked).
@@ -151,7 +146,7 @@ class FlowConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class ReferenceConfig:
+class FacesToVoicesConfig(AudioPretrainingConfig):
     """The reference model and its training.
 
     Attributes:
@@ -167,20 +162,10 @@ class ReferenceConfig:
 
     preset: str = "base"
     ablate: Ablation = "none"
-    lips: LipEncoderConfig = field(default_factory=LipEncoderConfig)
-    units: UnitConfig = field(default_factory=UnitConfig)
     content: ContentConfig = field(default_factory=ContentConfig)
     timbre: TimbreConfig = field(default_factory=TimbreConfig)
     prosody: ProsodyConfig = field(default_factory=ProsodyConfig)
     condition: ConditionConfig = field(default_factory=ConditionConfig)
     flow: FlowConfig = field(default_factory=FlowConfig)
-    vocoder: VocoderConfig = field(default_factory=VocoderConfig)
-    teaching: LipTrainingConfig = field(default_factory=LipTrainingConfig)
     transfer: Literal["scratch", "init"] = "scratch"
     listening: ConformerConfig = field(default_factory=lambda: ConformerConfig(blocks=2, hidden=512, kernel=15))
-    bottleneck: BottleneckConfig = field(default_factory=BottleneckConfig)
-    pretraining: PretrainingConfig = field(default_factory=PretrainingConfig)
-    lips_stage: StageConfig = field(default_factory=StageConfig)
-    audio_stage: StageConfig = field(default_factory=StageConfig)
-    main_stage: StageConfig = field(default_factory=StageConfig)
-    vocoder_stage: StageConfig = field(default_factory=StageConfig)

@@ -3,7 +3,7 @@
 The paper: AV-HuBERT features, a predictor of Masked ConvBlocks, cross entropy on quantised speech units together with
 its masked form. Two readings of the mask are built:
 
-* ``centre``: the block's kernel hides the frame it predicts. A stream m beside the ordinary one h shares its weights;
+* ``center``: the block's kernel hides the frame it predicts. A stream m beside the ordinary one h shares its weights;
   its convolutions skip the centre tap and always read what a frame alone says, never each other's output, so that
   m(t) does not depend on frame t at any depth.
 * ``span``: random spans of the input are replaced by a learned vector, and predicted where they are hidden.
@@ -16,9 +16,10 @@ from torch import nn
 from torch.nn import functional
 
 from f2v_bench.errors import F2VError
-from f2v_bench.nn.frozen_lips import LayerSum
-from f2v_bench.training.augment import spans
-from f2v_bench.training.labels import UNITS, cross_entropy, twice
+from f2v_bench.nn.encoders.frozen_lip_encoder import WeightedLayerSum
+from f2v_bench.nn.layers.augment import mask_spans
+from f2v_bench.nn.losses.units import cross_entropy, split_label_pairs
+from f2v_bench.timing import UNITS_PER_VIDEO_FRAME
 from reference_model.config import ContentConfig
 
 
@@ -46,9 +47,9 @@ class MaskedConvBlock(nn.Module):
             nn.Linear(width, 2 * width), nn.GELU(), nn.Dropout(dropout), nn.Linear(2 * width, width)
         )
         self.scale = nn.Parameter(torch.full((width,), 0.1))
-        centre = torch.ones(kernel)
-        centre[kernel // 2] = 0
-        self.register_buffer("around", centre, persistent=False)
+        center = torch.ones(kernel)
+        center[kernel // 2] = 0
+        self.register_buffer("around", center, persistent=False)
         self.around: torch.Tensor
 
     def forward(self, h: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
@@ -74,7 +75,7 @@ class MaskedConvBlock(nn.Module):
         return near.transpose(1, 2)
 
 
-class Content(nn.Module):
+class ContentEncoder(nn.Module):
     """Lip features to content features and unit logits.
 
     Args:
@@ -86,14 +87,14 @@ class Content(nn.Module):
     def __init__(self, config: ContentConfig, lips: tuple[int, int], units: int) -> None:
         super().__init__()
         self.config = config
-        self.lips = LayerSum(*lips, config.width)
+        self.lips = WeightedLayerSum(*lips, config.width)
         self.dropout = nn.Dropout(config.dropout)
         self.blocks = nn.ModuleList(
             MaskedConvBlock(config.width, config.kernel, config.dropout) for _ in range(config.blocks)
         )
         self.hidden = nn.Parameter(0.02 * torch.randn(config.width))  # what the masked stream begins with
         self.norm = nn.LayerNorm(config.width)
-        self.head = nn.Linear(config.width, UNITS * units)
+        self.head = nn.Linear(config.width, UNITS_PER_VIDEO_FRAME * units)
 
     def forward(self, features: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Content of every frame.
@@ -106,18 +107,18 @@ class Content(nn.Module):
             Content ``(B, T, C)`` and unit logits ``(B, 2 T, units)``.
         """
         h = self._through(self.dropout(self.lips(features)), mask)
-        return h, twice(self.head(h))
+        return h, split_label_pairs(self.head(h))
 
     def loss(self, features: torch.Tensor, mask: torch.Tensor, units: torch.Tensor) -> dict[str, torch.Tensor]:
         """CE(full) and CE(masked) by name, and the content itself as ``content``."""
         config = self.config
         x = self.dropout(self.lips(features))
         h = self._through(x, mask)
-        full = cross_entropy(twice(self.head(h)), units, mask, config.smoothing)
+        full = cross_entropy(split_label_pairs(self.head(h)), units, mask, config.smoothing)
         if config.mask == "span":
-            hidden = spans(mask, config.hidden, config.span)
+            hidden = mask_spans(mask, config.hidden, config.span)
             blind = self._through(torch.where(hidden[..., None], self.hidden.to(x.dtype), x), mask)
-            masked = cross_entropy(twice(self.head(blind)), units, hidden, config.smoothing)
+            masked = cross_entropy(split_label_pairs(self.head(blind)), units, hidden, config.smoothing)
         else:
             masked = cross_entropy(self.masked_logits(x, mask), units, mask, config.smoothing)
         return {"content": h, "units": full, "units_masked": masked}
@@ -128,7 +129,7 @@ class Content(nn.Module):
         for block in self.blocks:
             assert isinstance(block, MaskedConvBlock)
             m, alone = block.masked(m, alone, mask), block.alone(alone)
-        return twice(self.head(self.norm(m)))
+        return split_label_pairs(self.head(self.norm(m)))
 
     def _through(self, h: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         for block in self.blocks:

@@ -5,15 +5,9 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from f2v_bench.nn.transformer import (
-    AdaptiveLayerNorm,
-    ChannelDropout,
-    ConvBlock,
-    FeedForward,
-    SelfAttention,
-)
+from f2v_bench.nn.layers.transformer import AdaptiveLayerNorm, ChannelDropout, ConvBlock, FeedForward, SelfAttention
 from reference_model.config import FlowConfig
-from reference_model.decoder import Decoder
+from reference_model.velocity_net import VelocityNet
 
 KERNEL = 7  # frames that the one convolution sees, which tells a frame its neighbours before attention begins
 EXPANSION = 4  # hidden channels of the feed-forward part over the width
@@ -44,7 +38,7 @@ class DiTBlock(nn.Module):
         return out
 
 
-class DiTDecoder(Decoder):
+class DiTVelocityNet(VelocityNet):
     """``depth`` transformer blocks at the mel's own rate, of the config's ``width``, ``heads`` and ``dropout``."""
 
     def build(self, config: FlowConfig) -> None:

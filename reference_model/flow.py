@@ -11,12 +11,12 @@ from torch import nn
 
 from f2v_bench.errors import F2VError, suggest
 from reference_model.config import FlowConfig
-from reference_model.decoder import Decoder
-from reference_model.dit import DiTDecoder
+from reference_model.dit import DiTVelocityNet
 from reference_model.solvers import ADAPTIVE, integrate
-from reference_model.unet import UNetDecoder
+from reference_model.unet import UNetVelocityNet
+from reference_model.velocity_net import VelocityNet
 
-DECODERS: dict[str, type[Decoder]] = {"unet": UNetDecoder, "dit": DiTDecoder}
+DECODERS: dict[str, type[VelocityNet]] = {"unet": UNetVelocityNet, "dit": DiTVelocityNet}
 
 
 def interpolate(
@@ -160,19 +160,19 @@ class FlowMatching(nn.Module):
         """
         x0 = temperature * noise
         if solver not in ADAPTIVE:
-            field = _Guided(self.decoder, mu, features, mask, guidance=guidance)
+            field = GuidedField(self.decoder, mu, features, mask, guidance=guidance)
             x1, calls = integrate(field, x0, solver=solver, steps=steps)
             return x1 * mask[..., None], torch.full((len(x1),), calls * field.cost)
         mel, evaluations = torch.zeros_like(x0), torch.zeros(len(x0), dtype=torch.int64)
         for clip, inside in enumerate(mask):
             start, *condition = (x[clip : clip + 1, inside] for x in (x0, mu, features, mask))  # (1, n, ...) unpadded
-            field = _Guided(self.decoder, *condition, guidance=guidance)
+            field = GuidedField(self.decoder, *condition, guidance=guidance)
             mel[clip, inside], calls = integrate(field, start, solver=solver, rtol=rtol, atol=atol)
             evaluations[clip] = calls * field.cost
         return mel, evaluations
 
 
-class _Guided:
+class GuidedField:
     """The field v_u + s (v_c - v_u) of a batch of conditions.
 
     Attributes:

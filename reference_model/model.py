@@ -16,17 +16,17 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from f2v_bench.nn.frozen_lips import LayerSum
-from f2v_bench.training.loader import Batch
-from f2v_bench.training.targets import MELS
-from reference_model.conditioned import Condition, Conditioned, Standard, blocks_of
-from reference_model.config import ReferenceConfig
-from reference_model.content import Content
-from reference_model.prosody import Contours, ExpressionEncoder, Prosody, contour_losses
-from reference_model.timbre import Fusion, Timbre
+from f2v_bench.modeling.batch import Batch
+from f2v_bench.nn.encoders.frozen_lip_encoder import WeightedLayerSum
+from f2v_bench.timing import MEL_FRAMES_PER_VIDEO_FRAME
+from reference_model.config import FacesToVoicesConfig
+from reference_model.content import ContentEncoder
+from reference_model.mel_decoder import DataStatistics, DecoderInputs, MelDecoder, conv_blocks
+from reference_model.prosody import Contours, ExpressionEncoder, ProsodyPredictor, contour_losses
+from reference_model.timbre import SpeakerFusion, TimbreEncoder
 
 
-class ReferenceModel(Conditioned):
+class FacesToVoices(MelDecoder):
     """The whole model without lip encoder and vocoder; ablations take their parts out.
 
     Args:
@@ -34,28 +34,28 @@ class ReferenceModel(Conditioned):
         standard: of the training corpus.
     """
 
-    def __init__(self, config: ReferenceConfig, standard: Standard) -> None:
+    def __init__(self, config: FacesToVoicesConfig, standard: DataStatistics) -> None:
         super().__init__(config, standard)
         width, ablate = config.content.width, config.ablate
-        self.content: Content | None = None
-        self.timbre: Timbre | None = None
-        self.prosody: Prosody | None = None
+        self.content: ContentEncoder | None = None
+        self.timbre: TimbreEncoder | None = None
+        self.prosody: ProsodyPredictor | None = None
         if ablate != "timbre":
-            self.timbre = Timbre(config.timbre)
+            self.timbre = TimbreEncoder(config.timbre)
         if ablate == "hierarchy":
             # one encoder that sees everything at once, of the size of the stages that it replaces
-            self.lips = LayerSum(*config.lips.outputs, width)
+            self.lips = WeightedLayerSum(*config.lips.outputs, width)
             self.expression = ExpressionEncoder(config.prosody)
             self.mix = nn.Linear(width + config.timbre.speaker + config.prosody.width, width)
-            self.encoder = blocks_of(width, config.content)
-            self.fine = blocks_of(width, config.prosody)
+            self.encoder = conv_blocks(width, config.content)
+            self.fine = conv_blocks(width, config.prosody)
         else:
-            self.content = Content(config.content, config.lips.outputs, config.units.count)
-            self.fusion = Fusion(width, config.timbre.speaker)
+            self.content = ContentEncoder(config.content, config.lips.outputs, config.units.count)
+            self.fusion = SpeakerFusion(width, config.timbre.speaker)
             if ablate == "timbre":
                 self.nobody = nn.Parameter(torch.zeros(config.timbre.speaker))  # the speaker where there is no stage
             if ablate != "prosody":
-                self.prosody = Prosody(config.prosody, width, config.timbre.speaker)
+                self.prosody = ProsodyPredictor(config.prosody, width, config.timbre.speaker)
         self.build_decoder()
 
     def weights(self) -> dict[str, float]:
@@ -67,7 +67,7 @@ class ReferenceModel(Conditioned):
             **dict.fromkeys(("place", "pitch", "voicing", "energy"), prosody.weight),
         }
 
-    def condition(self, batch: Batch, *, teach: bool = False) -> Condition:
+    def condition(self, batch: Batch, *, teach: bool = False) -> DecoderInputs:
         """From a batch's lip ``features`` ``(B, T, L, D)``, ``face``, ``identity`` and ``mask``.
 
         Args:
@@ -84,7 +84,7 @@ class ReferenceModel(Conditioned):
             content, _ = self.content(batch["features"], mask)
         speaker = self._speaker(batch, losses, teach=teach)
         voiced = self.upsample(self.fusion(content, speaker), mask)  # (B, 4 T, C)
-        fine = mask.repeat_interleave(MELS, 1)  # (B, 4 T)
+        fine = mask.repeat_interleave(MEL_FRAMES_PER_VIDEO_FRAME, 1)  # (B, 4 T)
         melody = None
         if self.prosody is not None:
             contours, melody = self._contours(batch, voiced, speaker, fine, losses, teach=teach)
@@ -116,10 +116,12 @@ class ReferenceModel(Conditioned):
     ) -> tuple[Contours, torch.Tensor | None]:
         """True contours in training; else predicted ones, voicing decided, pitch moved to the speaker's place.
 
-        Beside the predicted ones, the melody of ``Condition``.
+        Beside the predicted ones, the melody of ``DecoderInputs``.
         """
         assert self.prosody is not None
-        expression = self.prosody.expression(batch["face"], batch["mask"]).repeat_interleave(MELS, 1)  # (B, 4 T, E)
+        expression = self.prosody.expression(batch["face"], batch["mask"]).repeat_interleave(
+            MEL_FRAMES_PER_VIDEO_FRAME, 1
+        )  # (B, 4 T, E)
         found = self.prosody(voiced, expression, mask)
         place = self.prosody.place(speaker).float()  # (B, 2): mean and log deviation of the speaker's pitch
         if not teach:
@@ -135,7 +137,7 @@ class ReferenceModel(Conditioned):
         losses["place"] = (place - torch.cat([mean, deviation.log()], dim=1)).abs().mean()
         return true, None
 
-    def _at_once(self, batch: Batch) -> Condition:
+    def _at_once(self, batch: Batch) -> DecoderInputs:
         """The ablation without hierarchy: all that is seen into one encoder, taught by mel alone."""
         assert self.timbre is not None
         mask = batch["mask"]
@@ -144,7 +146,7 @@ class ReferenceModel(Conditioned):
         x = self.mix(torch.cat([lips, who, self.expression(batch["face"], mask)], dim=2))
         for block in self.encoder:
             x = block(x, mask)
-        fine = mask.repeat_interleave(MELS, 1)
+        fine = mask.repeat_interleave(MEL_FRAMES_PER_VIDEO_FRAME, 1)
         x = self.upsample(x, mask)
         for block in self.fine:
             x = block(x, fine)

@@ -6,18 +6,17 @@ from dataclasses import replace
 from typing import get_args
 
 from f2v_bench.errors import F2VError, suggest
-from f2v_bench.nn.lips import LipEncoderConfig
-from f2v_bench.nn.vocoder import VocoderConfig
-from f2v_bench.training import presets
-from f2v_bench.training.stage import StageConfig
-from f2v_bench.training.units import UnitConfig
-from reference_model.config import Ablation, ContentConfig, FlowConfig, ProsodyConfig, ReferenceConfig, TimbreConfig
+from f2v_bench.modeling import shared_config as presets
+from f2v_bench.modeling.shared_config import StageConfig, UnitConfig
+from f2v_bench.nn.encoders.lip_encoder import LipEncoderConfig
+from f2v_bench.nn.vocoders.build import VocoderConfig
+from reference_model.config import Ablation, ContentConfig, FacesToVoicesConfig, FlowConfig, ProsodyConfig, TimbreConfig
 
 _PAPER_STAGE = StageConfig(steps=200_000, batch=32, learning_rate=2e-4, warmup=4000, validate_every=5000)
 _BASE_STAGE = StageConfig(steps=60_000, batch=32, learning_rate=5e-4, validate_every=2000)
 
 #: official weights throughout; one or more GPUs and LRS3 or LRS2
-PAPER = ReferenceConfig(
+PAPER = FacesToVoicesConfig(
     preset="paper",
     lips=presets.PAPER.lips,
     units=presets.PAPER.units,
@@ -31,7 +30,7 @@ PAPER = ReferenceConfig(
 )
 
 #: everything trained from nothing on an open corpus; one GPU
-BASE = ReferenceConfig(
+BASE = FacesToVoicesConfig(
     preset="base",
     lips=LipEncoderConfig(size=80, channels=(32, 64, 128, 256), width=384, layers=6, heads=6),
     units=UnitConfig(count=200),
@@ -48,7 +47,7 @@ BASE = ReferenceConfig(
 )
 
 #: two CPU cores train it in an hour or two; its weights ship with the project
-TINY = ReferenceConfig(
+TINY = FacesToVoicesConfig(
     preset="tiny",
     lips=presets.TINY.lips,
     content=ContentConfig(width=192, blocks=4),
@@ -64,13 +63,13 @@ TINY = ReferenceConfig(
 PRESETS = {preset.preset: preset for preset in (PAPER, BASE, TINY)}
 
 
-def preset(name: str, ablate: str = "none") -> ReferenceConfig:
+def preset(name: str, ablate: str = "none") -> FacesToVoicesConfig:
     """The configuration of a preset, whole or with a part taken out.
 
     Raises:
         F2VError: no such preset or part.
     """
-    found = presets.chosen(PRESETS, name, "the reference model")
+    found = presets.get_preset(PRESETS, name, "the reference model")
     parts: tuple[Ablation, ...] = get_args(Ablation)
     for part in parts:
         if part == ablate:

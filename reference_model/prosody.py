@@ -14,8 +14,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from f2v_bench.nn.batches import spread
-from f2v_bench.nn.transformer import ConvBlock
+from f2v_bench.nn.layers.masking import scatter_frames
+from f2v_bench.nn.layers.transformer import ConvBlock
 from reference_model.config import ProsodyConfig
 
 
@@ -53,17 +53,17 @@ class ExpressionEncoder(nn.Module):
 
     def forward(self, face: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         frames = face[mask][:, None].float() / 127.5 - 1  # (N, 1, 56, 56), real frames alone
-        return without_mean(spread(self.project(self.layers(frames).flatten(1)), mask), mask)
+        return subtract_mean(scatter_frames(self.project(self.layers(frames).flatten(1)), mask), mask)
 
 
-def without_mean(x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+def subtract_mean(x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """``(B, T, C)`` minus its mean over the real frames, in float32; padded frames are 0."""
     x, real = x.float(), mask[..., None].float()
     mean = (x * real).sum(1, keepdim=True) / real.sum(1, keepdim=True)
     return (x - mean) * real
 
 
-class Prosody(nn.Module):
+class ProsodyPredictor(nn.Module):
     """Voiced content and expression to contours, and contours to channels.
 
     Args:
@@ -82,7 +82,7 @@ class Prosody(nn.Module):
         )
         self.head = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, 3))
         self.place = nn.Sequential(nn.Linear(speaker, 64), nn.SiLU(), nn.Linear(64, 2))
-        self.embed = contour_embedding(config, width)
+        self.embed = build_contour_embedding(config, width)
 
     def forward(self, voiced: torch.Tensor, expression: torch.Tensor, mask: torch.Tensor) -> Contours:
         """Predicted contours: pitch in the speaker's own deviations, voicing as a logit.
@@ -100,17 +100,17 @@ class Prosody(nn.Module):
 
     def embedding(self, contours: Contours, mask: torch.Tensor) -> torch.Tensor:
         """Channels ``(B, 4 T, C)`` that say pitch, voicing (0 or 1) and energy."""
-        return embedded(contours, mask, self.embed)
+        return embed_contours(contours, mask, self.embed)
 
 
-def embedded(contours: Contours, mask: torch.Tensor, embed: nn.Conv1d) -> torch.Tensor:
+def embed_contours(contours: Contours, mask: torch.Tensor, embed: nn.Conv1d) -> torch.Tensor:
     """What an embedding of three channels makes of contours, ``(B, 4 T, C)``."""
     stacked = torch.stack(contours, dim=1) * mask[:, None]  # (B, 3, 4 T)
     out: torch.Tensor = embed(stacked).transpose(1, 2)
     return out
 
 
-def contour_embedding(config: ProsodyConfig, width: int) -> nn.Conv1d:
+def build_contour_embedding(config: ProsodyConfig, width: int) -> nn.Conv1d:
     """Pitch, voicing and energy to channels."""
     return nn.Conv1d(3, width, config.kernel, padding=config.kernel // 2)
 

@@ -34,7 +34,7 @@ def heun(v: Field, x: torch.Tensor, t: torch.Tensor, h: float) -> torch.Tensor:
 
 
 FIXED: dict[str, Step] = {"euler": euler, "midpoint": midpoint, "heun": heun}
-ORDERS = {"euler": 1, "midpoint": 2, "heun": 2}  # evaluations of a step
+NFE_PER_STEP = {"euler": 1, "midpoint": 2, "heun": 2}  # evaluations of a step
 ADAPTIVE = ("dopri5", "bosh3", "adaptive_heun")
 
 

@@ -6,17 +6,17 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from f2v_bench.errors import F2VError
-from f2v_bench.systems.contract import SpeakerReference, SystemOptions
-from f2v_bench.training.system import TrainedSystem
+from f2v_bench.modeling.system import NeuralSystem
+from f2v_bench.systems.base import SpeakerReference, SystemOptions
 
 if TYPE_CHECKING:
-    from reference_model.synthesis import OursSynthesizer
-    from reference_model.weights import Weights
+    from reference_model.spec import Weights
+    from reference_model.synthesis import FacesToVoicesSynthesizer
 
 FLOW_SETTINGS = ("steps", "solver", "guidance", "temperature")
 
 
-class Ours(TrainedSystem):
+class FacesToVoicesSystem(NeuralSystem):
     """The hierarchical model of *From Faces to Voices* with the weights of the corpus, or those that are named.
 
     Settings are those of the flow.
@@ -41,15 +41,15 @@ class Ours(TrainedSystem):
             self.speaker_reference = SpeakerReference.NONE
 
     @classmethod
-    def weight_class(cls) -> type[Weights]:
-        from reference_model.weights import Weights
+    def checkpoint_class(cls) -> type[Weights]:
+        from reference_model.spec import Weights
 
         return Weights
 
     def sampling(self, texts: Mapping[str, str]) -> dict[str, Any]:
         return self._weights.flow_settings(FLOW_SETTINGS, texts)
 
-    def synthesizer(self, sampling: Mapping[str, Any]) -> OursSynthesizer:
-        from reference_model.synthesis import OursSynthesizer
+    def synthesizer(self, sampling: Mapping[str, Any]) -> FacesToVoicesSynthesizer:
+        from reference_model.synthesis import FacesToVoicesSynthesizer
 
-        return OursSynthesizer(self._weights, sampling, self.options.device)
+        return FacesToVoicesSynthesizer(self._weights, sampling, self.options.device)

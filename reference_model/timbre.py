@@ -10,22 +10,22 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from f2v_bench.nn.faces import FACE, FaceEncoder, halved
-from f2v_bench.nn.transformer import AdaptiveLayerNorm
-from f2v_bench.training.contrast import contrast
+from f2v_bench.nn.encoders.face_encoder import FACE_DIM, FaceEncoder, downsample2
+from f2v_bench.nn.layers.transformer import AdaptiveLayerNorm
+from f2v_bench.nn.losses.infonce import info_nce
 from reference_model.config import TimbreConfig
 
-ARCFACE = 512  # dimensions
+ARCFACE_DIM = 512  # dimensions
 
 
-class Timbre(nn.Module):
+class TimbreEncoder(nn.Module):
     """Faces to a speaker vector."""
 
     def __init__(self, config: TimbreConfig) -> None:
         super().__init__()
         self.config = config
         self.face = FaceEncoder(config.channels) if config.face == "stand-in" else None
-        identity = ARCFACE if self.face is None else FACE
+        identity = ARCFACE_DIM if self.face is None else FACE_DIM
         self.speaker = nn.Sequential(
             nn.LayerNorm(identity), nn.Linear(identity, config.speaker), nn.SiLU(), nn.Dropout(0.1),
             nn.Linear(config.speaker, config.speaker),
@@ -40,7 +40,7 @@ class Timbre(nn.Module):
         if self.face is None:
             return functional.normalize(self.speaker(identity), dim=1)
         batch, frames = identity.shape[:2]
-        vectors = self.face(halved(identity)).view(batch, frames, -1).mean(1)  # (B, 128)
+        vectors = self.face(downsample2(identity)).view(batch, frames, -1).mean(1)  # (B, 128)
         return functional.normalize(self.speaker(vectors), dim=1)
 
     def loss(self, speaker: torch.Tensor, target: torch.Tensor, person: torch.Tensor) -> torch.Tensor:
@@ -52,10 +52,10 @@ class Timbre(nn.Module):
             person: int64 ``(B,)``, who it is: other clips of the same person are no wrong answers, and are left out.
         """
         near = (1 - (speaker * target).sum(1)).mean()  # no matrix product, which may be in half precision
-        return near + self.config.contrast_weight * contrast(speaker, target, person, self.config.temperature)
+        return near + self.config.contrast_weight * info_nce(speaker, target, person, self.config.temperature)
 
 
-class Fusion(nn.Module):
+class SpeakerFusion(nn.Module):
     """Content features in a voice: their layer norm's scale and shift are the speaker's (AdaSpeech's)."""
 
     def __init__(self, width: int, speaker: int) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from f2v_bench.nn.transformer import ConvBlock, TransformerBlock
+from f2v_bench.nn.layers.transformer import ConvBlock, TransformerBlock
 from reference_model.config import FlowConfig
-from reference_model.decoder import Decoder
+from reference_model.velocity_net import VelocityNet
 
 KERNEL = 7  # frames that a convolution sees
 CONVOLUTIONS = 2  # blocks of them in a stage, as many as a residual block of Matcha-TTS holds
@@ -67,7 +67,7 @@ class Up(nn.Module):
         return out
 
 
-class UNetDecoder(Decoder):
+class UNetVelocityNet(VelocityNet):
     """Down ``depth`` times by 2, up again, with a skip connection at each rate.
 
     It is made of ``width``, ``depth``, ``blocks``, ``heads`` and ``dropout`` of the config.

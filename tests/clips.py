@@ -9,8 +9,9 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from f2v_bench.clip import FPS, Clip, Waveform
+from f2v_bench.clip import Clip, Waveform
 from f2v_bench.media import write_video
+from f2v_bench.timing import FPS
 
 RATE = 16_000
 

@@ -1,11 +1,11 @@
-"""The report of ``scripts/ablate.py``, on runs with made-up scores."""
+"""The report of ``experiments/ablate.py``, on runs with made-up scores."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
-from f2v_bench.metrics.contract import Column
+from f2v_bench.metrics.base import Column
 from tests.conftest import script
 from tests.reporting.made_runs import WER, clip_ids, make_run
 

@@ -9,13 +9,13 @@ import pytest
 from f2v_bench import assets
 from f2v_bench.assets import ASSETS, Asset, AssetMissing, file_sha256, find_asset, require_asset
 from f2v_bench.errors import F2VError
-from f2v_bench.folders import asset_folder
+from f2v_bench.utils.paths import asset_folder
 
 
 @pytest.fixture
 def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Asset:
     monkeypatch.setenv("F2V_ASSETS", str(tmp_path / "assets"))
-    asset = Asset("toy", "toy.bin", hashlib.sha256(b"toy").hexdigest(), "MIT", "a test", how_to_get="ask the test")
+    asset = Asset("toy", "toy.bin", hashlib.sha256(b"toy").hexdigest(), "MIT", "a test", instructions="ask the test")
     monkeypatch.setitem(assets.ASSETS, "toy", asset)
     return asset
 

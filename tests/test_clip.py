@@ -23,7 +23,7 @@ def test_the_hash_knows_samples_and_rate() -> None:
 
 def test_checked_names_what_is_wrong() -> None:
     with pytest.raises(ClipFailure, match="here has no samples") as empty:
-        Waveform(np.zeros(0, np.float32), RATE).checked("here")
+        Waveform(np.zeros(0, np.float32), RATE).validate("here")
     assert empty.value.kind is FailureKind.EMPTY_AUDIO
     with pytest.raises(ClipFailure, match="1 NaN or infinite"):
-        Waveform(np.array([0, np.inf], np.float32), RATE).checked("here")
+        Waveform(np.array([0, np.inf], np.float32), RATE).validate("here")

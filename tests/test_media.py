@@ -62,7 +62,7 @@ def test_clip_audio_lies_on_the_clock_of_its_video(tmp_path: Path, start: float)
     write_timed_video(path, [0.5 + n / 25 for n in range(25)], sound, 0.5 + start)
     clip = Clip("a/b", "a", path, path, None, "test")
     samples = media.clip_audio(clip, RATE).samples
-    expected = media.placed(sound, round(start * RATE), RATE)
+    expected = media.pad_or_trim(sound, round(start * RATE), RATE)
     assert len(samples) == RATE
     np.testing.assert_allclose(samples, expected, atol=1e-4)
 

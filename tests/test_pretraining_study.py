@@ -1,4 +1,4 @@
-"""``scripts/pretraining_study.py``: its report on runs with made-up scores, and the commands that it gives."""
+"""``experiments/pretraining_study.py``: its report on runs with made-up scores, and the commands that it gives."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from torch.utils.tensorboard import SummaryWriter
 
-from baselines.audio_pretraining.config import MEL_TINY
-from f2v_bench.training.settings import with_texts
+from baselines.v2a.config import MEL_TINY
+from f2v_bench.config import with_overrides
 from reference_model.presets import TINY
 from tests.conftest import script
 from tests.reporting.made_runs import WER, clip_ids, make_run
@@ -93,7 +93,7 @@ def test_commands_differ_in_what_is_compared_alone(tmp_path: Path, monkeypatch: 
     decoder = STUDY.pretrain(wanted, 1)
     for variant in STUDY.study(wanted).variants:
         STUDY.train(wanted, variant, 1)
-    configs = [with_texts(MEL_TINY, [text for word, text in pairwise(one) if word == "--set"]) for one in calls]
+    configs = [with_overrides(MEL_TINY, [text for word, text in pairwise(one) if word == "--set"]) for one in calls]
     assert calls[0][calls[0].index("--stage") + 1] == "audio"
     assert not any("--stage" in one for one in calls[1:])
     assert configs[0].pretraining.folder == str(tmp_path / "speech")
@@ -112,7 +112,7 @@ def test_ours_has_one_form(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     STUDY.pretrain(wanted, 0)
     for variant in STUDY.study(wanted).variants:
         STUDY.train(wanted, variant, 0)
-    configs = [with_texts(TINY, [text for word, text in pairwise(one) if word == "--set"]) for one in calls]
+    configs = [with_overrides(TINY, [text for word, text in pairwise(one) if word == "--set"]) for one in calls]
     assert [one.transfer for one in configs] == ["init", "scratch", "init"]
     assert [bool(one.pretraining.decoder) for one in configs] == [False, False, True]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-CLAIM = "import os; from f2v_bench.processes import claim_compile_cache; claim_compile_cache(); "
+CLAIM = "import os; from f2v_bench.utils.multiprocessing import claim_compile_cache; claim_compile_cache(); "
 
 
 def start(cache: Path, code: str) -> subprocess.Popen[str]:

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from f2v_bench.clip import Clip, Waveform
-from f2v_bench.datasets.contract import DatasetOptions
+from f2v_bench.datasets.base import DatasetOptions
 from f2v_bench.media import clip_audio
-from f2v_bench.metrics.contract import MetricOptions, Sample, Scores
+from f2v_bench.metrics.base import MetricOptions, Sample, Scores
 from f2v_bench.metrics.stoi import STOI
 from f2v_bench.registry import DATASETS, SYSTEMS
-from f2v_bench.systems.contract import System, SystemOptions
+from f2v_bench.systems.base import System, SystemOptions
 
 MODELS = ("ours", "svts", "intelligible", "diffv2s", "v2a-mel", "v2a-wave")
 RATE = 16_000

@@ -1,4 +1,4 @@
-"""The report of ``scripts/train_shipped.py``, on a run with made-up scores and weights."""
+"""The report of ``experiments/train_shipped.py``, on a run with made-up scores and weights."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import pytest
 
 from baselines.svts.config import SVTSConfig
 from baselines.svts.model import SVTS
-from baselines.svts.weights import Weights as SVTSWeights
-from f2v_bench.metrics.contract import Column
-from f2v_bench.nn.conformer import ConformerConfig
+from baselines.svts.spec import Weights as SVTSWeights
+from f2v_bench.metrics.base import Column
+from f2v_bench.modeling import checkpoint as module
+from f2v_bench.nn.layers.conformer import ConformerConfig
 from f2v_bench.runs.folder import AudioRecord, column_names
-from f2v_bench.training import weights as module
-from reference_model.weights import Weights
+from reference_model.spec import Weights
 from tests.conftest import script
 from tests.reference_model.small import FACTS, SMALL, save_small, small_lips, small_vocoder
 from tests.reporting.made_runs import WER, clip_ids, make_run
@@ -75,7 +75,7 @@ def test_what_ships_leaves_lips_and_vocoder_to_one_base(
         found = kind.find(None, "demo")
         assert found.base == tmp_path / "bases" / "demo-tiny.safetensors"
         assert found.vocoder() is not None
-        card = (kind.shelf / "demo-tiny.md").read_text()
+        card = (kind.weights_dir / "demo-tiny.md").read_text()
         assert found.sha256 in card
         assert "lip encoder and vocoder: `demo-tiny.safetensors`" in card
-    assert "| WER % ↓ | 10.0 [10.0, 10.0] (24/24) |" in (Weights.shelf / "demo-tiny.md").read_text()
+    assert "| WER % ↓ | 10.0 [10.0, 10.0] (24/24) |" in (Weights.weights_dir / "demo-tiny.md").read_text()

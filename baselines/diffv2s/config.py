@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from f2v_bench.nn.lips import LipEncoderConfig
-from f2v_bench.nn.vocoder import VocoderConfig
-from f2v_bench.training import presets
-from f2v_bench.training.stage import StageConfig
-from f2v_bench.training.teaching import LipTrainingConfig
-from f2v_bench.training.units import UnitConfig
+from f2v_bench.modeling import shared_config as presets
+from f2v_bench.modeling.shared_config import SharedConfig, StageConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +94,7 @@ class DiffusionConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class DiffV2SConfig:
+class DiffV2SConfig(SharedConfig):
     """Sizes of the network, and how it is trained.
 
     Attributes:
@@ -115,18 +111,11 @@ class DiffV2SConfig:
         lips_stage, vocoder_stage, main_stage: steps and optimisers.
     """
 
-    preset: str = "tiny"
-    lips: LipEncoderConfig = field(default_factory=LipEncoderConfig)
     video: ReaderConfig = field(default_factory=ReaderConfig)
     audio: ReaderConfig = field(default_factory=ReaderConfig)
     voice: VoiceConfig = field(default_factory=VoiceConfig)
     denoiser: DenoiserConfig = field(default_factory=DenoiserConfig)
     diffusion: DiffusionConfig = field(default_factory=DiffusionConfig)
-    units: UnitConfig = field(default_factory=UnitConfig)
-    teaching: LipTrainingConfig = field(default_factory=LipTrainingConfig)
-    vocoder: VocoderConfig = field(default_factory=VocoderConfig)
-    lips_stage: StageConfig = field(default_factory=StageConfig)
-    vocoder_stage: StageConfig = field(default_factory=StageConfig)
     main_stage: StageConfig = field(default_factory=StageConfig)
 
 
@@ -163,4 +152,4 @@ def preset(name: str) -> DiffV2SConfig:
     Raises:
         F2VError: no such preset.
     """
-    return presets.chosen(PRESETS, name, "DiffV2S")
+    return presets.get_preset(PRESETS, name, "DiffV2S")

@@ -7,7 +7,7 @@ from torch import nn
 
 from baselines.diffv2s.config import DenoiserConfig
 from baselines.diffv2s.prompts import SPEAKER
-from f2v_bench.nn.transformer import TimeEmbedding, TransformerBlock
+from f2v_bench.nn.layers.transformer import TimeEmbedding, TransformerBlock
 
 
 class Denoiser(nn.Module):

@@ -25,7 +25,7 @@ LARGEST = 0.999  # beta
 Predict = Callable[[torch.Tensor, int], torch.Tensor]
 
 
-def alpha_bars(times: int) -> torch.Tensor:
+def alphas_cumprod(times: int) -> torch.Tensor:
     """a_0 = 1 down to a_T, float32 ``(T + 1,)``.
 
     a_t / a_(t - 1) = max(f(t) / f(t - 1), 1 - 0.999) with f(t) = cos^2((t / T + s) / (1 + s) pi / 2).
@@ -41,13 +41,13 @@ def alpha_bars(times: int) -> torch.Tensor:
     return torch.cat([torch.ones(1), kept.cumprod(0)]).float()
 
 
-def noised(clean: torch.Tensor, noise: torch.Tensor, bar: torch.Tensor) -> torch.Tensor:
+def q_sample(clean: torch.Tensor, noise: torch.Tensor, bar: torch.Tensor) -> torch.Tensor:
     """x_t of x_0 and e, ``(B, T, C)`` each; ``bar`` is a_t, ``(B,)``."""
     bar = bar[:, None, None]
     return bar.sqrt() * clean + (1 - bar).sqrt() * noise
 
 
-def visited(times: int, steps: int) -> list[int]:
+def ddim_timesteps(times: int, steps: int) -> list[int]:
     """The times that DDIM stands at: from T down to 0, as evenly as whole numbers allow.
 
     Raises:
@@ -58,7 +58,7 @@ def visited(times: int, steps: int) -> list[int]:
     return [round(times * (steps - at) / steps) for at in range(steps + 1)]
 
 
-def stepped(x: torch.Tensor, clean: torch.Tensor, now: torch.Tensor, then: torch.Tensor) -> torch.Tensor:
+def ddim_step(x: torch.Tensor, clean: torch.Tensor, now: torch.Tensor, then: torch.Tensor) -> torch.Tensor:
     """x_t' of x_t and x_0^.
 
     Args:
@@ -77,13 +77,13 @@ def ddim(predict: Predict, noise: torch.Tensor, bars: torch.Tensor, steps: int) 
     Args:
         predict: says x_0^.
         noise: standard normal, of any shape.
-        bars: ``alpha_bars``.
-        steps: see ``visited``.
+        bars: ``alphas_cumprod``.
+        steps: see ``ddim_timesteps``.
 
     Raises:
-        F2VError: as ``visited``.
+        F2VError: as ``ddim_timesteps``.
     """
     x = noise
-    for now, then in pairwise(visited(len(bars) - 1, steps)):
-        x = stepped(x, predict(x, now), bars[now], bars[then])
+    for now, then in pairwise(ddim_timesteps(len(bars) - 1, steps)):
+        x = ddim_step(x, predict(x, now), bars[now], bars[then])
     return x

@@ -17,17 +17,17 @@ from torch import nn
 
 from baselines.diffv2s.config import DiffV2SConfig
 from baselines.diffv2s.denoiser import Denoiser
-from baselines.diffv2s.diffusion import alpha_bars, ddim, noised
+from baselines.diffv2s.diffusion import alphas_cumprod, ddim, q_sample
 from baselines.diffv2s.prompts import PromptReader
-from f2v_bench.nn.faces import FACE, FaceEncoder, halved
-from f2v_bench.nn.frozen_lips import LayerSum
+from f2v_bench.modeling.base import Model
+from f2v_bench.modeling.batch import Batch
+from f2v_bench.nn.encoders.face_encoder import FACE_DIM, FaceEncoder, downsample2
+from f2v_bench.nn.encoders.frozen_lip_encoder import WeightedLayerSum
+from f2v_bench.nn.losses.infonce import info_nce
 from f2v_bench.signal.mel import N_MELS
-from f2v_bench.training.contrast import contrast
-from f2v_bench.training.loader import Batch
-from f2v_bench.training.model import Model
-from f2v_bench.training.targets import MELS
+from f2v_bench.timing import MEL_FRAMES_PER_VIDEO_FRAME
 
-STACKED = MELS * N_MELS  # channels of a video frame of mel, 320
+STACKED = MEL_FRAMES_PER_VIDEO_FRAME * N_MELS  # channels of a video frame of mel, 320
 
 
 class DiffV2S(Model):
@@ -46,16 +46,16 @@ class DiffV2S(Model):
     def __init__(self, config: DiffV2SConfig, standard: tuple[float, float] = (0.0, 1.0)) -> None:
         super().__init__()
         self.config, self.standard = config, standard
-        self.layers = LayerSum(*config.lips.outputs, config.video.width)
+        self.layers = WeightedLayerSum(*config.lips.outputs, config.video.width)
         self.video = PromptReader(config.video)
         self.face: nn.Module | None = None
         if config.voice.faces:
             self.face = FaceEncoder(config.voice.faces)
-            self.face_in = nn.Linear(FACE, config.video.width)
+            self.face_in = nn.Linear(FACE_DIM, config.video.width)
         self.audio_in = nn.Linear(STACKED, config.audio.width)
         self.audio = PromptReader(config.audio)
         self.denoiser = Denoiser(config.denoiser, STACKED, config.video.width)
-        self.register_buffer("bars", alpha_bars(config.diffusion.times), persistent=False)
+        self.register_buffer("bars", alphas_cumprod(config.diffusion.times), persistent=False)
 
     def see(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
         """What is seen, f_v ``(B, T, F)``, and whose voice that should have, s_v ``(B, 256)``.
@@ -66,7 +66,7 @@ class DiffV2S(Model):
         """
         faces = None
         if self.face is not None:
-            vectors = self.face(halved(batch["identity"]))
+            vectors = self.face(downsample2(batch["identity"]))
             faces = self.face_in(vectors).view(*batch["identity"].shape[:2], -1)  # (B, K, F)
         seen, speaker = self.video(self.layers(batch["features"]), batch["mask"], faces)
         return seen, speaker
@@ -79,13 +79,13 @@ class DiffV2S(Model):
 
     def scaled(self, mel: torch.Tensor) -> torch.Tensor:
         """Log mels ``(B, 4 T, 80)`` in [-1, 1], four frames in a row, ``(B, T, 320)``; louder ones are cut."""
-        centre, reach = self.standard
-        return stacked(((mel - centre) / reach).clamp(-1, 1))
+        center, reach = self.standard
+        return stacked(((mel - center) / reach).clamp(-1, 1))
 
     def unscaled(self, clean: torch.Tensor) -> torch.Tensor:
         """``(B, T, 320)`` back to log mels ``(B, 4 T, 80)``."""
-        centre, reach = self.standard
-        return centre + reach * clean.reshape(len(clean), -1, N_MELS)
+        center, reach = self.standard
+        return center + reach * clean.reshape(len(clean), -1, N_MELS)
 
     def denoised(
         self, x: torch.Tensor, t: torch.Tensor, seen: torch.Tensor, speaker: torch.Tensor, mask: torch.Tensor
@@ -103,20 +103,20 @@ class DiffV2S(Model):
             "face_teacher": (face, teacher), "voice_teacher": (heard, teacher),
             "face_voice": (face, heard), "voice_face": (heard, face),
         }  # fmt: skip
-        parts = {name: contrast(*pair, batch["person"], config.temperature) for name, pair in pairs.items()}
+        parts = {name: info_nce(*pair, batch["person"], config.temperature) for name, pair in pairs.items()}
         speaker = face
         if self.training:  # the heard voice as it is: what it may say of the mel is not for the denoiser to decide
             swapped = torch.rand(len(clean), 1, device=clean.device) < config.heard
             speaker = torch.where(swapped, heard.detach(), face)
         t = torch.randint(1, len(self.bars), (len(clean),), device=clean.device)
-        x = noised(clean, torch.randn_like(clean), self.bars[t])
+        x = q_sample(clean, torch.randn_like(clean), self.bars[t])
         error = (self.denoised(x, t, seen, speaker, mask) - clean).abs() * mask[..., None]
         parts["l1"] = error.sum() / (mask.sum() * STACKED)
         contrasts = torch.stack([parts[name] for name in pairs]).sum()
         return parts | {"loss": parts["l1"] + config.weight * contrasts}
 
     @torch.no_grad()
-    def say(self, batch: Batch, noise: torch.Tensor, **settings: Any) -> torch.Tensor:
+    def synthesize(self, batch: Batch, noise: torch.Tensor, **settings: Any) -> torch.Tensor:
         return self.sample(batch, noise, **settings)
 
     def sample(

@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional
 
 from baselines.diffv2s.config import ReaderConfig
-from f2v_bench.nn.transformer import TransformerBlock
+from f2v_bench.nn.layers.transformer import TransformerBlock
 
 SPEAKER = 256  # dimensions of a speaker embedding, GE2E's
 

@@ -8,10 +8,10 @@ import numpy as np
 import torch
 
 from baselines.diffv2s.model import DiffV2S
-from f2v_bench.signal.mel import SAMPLE_RATE, log_mel
-from f2v_bench.training.loader import Item
-from f2v_bench.training.synthesis import Pictures, Synthesizer
-from f2v_bench.training.targets import SAMPLES
+from f2v_bench.modeling.batch import Example
+from f2v_bench.modeling.synthesizer import Pictures, Synthesizer
+from f2v_bench.signal.mel import log_mel
+from f2v_bench.timing import SAMPLE_RATE, SAMPLES_PER_VIDEO_FRAME
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 class DiffV2SSynthesizer(Synthesizer):
     """Lips and, where the model looks at them, faces; a voice is what the audio prompts say of a recording."""
 
-    def item(self, pictures: Pictures, noise: NDArray[np.float32]) -> Item:
+    def item(self, pictures: Pictures, noise: NDArray[np.float32]) -> Example:
         plain = super().item(pictures, noise)
-        return Item(plain.frames, plain.sequences, {"identity": pictures["identity"]})
+        return Example(plain.frames, plain.sequences, {"identity": pictures["identity"]})
 
     @torch.no_grad()
-    def voice(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
+    def embed_speaker(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
         assert isinstance(self.model, DiffV2S)
-        whole = np.pad(samples, (0, -len(samples) % SAMPLES))  # to video frames
+        whole = np.pad(samples, (0, -len(samples) % SAMPLES_PER_VIDEO_FRAME))  # to video frames
         mel = self.model.scaled(torch.from_numpy(log_mel(whole, SAMPLE_RATE))[None].to(self.device))
         mask = torch.ones(mel.shape[:2], dtype=torch.bool, device=self.device)
         found: NDArray[np.float32] = self.model.hear(mel, mask)[0].cpu().numpy()

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from f2v_bench.systems.contract import SpeakerReference
-from f2v_bench.training.system import TrainedSystem
+from f2v_bench.modeling.system import NeuralSystem
+from f2v_bench.systems.base import SpeakerReference
 
 if TYPE_CHECKING:
+    from baselines.diffv2s.spec import Weights
     from baselines.diffv2s.synthesis import DiffV2SSynthesizer
-    from baselines.diffv2s.weights import Weights
 
 
-class DiffV2SSystem(TrainedSystem):
+class DiffV2SSystem(NeuralSystem):
     """DiffV2S with the weights of the corpus. The voice is seen, as in the paper, or heard in real speech.
 
     Settings are those of the sampling.
@@ -27,8 +27,8 @@ class DiffV2SSystem(TrainedSystem):
     _weights: Weights
 
     @classmethod
-    def weight_class(cls) -> type[Weights]:
-        from baselines.diffv2s.weights import Weights
+    def checkpoint_class(cls) -> type[Weights]:
+        from baselines.diffv2s.spec import Weights
 
         return Weights
 
@@ -42,6 +42,6 @@ class DiffV2SSystem(TrainedSystem):
 
     @property
     def provenance(self) -> str:
-        from baselines.diffv2s.weights import said
+        from baselines.diffv2s.spec import said
 
         return f"{super().provenance}; {said(**self._sampling)}"

@@ -5,14 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from f2v_bench.nn.conformer import ConformerConfig
-from f2v_bench.nn.lips import LipEncoderConfig
-from f2v_bench.nn.vocoder import VocoderConfig
-from f2v_bench.training import presets
-from f2v_bench.training.front import FrontConfig
-from f2v_bench.training.stage import StageConfig
-from f2v_bench.training.teaching import LipTrainingConfig
-from f2v_bench.training.units import UnitConfig
+from f2v_bench.modeling import shared_config as presets
+from f2v_bench.modeling.shared_config import SharedConfig, StageConfig
+from f2v_bench.nn.encoders.visual_frontend import VisualFrontendConfig
+from f2v_bench.nn.layers.conformer import ConformerConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +36,7 @@ class VoiceConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class IntelligibleConfig:
+class IntelligibleConfig(SharedConfig):
     """Sizes of the networks, and how they are trained.
 
     Choices: cross entropy is a mean over labels, where the official code sums a clip's, so that units weigh more there.
@@ -60,19 +56,12 @@ class IntelligibleConfig:
         lips_stage, vocoder_stage, voice_stage, main_stage: steps and optimisers.
     """
 
-    preset: str = "tiny"
-    front: FrontConfig = field(default_factory=FrontConfig)
-    lips: LipEncoderConfig = field(default_factory=LipEncoderConfig)
+    front: VisualFrontendConfig = field(default_factory=VisualFrontendConfig)
     conformer: ConformerConfig = field(default_factory=ConformerConfig)
     speaker: int = 256
     smoothing: float = 0.1
     mel_weight: float = 10.0
-    units: UnitConfig = field(default_factory=UnitConfig)
-    teaching: LipTrainingConfig = field(default_factory=LipTrainingConfig)
-    vocoder: VocoderConfig = field(default_factory=VocoderConfig)
     voice: VoiceConfig = field(default_factory=VoiceConfig)
-    lips_stage: StageConfig = field(default_factory=StageConfig)
-    vocoder_stage: StageConfig = field(default_factory=StageConfig)
     voice_stage: StageConfig = field(default_factory=StageConfig)
     main_stage: StageConfig = field(default_factory=StageConfig)
 
@@ -90,7 +79,7 @@ PAPER = IntelligibleConfig(
 )
 #: the same with a ResNet trained on pictures
 SCRATCH = replace(
-    PAPER, preset="scratch", front=FrontConfig("resnet"), main_stage=replace(PAPER.main_stage, steps=150_000)
+    PAPER, preset="scratch", front=VisualFrontendConfig("resnet"), main_stage=replace(PAPER.main_stage, steps=150_000)
 )
 
 #: two CPU cores train it in half an hour, on the lip features and with the vocoder of the reference model's own
@@ -117,4 +106,4 @@ def preset(name: str) -> IntelligibleConfig:
     Raises:
         F2VError: no such preset.
     """
-    return presets.chosen(PRESETS, name, "Intelligible")
+    return presets.get_preset(PRESETS, name, "Intelligible")

@@ -16,19 +16,19 @@ from torch import nn
 from torch.nn import functional
 
 from baselines.intelligible.config import IntelligibleConfig
-from baselines.intelligible.vocoder import beside
-from f2v_bench.nn.conformer import Conformer
+from baselines.intelligible.vocoder import concat_inputs
+from f2v_bench.modeling.base import Model
+from f2v_bench.modeling.batch import Batch
+from f2v_bench.nn.encoders.visual_frontend import FRONTEND_DIM, VisualFrontend
+from f2v_bench.nn.layers.conformer import Conformer
+from f2v_bench.nn.losses.mel import mel_losses
+from f2v_bench.nn.losses.units import cross_entropy
 from f2v_bench.signal.mel import N_MELS
-from f2v_bench.training.front import SEEN, Front
-from f2v_bench.training.labels import UNITS, cross_entropy
-from f2v_bench.training.loader import Batch
-from f2v_bench.training.mel_losses import mel_losses
-from f2v_bench.training.model import Model
-from f2v_bench.training.targets import MELS
+from f2v_bench.timing import MEL_FRAMES_PER_VIDEO_FRAME, UNITS_PER_VIDEO_FRAME
 
 LAYERS = 3  # convolutions of the mel head
 KERNEL = 3  # frames of 20 ms, of each
-EACH = MELS // UNITS  # mel frames a unit
+MEL_FRAMES_PER_UNIT = MEL_FRAMES_PER_VIDEO_FRAME // UNITS_PER_VIDEO_FRAME  # mel frames a unit
 
 
 class Intelligible(Model):
@@ -46,24 +46,24 @@ class Intelligible(Model):
         super().__init__()
         self.config, self.standard = config, standard
         width = config.conformer.width
-        self.front = Front(config.front, config.lips, config.teaching.augment)
-        self.conformer = Conformer(SEEN, config.conformer)
+        self.front = VisualFrontend(config.front, config.lips, config.teaching.augment)
+        self.conformer = Conformer(FRONTEND_DIM, config.conformer)
         self.units = nn.Linear(width, config.units.count)
         self.convolutions = nn.ModuleList(
             nn.Conv1d(width if layer else width + config.speaker, width, KERNEL, padding=KERNEL // 2)
             for layer in range(LAYERS)
         )
-        self.leave = nn.Linear(width, EACH * N_MELS)
+        self.leave = nn.Linear(width, MEL_FRAMES_PER_UNIT * N_MELS)
 
     def forward(self, batch: Batch, speaker: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Natural-log mels ``(B, 4 T, 80)`` and logits of the units ``(B, 2 T, U)``.
 
         Args:
-            batch: as ``Front`` takes it.
+            batch: as ``VisualFrontend`` takes it.
             speaker: unit vectors ``(B, 256)``.
         """
-        mask = batch["mask"].repeat_interleave(UNITS, 1)  # (B, 2 T)
-        x = self.conformer(self.front(batch).repeat_interleave(UNITS, 1), mask)  # (B, 2 T, C)
+        mask = batch["mask"].repeat_interleave(UNITS_PER_VIDEO_FRAME, 1)  # (B, 2 T)
+        x = self.conformer(self.front(batch).repeat_interleave(UNITS_PER_VIDEO_FRAME, 1), mask)  # (B, 2 T, C)
         voice = speaker[:, None].expand(-1, mask.shape[1], -1).to(x.dtype)
         heard, inside = torch.cat([x, voice], dim=2).transpose(1, 2), mask[:, None]
         for convolution in self.convolutions:
@@ -77,8 +77,8 @@ class Intelligible(Model):
         parts["units"] = cross_entropy(logits, batch["units"], batch["mask"], self.config.smoothing)
         return parts | {"loss": parts["units"] + self.config.mel_weight * (parts["l1"] + parts["convergence"])}
 
-    def say(self, batch: Batch, noise: torch.Tensor, **settings: Any) -> torch.Tensor:
+    def synthesize(self, batch: Batch, noise: torch.Tensor, **settings: Any) -> torch.Tensor:
         """Mels, the probability of every unit, and the voice: ``(B, 4 T, 80 + U + 256)``, all at the mel's rate."""
         speaker = batch["voice"] if "voice" in batch else batch["speaker"]
         mel, logits = self(batch, speaker)
-        return beside(mel, logits.softmax(2).repeat_interleave(EACH, 1), speaker)
+        return concat_inputs(mel, logits.softmax(2).repeat_interleave(MEL_FRAMES_PER_UNIT, 1), speaker)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from baselines.intelligible.vocoder import spoken
-from f2v_bench.training.synthesis import Synthesizer
+from baselines.intelligible.vocoder import to_waveform
+from f2v_bench.modeling.synthesizer import Synthesizer
 
 if TYPE_CHECKING:
     import numpy as np
@@ -15,5 +15,5 @@ if TYPE_CHECKING:
 class IntelligibleSynthesizer(Synthesizer):
     """Its vocoder takes all that the first stage says."""
 
-    def sound(self, said: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
-        return spoken(said, self.vocoder, rng)
+    def vocode(self, said: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+        return to_waveform(said, self.vocoder, rng)

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from f2v_bench.systems.contract import SpeakerReference
-from f2v_bench.training.system import TrainedSystem
+from f2v_bench.modeling.system import NeuralSystem
+from f2v_bench.systems.base import SpeakerReference
 
 if TYPE_CHECKING:
+    from baselines.intelligible.spec import Weights
     from baselines.intelligible.synthesis import IntelligibleSynthesizer
-    from baselines.intelligible.weights import Weights
 
 
-class IntelligibleSystem(TrainedSystem):
+class IntelligibleSystem(NeuralSystem):
     """Intelligible with the weights of the corpus. The voice is the GE2E embedding of real speech, as in the paper."""
 
     name = "intelligible"
@@ -22,8 +22,8 @@ class IntelligibleSystem(TrainedSystem):
     voices = (SpeakerReference.SAME_CLIP, SpeakerReference.OTHER_CLIP)
 
     @classmethod
-    def weight_class(cls) -> type[Weights]:
-        from baselines.intelligible.weights import Weights
+    def checkpoint_class(cls) -> type[Weights]:
+        from baselines.intelligible.spec import Weights
 
         return Weights
 

@@ -17,21 +17,21 @@ from torch import nn
 from torch.nn import functional
 
 from baselines.intelligible.config import IntelligibleConfig
-from f2v_bench.nn.excitation import Source
-from f2v_bench.nn.generator import Generator
-from f2v_bench.nn.vocoder import build_vocoder, vocode
+from f2v_bench.modeling import synthesizer
+from f2v_bench.modeling.synthesizer import Speech
+from f2v_bench.nn.vocoders.base import Vocoder
+from f2v_bench.nn.vocoders.build import build_vocoder, vocode
+from f2v_bench.nn.vocoders.excitation import Excitation
 from f2v_bench.signal.mel import N_MELS
-from f2v_bench.training.labels import UNITS
-from f2v_bench.training.speech import Speech, sound
-from f2v_bench.training.targets import MELS
+from f2v_bench.timing import MEL_FRAMES_PER_VIDEO_FRAME, UNITS_PER_VIDEO_FRAME
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
 
-class MultiInputVocoder(Generator):
-    """What the first stage says, ``(B, T, 80 + U + 256)`` as ``beside`` lays it out, to samples ``(B, 160 T)``.
+class MultiInputVocoder(Vocoder):
+    """What the first stage says, ``(B, T, 80 + U + 256)`` as ``concat_inputs`` lays it out, to samples ``(B, 160 T)``.
 
     Args:
         config: of the model.
@@ -40,7 +40,7 @@ class MultiInputVocoder(Generator):
         F2VError: sizes that do not make 160 samples of a frame.
     """
 
-    step = MELS // UNITS
+    step = MEL_FRAMES_PER_VIDEO_FRAME // UNITS_PER_VIDEO_FRAME
 
     def __init__(self, config: IntelligibleConfig) -> None:
         super().__init__()
@@ -54,13 +54,13 @@ class MultiInputVocoder(Generator):
         self.project = nn.Linear(width, width)
         self.speaker = nn.Linear(config.speaker, width)
 
-    def source(self, mel: torch.Tensor, f0: torch.Tensor | None = None) -> Source | None:
+    def source(self, mel: torch.Tensor, f0: torch.Tensor | None = None) -> Excitation | None:
         return self.generator.source(mel[..., :N_MELS], f0)
 
     def losses(self, mel: torch.Tensor, f0: torch.Tensor) -> dict[str, torch.Tensor]:
         return self.generator.losses(mel[..., :N_MELS], f0)
 
-    def forward(self, mel: torch.Tensor, source: Source | None = None) -> torch.Tensor:
+    def forward(self, mel: torch.Tensor, source: Excitation | None = None) -> torch.Tensor:
         heard, likely, speaker = mel.tensor_split([N_MELS, N_MELS + self.units], dim=2)
         unit = self.embed(likely[:, :: self.step].argmax(2)).transpose(1, 2)  # (B, C, T / 2)
         unit = functional.gelu(self.rise(unit))[..., : mel.shape[1]].transpose(1, 2)  # (B, T, C)
@@ -68,7 +68,7 @@ class MultiInputVocoder(Generator):
         samples: torch.Tensor = self.generator(torch.cat([heard, told.to(heard.dtype)], dim=2), source)
         return samples
 
-    def begin_as(self, weights: Mapping[str, torch.Tensor]) -> None:
+    def init_from(self, weights: Mapping[str, torch.Tensor]) -> None:
         """Sound like a vocoder of mels alone, given its ``state_dict``: what stands beside the mel begins at 0."""
         widened = {}
         for name, tensor in self.generator.state_dict().items():
@@ -78,7 +78,7 @@ class MultiInputVocoder(Generator):
         self.generator.load_state_dict(widened)
 
 
-def beside(mel: torch.Tensor, units: torch.Tensor, speaker: torch.Tensor) -> torch.Tensor:
+def concat_inputs(mel: torch.Tensor, units: torch.Tensor, speaker: torch.Tensor) -> torch.Tensor:
     """Log mels ``(B, T, 80)``, units ``(B, T, U)`` and the speaker ``(B, 256)`` in one tensor ``(B, T, 80 + U + 256)``.
 
     Units are probabilities, or 1 for the one that is and 0 for the others; both rows of a unit are the same.
@@ -87,8 +87,8 @@ def beside(mel: torch.Tensor, units: torch.Tensor, speaker: torch.Tensor) -> tor
     return torch.cat([mel, units.to(mel.dtype), voice.to(mel.dtype)], dim=2)
 
 
-def spoken(said: NDArray[np.float32], vocoder: Generator | None, rng: np.random.Generator) -> NDArray[np.float32]:
+def to_waveform(said: NDArray[np.float32], vocoder: Vocoder | None, rng: np.random.Generator) -> NDArray[np.float32]:
     """Samples ``(160 T,)`` of ``(T, 80 + U + 256)``, by Griffin-Lim of the mel where there is no vocoder."""
     if vocoder is None:
-        return sound(Speech(said[:, :N_MELS]), None, rng)
+        return synthesizer.to_waveform(Speech(said[:, :N_MELS]), None, rng)
     return vocode(vocoder, said).clip(-1, 1)

@@ -5,18 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from f2v_bench.nn.conformer import ConformerConfig
-from f2v_bench.nn.lips import LipEncoderConfig
-from f2v_bench.nn.vocoder import VocoderConfig
-from f2v_bench.training import presets
-from f2v_bench.training.front import FrontConfig
-from f2v_bench.training.stage import StageConfig
-from f2v_bench.training.teaching import LipTrainingConfig
-from f2v_bench.training.units import UnitConfig
+from f2v_bench.modeling import shared_config as presets
+from f2v_bench.modeling.shared_config import SharedConfig, StageConfig
+from f2v_bench.nn.encoders.visual_frontend import VisualFrontendConfig
+from f2v_bench.nn.layers.conformer import ConformerConfig
 
 
 @dataclass(frozen=True, slots=True)
-class SVTSConfig:
+class SVTSConfig(SharedConfig):
     """Sizes of the network, and how it is trained.
 
     Attributes:
@@ -35,25 +31,20 @@ class SVTSConfig:
         lips_stage, vocoder_stage, main_stage: steps and optimisers.
     """
 
-    preset: str = "tiny"
     form: Literal["suite", "pwg"] = "suite"
-    front: FrontConfig = field(default_factory=FrontConfig)
-    lips: LipEncoderConfig = field(default_factory=LipEncoderConfig)
+    front: VisualFrontendConfig = field(default_factory=VisualFrontendConfig)
     conformer: ConformerConfig = field(default_factory=ConformerConfig)
     speaker: int = 256
     convergence: float = 1.0
-    units: UnitConfig = field(default_factory=UnitConfig)
-    teaching: LipTrainingConfig = field(default_factory=LipTrainingConfig)
-    vocoder: VocoderConfig = field(default_factory=VocoderConfig)
-    lips_stage: StageConfig = field(default_factory=StageConfig)
-    vocoder_stage: StageConfig = field(default_factory=StageConfig)
     main_stage: StageConfig = field(default_factory=StageConfig)
 
 
 _PAPER = StageConfig(steps=150_000, batch=32, learning_rate=1e-3, warmup=15_000, validate_every=5000)
 
 #: the paper's three sizes, trained from pictures: 27.3, 43.1 and 87.6 million weights
-S = SVTSConfig(preset="s", front=FrontConfig("resnet"), vocoder_stage=presets.PAPER.vocoder_stage, main_stage=_PAPER)
+S = SVTSConfig(
+    preset="s", front=VisualFrontendConfig("resnet"), vocoder_stage=presets.PAPER.vocoder_stage, main_stage=_PAPER
+)
 M = replace(S, preset="m", conformer=ConformerConfig(blocks=12))
 L = replace(M, preset="l", conformer=ConformerConfig(width=512, blocks=12, heads=8))
 
@@ -80,4 +71,4 @@ def preset(name: str) -> SVTSConfig:
     Raises:
         F2VError: no such preset.
     """
-    return presets.chosen(PRESETS, name, "SVTS")
+    return presets.get_preset(PRESETS, name, "SVTS")

@@ -17,13 +17,13 @@ import torch
 from torch import nn
 
 from baselines.svts.config import SVTSConfig
-from f2v_bench.nn.conformer import Conformer
+from f2v_bench.modeling.base import Model
+from f2v_bench.modeling.batch import Batch
+from f2v_bench.nn.encoders.visual_frontend import FRONTEND_DIM, VisualFrontend
+from f2v_bench.nn.layers.conformer import Conformer
+from f2v_bench.nn.losses.mel import mel_losses
 from f2v_bench.signal.mel import N_MELS
-from f2v_bench.training.front import SEEN, Front
-from f2v_bench.training.loader import Batch
-from f2v_bench.training.mel_losses import mel_losses
-from f2v_bench.training.model import Model
-from f2v_bench.training.targets import MELS
+from f2v_bench.timing import MEL_FRAMES_PER_VIDEO_FRAME
 
 
 class SVTS(Model):
@@ -40,15 +40,15 @@ class SVTS(Model):
     def __init__(self, config: SVTSConfig, standard: tuple[float, float] = (0.0, 1.0)) -> None:
         super().__init__()
         self.config, self.standard = config, standard
-        self.front = Front(config.front, config.lips, config.teaching.augment)
-        self.conformer = Conformer(SEEN + config.speaker, config.conformer)
-        self.leave = nn.Linear(config.conformer.width, MELS * N_MELS)
+        self.front = VisualFrontend(config.front, config.lips, config.teaching.augment)
+        self.conformer = Conformer(FRONTEND_DIM + config.speaker, config.conformer)
+        self.leave = nn.Linear(config.conformer.width, MEL_FRAMES_PER_VIDEO_FRAME * N_MELS)
 
     def forward(self, batch: Batch, speaker: torch.Tensor) -> torch.Tensor:
         """Log mels ``(B, 4 T, 80)``.
 
         Args:
-            batch: as ``Front`` takes it.
+            batch: as ``VisualFrontend`` takes it.
             speaker: unit vectors ``(B, 256)``.
         """
         seen, mask = self.front(batch), batch["mask"]
@@ -61,6 +61,6 @@ class SVTS(Model):
         parts = mel_losses(self(batch, batch["speaker"]), batch["mel"], batch["mask"])
         return parts | {"loss": parts["l1"] + self.config.convergence * parts["convergence"]}
 
-    def say(self, batch: Batch, noise: torch.Tensor, **settings: Any) -> torch.Tensor:
+    def synthesize(self, batch: Batch, noise: torch.Tensor, **settings: Any) -> torch.Tensor:
         mel: torch.Tensor = self(batch, batch["voice"] if "voice" in batch else batch["speaker"])
         return mel

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from f2v_bench.assets import file_sha256, get_asset, require_asset
 from f2v_bench.clip import Clip
-from f2v_bench.systems.contract import SpeakerReference, SystemOptions
-from f2v_bench.training.system import TrainedSystem
+from f2v_bench.modeling.system import NeuralSystem
+from f2v_bench.systems.base import SpeakerReference, SystemOptions
 
 if TYPE_CHECKING:
-    from baselines.svts.weights import Weights
-    from f2v_bench.training.synthesis import Synthesizer
+    from baselines.svts.spec import Weights
+    from f2v_bench.modeling.synthesizer import Synthesizer
 
 
-class SVTSSystem(TrainedSystem):
+class SVTSSystem(NeuralSystem):
     """SVTS with the weights of the corpus. The voice is the GE2E embedding of real speech, as in the paper.
 
     Weights of the published form speak at 24 kHz.
@@ -36,27 +36,27 @@ class SVTSSystem(TrainedSystem):
         super().__init__(options)
         self._published = self._weights.config.form == "pwg"
         if self._published:
-            from baselines.svts.published import VOCODER
-            from f2v_bench.nn.parallel_wavegan_archive import check_archive
+            from baselines.svts.native_24khz import VOCODER
+            from f2v_bench.nn.vocoders.parallel_wavegan_checkpoint import check_archive
             from f2v_bench.signal.mel_24k import SAMPLE_RATE
 
             self.sample_rate = SAMPLE_RATE
             self._archive = require_asset(VOCODER)
-            check_archive(self._archive, get_asset(VOCODER).how_to_get)
+            check_archive(self._archive, get_asset(VOCODER).instructions)
 
     @classmethod
-    def weight_class(cls) -> type[Weights]:
-        from baselines.svts.weights import Weights
+    def checkpoint_class(cls) -> type[Weights]:
+        from baselines.svts.spec import Weights
 
         return Weights
 
     def synthesizer(self, sampling: Mapping[str, Any]) -> Synthesizer:
-        from f2v_bench.training.synthesis import Synthesizer
+        from f2v_bench.modeling.synthesizer import Synthesizer
 
         if self._published:
-            from baselines.svts.synthesis import PublishedSynthesizer
+            from baselines.svts.synthesis import Native24kHzSynthesizer
 
-            return PublishedSynthesizer(self._weights, sampling, self.options.device, self._archive)
+            return Native24kHzSynthesizer(self._weights, sampling, self.options.device, self._archive)
         return Synthesizer(self._weights, sampling, self.options.device)
 
     def fingerprint(self, clip: Clip, seed: int) -> str:

@@ -22,7 +22,7 @@ def list_() -> int:
     table = Table("name", "enables", "licence", "here", title="assets", title_justify="left")
     for name, asset in ASSETS.items():
         path = find_asset(name)
-        table.add_row(name, asset.enables, asset.licence, str(path) if path else "no")
+        table.add_row(name, asset.enables, asset.license, str(path) if path else "no")
     console().print(table)
     return 0
 

@@ -43,7 +43,7 @@ def compare(
 ) -> int:
     """Compare systems pair by pair: difference, 95 % interval, p-value, verdict. Reads run folders only."""
     from f2v_bench.cli.console import console
-    from f2v_bench.cli.options import named_columns
+    from f2v_bench.cli.options import split_names
     from f2v_bench.reporting.comparison import compare_runs
     from f2v_bench.reporting.comparison_table import terminal_comparison, write_comparison
     from f2v_bench.runs.folder import RunFolder
@@ -53,7 +53,7 @@ def compare(
         [RunFolder(path) for path in run_folders],
         baseline=baseline,
         systems=system or [],
-        columns=named_columns(columns),
+        columns=split_names(columns),
         all_columns=all_columns,
         intersection=intersection,
         coverage_floor=COVERAGE_FLOOR if coverage_floor is None else coverage_floor,

@@ -27,14 +27,14 @@ def list_() -> int:
     table = Table("name", "what", "licence", "here", title="corpora", title_justify="left", show_lines=True)
     for name in DATASETS.names():
         dataset = DATASETS.load(name)
-        table.add_row(name, dataset.summary, dataset.licence, where(name))
+        table.add_row(name, dataset.summary, dataset.license, where(name))
     console().print(table)
     return 0
 
 
 def where(name: str) -> str:
     """Where a corpus was found, or how to get it."""
-    from f2v_bench.datasets.contract import DatasetOptions
+    from f2v_bench.datasets.base import DatasetOptions
 
     try:
         return f"yes: {DATASETS.load(name).find_root(DatasetOptions())}"
@@ -54,9 +54,9 @@ def inspect(
 ) -> int:
     """Draw frames, boxes, lip crops, aligned faces, mel spectrogram and F0 of one clip on one picture."""
     from f2v_bench.face.sheet import inspect_sheet
-    from f2v_bench.processes import claim_compile_cache
+    from f2v_bench.utils.multiprocessing import setup_numba_cache
 
-    claim_compile_cache()
+    setup_numba_cache()
     found = _find_clip(clip, dataset, data_root, split)
     if not os.access(out.parent, os.W_OK):
         raise F2VError(f"the picture '{out}' cannot be written", "choose another place with -o")
@@ -66,7 +66,7 @@ def inspect(
 
 
 def _find_clip(name: str, dataset: str | None, root: Path | None, split: str) -> Clip:
-    from f2v_bench.cli.options import open_dataset
+    from f2v_bench.cli.options import load_dataset
     from f2v_bench.clip import Clip
     from f2v_bench.errors import suggest
 
@@ -75,7 +75,7 @@ def _find_clip(name: str, dataset: str | None, root: Path | None, split: str) ->
         if not path.is_file():
             raise F2VError(f"'{name}' is not a file", "for a clip id, name its corpus with --dataset")
         return Clip(path.stem, path.parent.name, path, path, None, split)
-    clips = {clip.id: clip for clip in open_dataset(dataset, root, split, None).clips()}
+    clips = {clip.id: clip for clip in load_dataset(dataset, root, split, None).clips()}
     if name not in clips:
         near = suggest(name, list(clips)[:10])
         raise F2VError(f"'{dataset}' has no clip '{name}' in split '{split}'", near)
@@ -92,9 +92,9 @@ def make_demo(
     """Render the synthetic talking-face corpus: faces, lips, expression and espeak-ng speech."""
     from f2v_bench.cli.console import ProgressBars
     from f2v_bench.datasets.demo.corpus import generate
-    from f2v_bench.processes import claim_compile_cache
+    from f2v_bench.utils.multiprocessing import setup_numba_cache
 
-    claim_compile_cache()
+    setup_numba_cache()
     with ProgressBars() as bars:
         bars.stage("clips", clips, 0)
         done = 0

@@ -22,9 +22,9 @@ def doctor() -> int:
     from f2v_bench.assets import ASSETS, AssetMissing, find_asset, get_asset
     from f2v_bench.cli.data import where
     from f2v_bench.cli.options import resolve_device
-    from f2v_bench.folders import asset_folder
     from f2v_bench.registry import DATASETS, METRICS, SYSTEMS
-    from f2v_bench.surroundings import hardware, versions
+    from f2v_bench.utils.environment import hardware, versions
+    from f2v_bench.utils.paths import asset_folder
 
     out = console()
     device = resolve_device("auto")
@@ -58,7 +58,7 @@ def _metric(name: str, device: str) -> tuple[str, str]:
     """State of a metric, and what to do about it."""
     from f2v_bench.datasets.grid_sentences import JSGF
     from f2v_bench.errors import F2VError
-    from f2v_bench.metrics.contract import MetricOptions, MetricUnavailable
+    from f2v_bench.metrics.base import MetricOptions, MetricUnavailable
     from f2v_bench.registry import METRICS
 
     try:

@@ -12,13 +12,14 @@ import typer
 
 from f2v_bench.cli.console import console, error_console
 from f2v_bench.cli.run import Device, Seed
-from f2v_bench.clip import FPS, Clip, Waveform
+from f2v_bench.clip import Clip, Waveform
 from f2v_bench.errors import ClipFailure, F2VError
 from f2v_bench.registry import SYSTEMS
+from f2v_bench.timing import FPS
 
 if TYPE_CHECKING:
     from f2v_bench.face.crops import FaceCrops
-    from f2v_bench.systems.contract import CropSystem
+    from f2v_bench.systems.base import FaceSystem
 
 EXAMPLES = """
 Examples:
@@ -66,9 +67,9 @@ def dub(
     from f2v_bench.face.crops import face_crops
     from f2v_bench.face.sheet import inspect_sheet
     from f2v_bench.media import check_copy_with_sound, copy_with_sound
-    from f2v_bench.processes import claim_compile_cache
+    from f2v_bench.utils.multiprocessing import setup_numba_cache
 
-    claim_compile_cache()
+    setup_numba_cache()
     _check_places(video, out, sheet, landmarks)
     check_copy_with_sound(video, out)
     system = _open(model, weights, speaker_reference, resolve_device(device), _parsed(settings or []))
@@ -140,7 +141,7 @@ def _parsed(settings: Sequence[str]) -> dict[str, str]:
     return parsed
 
 
-def _open(model: str, weights: str | None, voice: Path | None, device: str, settings: dict[str, str]) -> CropSystem:
+def _open(model: str, weights: str | None, voice: Path | None, device: str, settings: dict[str, str]) -> FaceSystem:
     """The system, with the voice as another clip of the speaker who will be dubbed.
 
     Raises:
@@ -148,11 +149,11 @@ def _open(model: str, weights: str | None, voice: Path | None, device: str, sett
         ClipFailure: the voice cannot be read.
     """
     from f2v_bench.media import read_audio
-    from f2v_bench.systems.contract import CropSystem, SpeakerReference, SystemOptions
+    from f2v_bench.systems.base import FaceSystem, SpeakerReference, SystemOptions
 
     name, colon, argument = model.partition(":")
     kind = SYSTEMS.load(name)
-    if not (isinstance(kind, type) and issubclass(kind, CropSystem)):
+    if not (isinstance(kind, type) and issubclass(kind, FaceSystem)):
         raise F2VError(f"the system '{name}' does not speak for any face, only for the clips of a corpus", "use ours")
     if voice is not None:
         read_audio(voice)
@@ -171,9 +172,9 @@ def _open(model: str, weights: str | None, voice: Path | None, device: str, sett
     return system
 
 
-def _spoken(system: CropSystem, video: Path, crops: FaceCrops, seed: int) -> Waveform:
+def _spoken(system: FaceSystem, video: Path, crops: FaceCrops, seed: int) -> Waveform:
     clip = Clip(f"{_SPEAKER}/{video.stem}", _SPEAKER, video, None, None, _SPEAKER)
-    (speech,) = system.speak_clips([clip], [crops], seed)
+    (speech,) = system.synthesize_clips([clip], [crops], seed)
     if isinstance(speech, ClipFailure):
         raise speech
-    return speech.checked(f"the speech of '{video}'")
+    return speech.validate(f"the speech of '{video}'")

@@ -14,9 +14,9 @@ from f2v_bench.registry import DATASETS, METRICS, SYSTEMS
 
 if TYPE_CHECKING:
     from f2v_bench.clip import Clip
-    from f2v_bench.datasets.contract import Dataset
-    from f2v_bench.metrics.contract import Metric, MetricUnavailable
-    from f2v_bench.systems.contract import System
+    from f2v_bench.datasets.base import Dataset
+    from f2v_bench.metrics.base import Metric, MetricUnavailable
+    from f2v_bench.systems.base import System
 
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 
@@ -50,15 +50,15 @@ class ModelSpec:
         return cls(label, name, argument if colon else None)
 
 
-def open_dataset(name: str, root: Path | None, split: str, list_file: Path | None) -> Dataset:
+def load_dataset(name: str, root: Path | None, split: str, list_file: Path | None) -> Dataset:
     """The corpus at its root."""
-    from f2v_bench.datasets.contract import DatasetOptions
+    from f2v_bench.datasets.base import DatasetOptions
 
     dataset: Dataset = DATASETS.load(name)(DatasetOptions(root=root, split=split, list_file=list_file))
     return dataset
 
 
-def limited(clips: Sequence[Clip], limit: int | None) -> Sequence[Clip]:
+def take(clips: Sequence[Clip], limit: int | None) -> Sequence[Clip]:
     """The first clips of the list.
 
     Raises:
@@ -84,7 +84,7 @@ class SystemChoices:
     landmarks: Path | None = None
 
 
-def open_systems(
+def load_systems(
     specs: Sequence[ModelSpec],
     dataset: Dataset,
     device: str,
@@ -110,15 +110,15 @@ def open_systems(
         if labels.count(label) > 1:
             raise F2VError(f"two systems are called '{label}'", f"give one a label of its own: --model NAME2={label}")
     return [
-        (spec.label, _open_system(spec, dataset, device, out, choices, dict(settings.get(spec.label, {}))))
+        (spec.label, _load_system(spec, dataset, device, out, choices, dict(settings.get(spec.label, {}))))
         for spec in specs
     ]
 
 
-def _open_system(
+def _load_system(
     spec: ModelSpec, dataset: Dataset, device: str, out: Path, choices: SystemChoices, settings: dict[str, str]
 ) -> System:
-    from f2v_bench.systems.contract import SystemOptions
+    from f2v_bench.systems.base import SystemOptions
 
     kind: type[System] = SYSTEMS.load(spec.name)
     voice = choices.speaker_reference
@@ -138,7 +138,7 @@ def _open_system(
     return kind(options)
 
 
-def open_metrics(
+def load_metrics(
     names: Sequence[str], grammar: str | None, device: str, settings: Mapping[str, dict[str, str]]
 ) -> tuple[list[Metric], list[MetricUnavailable]]:
     """Every metric that can be computed here, and those that cannot.
@@ -152,10 +152,10 @@ def open_metrics(
     Raises:
         F2VError: an unknown name or setting, or a metric that was asked for by name and is unavailable.
     """
-    from f2v_bench.metrics.contract import MetricOptions, MetricUnavailable
+    from f2v_bench.metrics.base import MetricOptions, MetricUnavailable
 
     asked = bool(names)
-    chosen = chosen_metrics(names)
+    chosen = select_metrics(names)
     metrics: list[Metric] = []
     gone: list[MetricUnavailable] = []
     for name in chosen:
@@ -169,7 +169,7 @@ def open_metrics(
     return metrics, gone
 
 
-def chosen_metrics(names: Sequence[str]) -> list[str]:
+def select_metrics(names: Sequence[str]) -> list[str]:
     """The metrics that ``--metrics`` names, each once, or all there are."""
     return list(dict.fromkeys(name for text in names for name in text.split(",") if name)) or METRICS.names()
 
@@ -217,6 +217,6 @@ def resolve_device(device: str) -> str:
     raise F2VError(f"--device {device}: torch sees no GPU", "use --device cpu, or check the driver with nvidia-smi")
 
 
-def named_columns(texts: Sequence[str] | None) -> list[str]:
+def split_names(texts: Sequence[str] | None) -> list[str]:
     """Names of columns out of texts with commas."""
     return [name for text in texts or [] for name in text.split(",") if name]

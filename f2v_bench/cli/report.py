@@ -27,8 +27,8 @@ def report(
     all_columns: AllColumns = False,
 ) -> int:
     """Write the table (Markdown, CSV, LaTeX) and the spectrogram grid (PNG, PDF) again, and show the table."""
-    from f2v_bench.cli.options import named_columns
-    from f2v_bench.cli.session import show
+    from f2v_bench.cli.options import split_names
+    from f2v_bench.cli.session import print_results
 
-    show(run_folder, columns=named_columns(columns), all_columns=all_columns, clip=clip)
+    print_results(run_folder, columns=split_names(columns), all_columns=all_columns, clip=clip)
     return 0

@@ -91,15 +91,15 @@ def run(
     cache: Cached = True,
 ) -> int:
     """Run systems on a corpus, score them, and show a table and a picture. The same command resumes a killed run."""
-    from f2v_bench.cli.options import ModelSpec, SystemChoices, open_dataset
-    from f2v_bench.cli.session import default_models, look_for_face, perform
+    from f2v_bench.cli.options import ModelSpec, SystemChoices, load_dataset
+    from f2v_bench.cli.session import default_models, evaluate, face_finder
 
     specs = [ModelSpec.parse(text) for text in model or []]
     notes: list[str] = []
     if not specs:
         specs, notes = default_models(dataset, weights)
-    return perform(
-        dataset=open_dataset(dataset, data_root, split, list_file),
+    return evaluate(
+        dataset=load_dataset(dataset, data_root, split, list_file),
         specs=specs,
         metric_names=metrics or [],
         settings=settings or [],
@@ -108,7 +108,7 @@ def run(
         device=device,
         out=out,
         all_columns=all_columns,
-        find_face=look_for_face(landmarks) if faces else None,
+        find_face=face_finder(landmarks) if faces else None,
         choices=SystemChoices(weights, speaker_reference, landmarks),
         workers=workers,
         cached=cache,

@@ -51,13 +51,13 @@ def score(
     cache: Cached = True,
 ) -> int:
     """Score a folder of audio files, with the real speech scored beside it."""
-    from f2v_bench.cli.options import ModelSpec, open_dataset
-    from f2v_bench.cli.session import perform
+    from f2v_bench.cli.options import ModelSpec, load_dataset
+    from f2v_bench.cli.session import evaluate
 
     name = label or wavs.resolve().name
     spec = ModelSpec.parse(f"{name.replace(' ', '_')}=precomputed:{wavs}")
-    opened = open_dataset(dataset, data_root, split, list_file)
-    return perform(
+    opened = load_dataset(dataset, data_root, split, list_file)
+    return evaluate(
         dataset=opened,
         specs=[ModelSpec.parse("ground-truth"), spec],
         metric_names=metrics or [],

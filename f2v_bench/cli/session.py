@@ -10,19 +10,19 @@ from f2v_bench.cli.console import ProgressBars, console, error_console
 from f2v_bench.cli.options import (
     ModelSpec,
     SystemChoices,
-    chosen_metrics,
-    limited,
-    open_metrics,
-    open_systems,
+    load_metrics,
+    load_systems,
     parse_settings,
     resolve_device,
+    select_metrics,
+    take,
 )
 from f2v_bench.registry import SYSTEMS
 
 if TYPE_CHECKING:
     from f2v_bench.clip import Clip
-    from f2v_bench.datasets.contract import Dataset
-    from f2v_bench.runs.plan import RunSummary
+    from f2v_bench.datasets.base import Dataset
+    from f2v_bench.runs.spec import RunSummary
 
 EXIT_SOME_FAILED = 3
 SHOWN_FAILURES = 3  # examples of each kind of failure
@@ -31,7 +31,7 @@ SHOWN_FAILURES = 3  # examples of each kind of failure
 def default_models(dataset: str, weights: str | None) -> tuple[list[ModelSpec], list[str]]:
     """What ``run`` without ``--model`` takes for a corpus, and what it says about that."""
     from f2v_bench.errors import F2VError
-    from f2v_bench.systems.contract import SystemOptions
+    from f2v_bench.systems.base import SystemOptions
 
     names, notes = ["ground-truth", "resynthesis"], []
     try:
@@ -42,7 +42,7 @@ def default_models(dataset: str, weights: str | None) -> tuple[list[ModelSpec], 
     return [ModelSpec.parse(name) for name in names], notes
 
 
-def look_for_face(landmarks: Path | None) -> Callable[[Clip], float]:
+def face_finder(landmarks: Path | None) -> Callable[[Clip], float]:
     """A function that crops a clip's face (into the cache) and returns the share of frames it was seen in.
 
     It may be called from several threads at once, which must find OpenCV loaded: while one thread imports it for the
@@ -58,7 +58,7 @@ def look_for_face(landmarks: Path | None) -> Callable[[Clip], float]:
     return look
 
 
-def perform(
+def evaluate(
     *,
     dataset: Dataset,
     specs: Sequence[ModelSpec],
@@ -77,24 +77,24 @@ def perform(
     choices: SystemChoices | None = None,
 ) -> int:
     """Execute and show; returns the exit code."""
-    from f2v_bench.processes import claim_compile_cache
     from f2v_bench.runs.executor import execute
     from f2v_bench.runs.folder import RunFolder
-    from f2v_bench.runs.plan import RunPlan
-    from f2v_bench.surroundings import cores
+    from f2v_bench.runs.spec import RunPlan
+    from f2v_bench.utils.environment import cores
+    from f2v_bench.utils.multiprocessing import setup_numba_cache
 
-    claim_compile_cache()
+    setup_numba_cache()
     device = resolve_device(device)
     everything = dataset.clips()
     part = dataset.options.list_file.stem if dataset.options.list_file else dataset.split
     path = out or Path("runs") / f"{dataset.name}-{part}{f'-s{seed}' if seed else ''}"
-    parsed = parse_settings(settings, [*chosen_metrics(metric_names), *(spec.label for spec in specs)])
-    metrics, unavailable = open_metrics(metric_names, dataset.grammar, device, parsed)
+    parsed = parse_settings(settings, [*select_metrics(metric_names), *(spec.label for spec in specs)])
+    metrics, unavailable = load_metrics(metric_names, dataset.grammar, device, parsed)
     plan = RunPlan(
         dataset=dataset,
-        clips=limited(everything, limit),
+        clips=take(everything, limit),
         listed=len(everything),
-        systems=open_systems(specs, dataset, device, path, choices or SystemChoices(), parsed),
+        systems=load_systems(specs, dataset, device, path, choices or SystemChoices(), parsed),
         metrics=metrics,
         unavailable=unavailable,
         seed=seed,
@@ -113,7 +113,7 @@ def perform(
     with ProgressBars() as bars:
         summary = execute(plan, RunFolder(path), bars)
     show_failures(summary)
-    show(path, all_columns=all_columns)
+    print_results(path, all_columns=all_columns)
     return EXIT_SOME_FAILED if summary.failures else 0
 
 
@@ -128,16 +128,16 @@ def show_failures(summary: RunSummary) -> None:
             messages.print("  ... all of them are in scores.parquet, audio.parquet and clips.parquet", highlight=False)
 
 
-def show(path: Path, *, columns: Sequence[str] = (), all_columns: bool, clip: str | None = None) -> None:
+def print_results(path: Path, *, columns: Sequence[str] = (), all_columns: bool, clip: str | None = None) -> None:
     """Print the table, write tables and picture, and say where they are."""
     from f2v_bench.errors import F2VError
-    from f2v_bench.processes import claim_compile_cache
     from f2v_bench.reporting.results import read_results
     from f2v_bench.reporting.spectrogram import pick_clip, write_spectrograms
     from f2v_bench.reporting.table import terminal_table, write_tables
     from f2v_bench.runs.folder import RunFolder
+    from f2v_bench.utils.multiprocessing import setup_numba_cache
 
-    claim_compile_cache()
+    setup_numba_cache()
     folder = RunFolder(path)
     results = read_results(folder, columns=columns, all_columns=all_columns)
     written = write_tables(results, path)

@@ -10,10 +10,10 @@ import typer
 from f2v_bench.cli.console import ProgressBars, console, error_console
 from f2v_bench.cli.run import DataRoot, DatasetName
 from f2v_bench.errors import F2VError, suggest
-from f2v_bench.registry import TRAINEES
+from f2v_bench.registry import EXPERIMENTS
 
 if TYPE_CHECKING:
-    from f2v_bench.training.contract import Trainee, TrainOptions
+    from f2v_bench.training.experiment import Experiment, TrainOptions
 
 EXAMPLES = """
 Examples:
@@ -62,26 +62,26 @@ def train(
     ] = None,
 ) -> int:
     """Train a model. Clips are prepared once; a killed training goes on to the same result."""
-    from f2v_bench.cli.options import open_dataset
-    from f2v_bench.processes import claim_compile_cache
-    from f2v_bench.surroundings import cores
-    from f2v_bench.training.contract import TrainOptions
-    from f2v_bench.training.runner import Hardware, require_lightning
+    from f2v_bench.cli.options import load_dataset
+    from f2v_bench.training.experiment import TrainOptions
+    from f2v_bench.training.trainer import TrainerConfig, require_lightning
+    from f2v_bench.utils.environment import cores
+    from f2v_bench.utils.multiprocessing import setup_numba_cache
 
     require_lightning()
-    claim_compile_cache()
-    kind: type[Trainee] = TRAINEES.load(model)
+    setup_numba_cache()
+    kind: type[Experiment] = EXPERIMENTS.load(model)
     if stage is not None and stage not in kind.stages:
         raise F2VError(f"'{model}' has no stage '{stage}'", suggest(stage, kind.stages))
     part = "" if ablate == "none" else f"-no-{ablate}"
-    training = open_dataset(dataset, data_root, train_split, None)
+    training = load_dataset(dataset, data_root, train_split, None)
     with _Bars() as bars:
         options = TrainOptions(
             folder=out or Path("runs/train") / f"{model}-{dataset}{part}{f'-s{seed}' if seed else ''}",
             dataset=dataset,
             list_id=training.list_id,
             clips=training.clips(),
-            validation=open_dataset(dataset, data_root, val_split, None).clips(),
+            validation=load_dataset(dataset, data_root, val_split, None).clips(),
             grammar=training.grammar,
             base=base,
             preset=preset,
@@ -90,7 +90,7 @@ def train(
             settings=settings or [],
             seed=seed,
             processes=workers or cores(),
-            hardware=Hardware(accelerator, devices, nodes, strategy, loaders),
+            hardware=TrainerConfig(accelerator, devices, nodes, strategy, loaders),
             watcher=bars.watch,
             notice=lambda what: error_console().print(what, markup=False, highlight=False),
         )
@@ -98,7 +98,7 @@ def train(
     return 0
 
 
-def _train(kind: type[Trainee], options: TrainOptions, stage: str | None) -> None:
+def _train(kind: type[Experiment], options: TrainOptions, stage: str | None) -> None:
     trainee = kind(options)
     if stage and not trainee.needs(stage):
         options.notice(f"with these settings there is nothing to train in the stage '{stage}'")

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from f2v_bench.clip import Clip
-from f2v_bench.datasets.contract import DatasetOptions
+from f2v_bench.datasets.base import DatasetOptions
 from f2v_bench.datasets.lists import ListedDataset, find_listed, list_name, read_list
 from f2v_bench.datasets.manifest import Entry, checked_id, read_manifest
 from f2v_bench.datasets.transcript import read_transcript
@@ -44,8 +44,8 @@ class Folder(ListedDataset):
 
     name = "folder"
     summary = "your own videos: a directory, or a CSV manifest"
-    licence = "yours"
-    how_to_get = "Give a directory of videos, or a CSV with the columns clip_id and path"
+    license = "yours"
+    instructions = "Give a directory of videos, or a CSV with the columns clip_id and path"
 
     def __init__(self, options: DatasetOptions) -> None:
         super().__init__(options)

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from f2v_bench.clip import Clip
-from f2v_bench.datasets.contract import DatasetOptions
+from f2v_bench.datasets.base import DatasetOptions
 from f2v_bench.datasets.folder import is_hidden, is_video_name
 from f2v_bench.datasets.grid_sentences import JSGF, sentence
 from f2v_bench.datasets.lists import ListedDataset, find_listed, list_name, read_list
@@ -56,8 +56,8 @@ class Grid(ListedDataset):
 
     name = "grid"
     summary = "GRID: 33 speakers, 1,000 six-word sentences each, 3 s, 25 fps, 360x288 (speaker 21 has no video)"
-    licence = "CC BY 4.0, from Zenodo record 3625687"
-    how_to_get = "Run 'f2v-bench data pull grid --speaker s1', or unpack s1.zip of https://zenodo.org/records/3625687"
+    license = "CC BY 4.0, from Zenodo record 3625687"
+    instructions = "Run 'f2v-bench data pull grid --speaker s1', or unpack s1.zip of https://zenodo.org/records/3625687"
 
     def __init__(self, options: DatasetOptions) -> None:
         super().__init__(options)

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 from f2v_bench.clip import Clip
-from f2v_bench.datasets.contract import Dataset, DatasetOptions, list_sha256, unique_sorted
+from f2v_bench.datasets.base import Dataset, DatasetOptions, list_sha256, unique_sorted
 from f2v_bench.errors import F2VError
 
 

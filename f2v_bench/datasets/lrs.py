@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from f2v_bench.clip import Clip
-from f2v_bench.datasets.contract import DatasetOptions
+from f2v_bench.datasets.base import DatasetOptions
 from f2v_bench.datasets.lists import ListedDataset, find_listed, list_name, read_list
 from f2v_bench.datasets.transcript import read_transcript
 from f2v_bench.errors import F2VError, suggest
@@ -129,8 +129,8 @@ class LRS3(LRS):
 
     name = "lrs3"
     summary = "LRS3-TED: sentences from TED talks, 25 fps face tracks of 224x224, 1,321 test clips"
-    licence = "CC BY-NC-ND 4.0, research only; handed out by its authors (VGG, Oxford, and MMAI, KAIST)"
-    how_to_get = "Ask for LRS3-TED at https://mmai.io/datasets/lip_reading/ and unpack pretrain, trainval and test"
+    license = "CC BY-NC-ND 4.0, research only; handed out by its authors (VGG, Oxford, and MMAI, KAIST)"
+    instructions = "Ask for LRS3-TED at https://mmai.io/datasets/lip_reading/ and unpack pretrain, trainval and test"
     parts = ("pretrain", "trainval", "test")
     splits = parts
 
@@ -168,8 +168,8 @@ class LRS2(LRS):
 
     name = "lrs2"
     summary = "LRS2-BBC: sentences from BBC television, 25 fps face tracks of 160x160, 1,243 test clips"
-    licence = "BBC research agreement, by name and institution; no redistribution"
-    how_to_get = (
+    license = "BBC research agreement, by name and institution; no redistribution"
+    instructions = (
         "Sign the agreement at https://www.robots.ox.ac.uk/~vgg/data/lip_reading/lrs2.html, unpack mvlrs_v1 and put "
         "train.txt, val.txt, test.txt and pretrain.txt beside it"
     )

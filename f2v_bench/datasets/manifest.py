@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from unicodedata import category
 
-from f2v_bench.datasets.contract import inside
+from f2v_bench.datasets.base import inside
 from f2v_bench.errors import F2VError, suggest
 
 #: what a column may be called; only the video's path is needed

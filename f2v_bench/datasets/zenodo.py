@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path, PurePosixPath
 
-from f2v_bench.download import Progress, fetch, open_url
 from f2v_bench.errors import F2VError
+from f2v_bench.utils.download import Progress, fetch, open_url
 
 GRID_RECORD = "https://zenodo.org/api/records/3625687"
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from f2v_bench.assets import file_sha256
 from f2v_bench.errors import F2VError
-from f2v_bench.folders import cache_folder, replacing
+from f2v_bench.utils.paths import atomic_path, cache_folder
 
 if TYPE_CHECKING:
     from f2v_bench.face.crops import FaceCrops
@@ -89,7 +89,7 @@ class CropCache:
     def _replacing(self, path: Path) -> Iterator[Path]:
         """A temporary file beside ``path`` that takes its place at the end, whole or not at all."""
         try:
-            with replacing(path) as part:
+            with atomic_path(path) as part:
                 yield part
         except OSError as error:
             raise F2VError(

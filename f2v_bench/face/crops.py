@@ -62,7 +62,7 @@ class FaceCrops:
     detector: str
 
 
-def lips_centre(lips: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def center_crop(lips: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """The middle 88x88 that models see, ``(T, 96, 96)`` to ``(T, 88, 88)`` (a view)."""
     edge = (LIPS_SIZE - LIPS_CENTRE) // 2
     return lips[..., edge : edge + LIPS_CENTRE, edge : edge + LIPS_CENTRE]

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from f2v_bench.assets import file_sha256, find_asset, require_asset
-from f2v_bench.clip import FPS
 from f2v_bench.errors import F2VError, suggest
 from f2v_bench.face.geometry import EYES_IN_BOX, five_points
+from f2v_bench.timing import FPS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -90,9 +90,9 @@ class CascadeDetector(FaceDetector):
 
     def detect(self, frame: NDArray[np.uint8]) -> list[Detection]:
         cv2 = self._cv2
-        grey: Any = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
-        scale = min(1.0, _LONGEST_SIDE / max(grey.shape))
-        small = cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else grey
+        gray: Any = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
+        scale = min(1.0, _LONGEST_SIDE / max(gray.shape))
+        small = cv2.resize(gray, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else gray
         small = self._stretched(small)
         found = self._search(self._frontal, small, neighbours=3)
         for cascade, mirrored in [] if found else self._other_views():
@@ -103,25 +103,25 @@ class CascadeDetector(FaceDetector):
                 found = [((small.shape[1] - x - side, y, side), n) for (x, y, side), n in found]
             if found:
                 break
-        return [self._face(grey, np.array(square) / scale, n) for square, n in sorted(found, key=lambda face: -face[1])]
+        return [self._face(gray, np.array(square) / scale, n) for square, n in sorted(found, key=lambda face: -face[1])]
 
-    def _face(self, grey: NDArray[np.uint8], square: NDArray[np.float64], agreeing: int) -> Detection:
+    def _face(self, gray: NDArray[np.uint8], square: NDArray[np.float64], agreeing: int) -> Detection:
         x, y, side = square
         points = np.full((5, 2), np.nan, np.float32)
         for index in range(2):
-            eye = self._find_eye(grey, (x, y, side), index)
+            eye = self._find_eye(gray, (x, y, side), index)
             if eye is not None:
                 points[index] = eye
         box = np.array([x, y, x + side, y + side], np.float32)
         return Detection(box, agreeing / (agreeing + 5), points)
 
     def _find_eye(
-        self, grey: NDArray[np.uint8], square: tuple[float, float, float], index: int
+        self, gray: NDArray[np.uint8], square: tuple[float, float, float], index: int
     ) -> tuple[float, float] | None:
         x, y, side = square
         left, right = (max(0, round(x + u * side)) for u in _EYE_STRIPS[index])
         top, bottom = (max(0, round(y + v * side)) for v in _EYE_ROWS)
-        strip = grey[top:bottom, left:right]
+        strip = gray[top:bottom, left:right]
         if min(strip.shape) < 8:
             return None
         zoom = _EYE_STRIP / strip.shape[1]
@@ -130,9 +130,9 @@ class CascadeDetector(FaceDetector):
         expected = np.array([x, y]) + side * EYES_IN_BOX[index]
         near = []
         for (ex, ey, size), agreeing in found:
-            centre = np.array([left, top]) + (np.array([ex, ey]) + size / 2) / zoom
-            if np.hypot(*(centre - expected)) < _EYE_TOLERANCE * side:
-                near.append((agreeing, float(centre[0]), float(centre[1])))
+            center = np.array([left, top]) + (np.array([ex, ey]) + size / 2) / zoom
+            if np.hypot(*(center - expected)) < _EYE_TOLERANCE * side:
+                near.append((agreeing, float(center[0]), float(center[1])))
         return max(near)[1:] if near else None
 
     def _load(self, name: str) -> Any:
@@ -154,17 +154,17 @@ class CascadeDetector(FaceDetector):
             ]
         return self._fallbacks
 
-    def _stretched(self, grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def _stretched(self, gray: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """The picture with all of its range used: the cascades pass over windows that are too flat."""
-        stretched: NDArray[np.uint8] = self._cv2.normalize(grey, None, 0, 255, self._cv2.NORM_MINMAX)
+        stretched: NDArray[np.uint8] = self._cv2.normalize(gray, None, 0, 255, self._cv2.NORM_MINMAX)
         return stretched
 
     @staticmethod
     def _search(
-        cascade: Any, grey: NDArray[np.uint8], neighbours: int, smallest: int = _SMALLEST_FACE
+        cascade: Any, gray: NDArray[np.uint8], neighbours: int, smallest: int = _SMALLEST_FACE
     ) -> list[tuple[tuple[int, int, int], int]]:
         """Squares (x, y, side), each with how many overlapping windows agree on it."""
-        squares, agreeing = cascade.detectMultiScale2(grey, 1.15, neighbours, minSize=(smallest, smallest))
+        squares, agreeing = cascade.detectMultiScale2(gray, 1.15, neighbours, minSize=(smallest, smallest))
         return [((int(x), int(y), int(w)), int(n)) for (x, y, w, _), n in zip(squares, np.ravel(agreeing), strict=True)]
 
 

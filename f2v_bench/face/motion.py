@@ -44,15 +44,15 @@ def head_motion(frames: Iterable[NDArray[np.uint8]], boxes: NDArray[np.floating]
     scale = min(1.0, _FACE_WIDTH / float(np.median(boxes[:, 2] - boxes[:, 0])))
     before: Any = None
     for t, frame in enumerate(frames):
-        grey: Any = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
+        gray: Any = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
         if scale < 1:
-            grey = cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+            gray = cv2.resize(gray, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
         if before is not None:
-            step = _flow_step(before, grey, boxes[t - 1] * scale)
+            step = _flow_step(before, gray, boxes[t - 1] * scale)
             if step is not None:
                 step[:, 2] /= scale
                 steps[t] = step
-        before = grey
+        before = gray
     return steps
 
 

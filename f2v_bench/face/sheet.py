@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from f2v_bench.clip import FPS, Clip
+from f2v_bench.clip import Clip
 from f2v_bench.errors import ClipFailure
 from f2v_bench.face.crops import FaceCrops, face_crops
 from f2v_bench.face.geometry import LIPS_CENTRE, LIPS_SIZE
 from f2v_bench.media import VideoInfo, clip_audio, iter_frames, video_info
+from f2v_bench.timing import FPS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -13,7 +13,7 @@ from f2v_bench.media.audio import (
     resample,
     write_audio,
 )
-from f2v_bench.media.clips import clip_audio, clip_duration_s, placed
+from f2v_bench.media.clips import clip_audio, clip_duration_s, pad_or_trim
 from f2v_bench.media.copies import check_copy_with_sound, copy_silent, copy_with_sound
 from f2v_bench.media.video import VideoInfo, iter_frames, read_video, video_info, write_video
 
@@ -28,7 +28,7 @@ __all__ = [
     "copy_with_sound",
     "is_audio_name",
     "iter_frames",
-    "placed",
+    "pad_or_trim",
     "read_audio",
     "read_audio_piece",
     "read_video",

@@ -135,9 +135,9 @@ def as_mono(path: Path, channels: NDArray[np.float32], rate: int, sample_rate: i
     """
     if not _LOWEST_RATE <= rate <= _HIGHEST_RATE:  # a broken header: resampling would take all memory, or all sound
         raise ClipFailure(FailureKind.UNREADABLE_AUDIO, f"'{path}' says that its sample rate is {rate} Hz")
-    mono = Waveform(np.ascontiguousarray(channels.mean(axis=0, dtype=np.float32)), rate).checked(f"'{path}'")
+    mono = Waveform(np.ascontiguousarray(channels.mean(axis=0, dtype=np.float32)), rate).validate(f"'{path}'")
     wanted = sample_rate or rate
-    return Waveform(resample(mono.samples, rate, wanted), wanted).checked(f"'{path}' at {wanted} Hz")
+    return Waveform(resample(mono.samples, rate, wanted), wanted).validate(f"'{path}' at {wanted} Hz")
 
 
 def _read_soundfile(path: Path) -> tuple[NDArray[np.float32], int, float]:

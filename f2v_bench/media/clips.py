@@ -33,7 +33,7 @@ def clip_audio(clip: Clip, sample_rate: int) -> Waveform:
     else:
         own = read_audio(clip.audio, sample_rate).samples
         offset_s = 0.0
-    return Waveform(placed(own, round(offset_s * sample_rate), round(info.duration_s * sample_rate)), sample_rate)
+    return Waveform(pad_or_trim(own, round(offset_s * sample_rate), round(info.duration_s * sample_rate)), sample_rate)
 
 
 def clip_duration_s(clip: Clip) -> float:
@@ -45,7 +45,7 @@ def clip_duration_s(clip: Clip) -> float:
     return read_audio(clip.video).duration_s if is_audio_name(clip.video) else video_info(clip.video).duration_s
 
 
-def placed(samples: NDArray[np.float32], at: int, length: int) -> NDArray[np.float32]:
+def pad_or_trim(samples: NDArray[np.float32], at: int, length: int) -> NDArray[np.float32]:
     """``samples`` laid into ``length`` zeros from index ``at`` (which may be negative); what sticks out is cut."""
     out = np.zeros(length, np.float32)
     first, last = max(0, at), min(length, at + len(samples))

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from f2v_bench.clip import FPS, Waveform
+from f2v_bench.clip import Waveform
 from f2v_bench.errors import ClipFailure, FailureKind
 from f2v_bench.media.containers import AUDIO_BIT_RATE, encode_sound, opened, video_stream
+from f2v_bench.timing import FPS
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,12 +12,11 @@ import numpy as np
 from f2v_bench.clip import Waveform
 from f2v_bench.errors import ClipFailure, F2VError, FailureKind, suggest
 from f2v_bench.media import RESAMPLER
-from f2v_bench.metrics.contract import Column, MetricOptions, Sample, Scores
+from f2v_bench.metrics.base import Column, MetricOptions, Sample, Scores
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-SAMPLE_RATE = 16_000  # Hz: every metric of the first set
 SILENCE_DBFS = -60.0  # a clip whose loudest frame stays below is silent; 16-bit rounding noise lies at -101
 SILENCE_FRAME = 320  # samples, 20 ms
 MAX_MISMATCH_S = 0.1  # output and reference share the video's clock; further apart they are not the same clip
@@ -50,20 +49,20 @@ def require_same_duration(audio_s: float, reference_s: float) -> None:
         )
 
 
-def reference_of(sample: Sample) -> Waveform:
+def require_reference(sample: Sample) -> Waveform:
     """The real speech, or a ClipFailure ``no_audio``."""
     if sample.reference is None:
         raise ClipFailure(FailureKind.NO_AUDIO, f"clip '{sample.clip_id}' has no reference audio")
     return sample.reference
 
 
-def paired(sample: Sample) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def aligned_pair(sample: Sample) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Audio and reference, both sounding, cut to the shorter: two float32 ``(n,)``.
 
     Raises:
         ClipFailure: ``duration_mismatch``, ``silent``, or ``no_audio`` where there is no reference.
     """
-    real = reference_of(sample)
+    real = require_reference(sample)
     require_same_duration(sample.audio.duration_s, real.duration_s)
     length = min(len(sample.audio.samples), len(real.samples))
     audio, reference = sample.audio.samples[:length], real.samples[:length]
@@ -86,7 +85,7 @@ def error_column(name: str, label: str, unit: str, definition: str, *, headline:
     )
 
 
-def one_by_one(batch: Sequence[Sample], score: Callable[[Sample], Scores]) -> list[Scores | ClipFailure]:
+def per_clip(batch: Sequence[Sample], score: Callable[[Sample], Scores]) -> list[Scores | ClipFailure]:
     """Score each sample by itself; a failed clip takes its place in the list and leaves the others alone."""
     outcomes: list[Scores | ClipFailure] = []
     for sample in batch:
@@ -97,25 +96,25 @@ def one_by_one(batch: Sequence[Sample], score: Callable[[Sample], Scores]) -> li
     return outcomes
 
 
-def together(
+def score_valid(
     batch: Sequence[Sample],
     check: Callable[[Sample], Scores],
     score: Callable[[Sequence[Sample]], Sequence[Scores | ClipFailure]],
 ) -> list[Scores | ClipFailure]:
-    """Score at once all samples that pass a check; a failed clip takes its place in the list as in ``one_by_one``.
+    """Score at once all samples that pass a check; a failed clip takes its place in the list as in ``per_clip``.
 
     Args:
         batch: the samples.
         check: raises ClipFailure for a sample that cannot have a score; what it returns is not looked at.
         score: of those that can, in order; not called where there is none.
     """
-    outcomes = one_by_one(batch, check)
+    outcomes = per_clip(batch, check)
     fit = [sample for sample, outcome in zip(batch, outcomes, strict=True) if isinstance(outcome, Scores)]
     scored = iter(score(fit) if fit else [])
     return [next(scored) if isinstance(outcome, Scores) else outcome for outcome in outcomes]
 
 
-def choose(options: MetricOptions, metric: str, allowed: Mapping[str, Sequence[str]]) -> dict[str, str]:
+def parse_settings(options: MetricOptions, metric: str, allowed: Mapping[str, Sequence[str]]) -> dict[str, str]:
     """A metric's settings, with the first allowed value where nothing is said.
 
     Args:

@@ -20,7 +20,8 @@ import numpy as np
 from f2v_bench.assets import AssetMissing, file_sha256, require_asset
 from f2v_bench.errors import ClipFailure
 from f2v_bench.metrics import common
-from f2v_bench.metrics.contract import Column, Metric, MetricOptions, MetricUnavailable, Sample, Scores
+from f2v_bench.metrics.base import Column, Metric, MetricOptions, MetricUnavailable, Sample, Scores
+from f2v_bench.timing import SAMPLE_RATE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
-    from f2v_bench.nn.dnsmos import P808, P835
+    from f2v_bench.nn.mos.dnsmos import P808, P835
 
 SEGMENT_S = 9.01
 SEGMENT = 144_160  # samples, 9.01 s
@@ -112,9 +113,9 @@ def dnsmos_torch(
     """
     import torch
 
-    from f2v_bench.nn.batches import length_batches
-    from f2v_bench.nn.dnsmos_segments import rate_segments
-    from f2v_bench.nn.precision import reference_precision
+    from f2v_bench.nn.layers.masking import length_batches
+    from f2v_bench.nn.layers.precision import reference_precision
+    from f2v_bench.nn.mos.dnsmos_segments import rate_segments
 
     at_once = FRAMES_AT_ONCE[networks.device.partition(":")[0]]
     together = 1 if networks.device == "cpu" else at_once  # clip by clip is as fast there, and the same to the last bit
@@ -180,7 +181,7 @@ def segment_starts(length: int, *, all_segments: bool = False) -> list[int]:
         raise ValueError("DNSMOS needs at least one sample")
     while length < SEGMENT:
         length *= 2
-    rate = common.SAMPLE_RATE
+    rate = SAMPLE_RATE
     if all_segments:
         return list(range(0, length - SEGMENT + 1, rate))
     hops = int(length // rate - SEGMENT_S) + 1
@@ -212,7 +213,7 @@ def log_mel(samples: NDArray[np.float32]) -> NDArray[np.float32]:
 def _mel_filters() -> NDArray[np.float32]:
     import librosa
 
-    filters: NDArray[np.float32] = librosa.filters.mel(sr=common.SAMPLE_RATE, n_fft=N_FFT, n_mels=N_MELS)
+    filters: NDArray[np.float32] = librosa.filters.mel(sr=SAMPLE_RATE, n_fft=N_FFT, n_mels=N_MELS)
     return filters
 
 
@@ -231,7 +232,7 @@ def load_networks(p835: Path, p808: Path, *, personalised: bool = False) -> Netw
 
 def load_torch_networks(p835: Path, p808: Path, *, personalised: bool = False, device: str = "cpu") -> TorchNetworks:
     """The two networks in PyTorch with the weights of the ONNX files (needs the package ``onnx``)."""
-    from f2v_bench.nn.dnsmos import load_p808, load_p835
+    from f2v_bench.nn.mos.dnsmos import load_p808, load_p835
 
     polynomials = PERSONALISED if personalised else REGULAR
     return TorchNetworks(load_p835(p835, device), load_p808(p808, device), polynomials, device)
@@ -251,7 +252,7 @@ class DNSMOS(Metric):
 
     name = "dnsmos"
     needs = frozenset()
-    sample_rate = common.SAMPLE_RATE
+    sample_rate = SAMPLE_RATE
     on_device = True
     batch_size = 64
     columns = (
@@ -263,7 +264,7 @@ class DNSMOS(Metric):
 
     def __init__(self, options: MetricOptions) -> None:
         super().__init__(options)
-        settings = common.choose(
+        settings = common.parse_settings(
             options,
             self.name,
             {
@@ -311,7 +312,7 @@ class DNSMOS(Metric):
         )
 
     def score(self, batch: Sequence[Sample]) -> list[Scores | ClipFailure]:
-        return common.together(batch, _checked, self._score_checked)
+        return common.score_valid(batch, _checked, self._score_checked)
 
     def _score_checked(self, batch: Sequence[Sample]) -> list[Scores]:
         clips = [sample.audio.samples for sample in batch]

@@ -15,9 +15,10 @@ import numpy as np
 
 from f2v_bench.errors import ClipFailure
 from f2v_bench.metrics import common
-from f2v_bench.metrics.contract import Metric, MetricOptions, Need, Sample, Scores
+from f2v_bench.metrics.base import Metric, MetricOptions, Need, Sample, Scores
 from f2v_bench.signal.energy import FLOOR, energy_contour
 from f2v_bench.signal.mel import HOP, N_FFT
+from f2v_bench.timing import SAMPLE_RATE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,7 +29,7 @@ DECIBELS = 20 / np.log(10)  # of the natural logarithm of a norm
 def energy_db(samples: NDArray[np.float32]) -> NDArray[np.float64]:
     """Energy of float32 ``(n,)`` at 16 kHz in dB every 10 ms, ``(n // 160,)`` and at least one, -100 or more."""
     peak = max(1.0, float(np.abs(samples).max()))  # samples far beyond full scale would overflow in float32
-    contour = energy_contour((samples / peak).astype(np.float32), common.SAMPLE_RATE)
+    contour = energy_contour((samples / peak).astype(np.float32), SAMPLE_RATE)
     decibels: NDArray[np.float64] = DECIBELS * (contour.astype(np.float64) + np.log(peak))
     return decibels
 
@@ -55,7 +56,7 @@ class EnergyRMSE(Metric):
 
     name = "energy_rmse"
     needs = frozenset({Need.REFERENCE})
-    sample_rate = common.SAMPLE_RATE
+    sample_rate = SAMPLE_RATE
     columns = (
         common.error_column(
             "energy_rmse", "Energy RMSE", "dB", "RMSE of log energy at 100 Hz, gain included, in place.", headline=True
@@ -71,7 +72,7 @@ class EnergyRMSE(Metric):
 
     def __init__(self, options: MetricOptions) -> None:
         super().__init__(options)
-        common.choose(options, self.name, {})
+        common.parse_settings(options, self.name, {})
 
     @property
     def signature(self) -> str:
@@ -85,11 +86,11 @@ class EnergyRMSE(Metric):
         )
 
     def score(self, batch: Sequence[Sample]) -> list[Scores | ClipFailure]:
-        return common.one_by_one(batch, _score_one)
+        return common.per_clip(batch, _score_one)
 
 
 def _score_one(sample: Sample) -> Scores:
-    audio, reference = common.paired(sample)
+    audio, reference = common.aligned_pair(sample)
     energy, real = energy_db(audio), energy_db(reference)
     return Scores(
         {"energy_rmse": energy_rmse(energy, real), "energy_rmse_centred": energy_rmse(energy, real, centred=True)}

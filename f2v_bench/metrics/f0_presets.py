@@ -21,8 +21,8 @@ import numpy as np
 from f2v_bench.clip import Waveform
 from f2v_bench.errors import ClipFailure, FailureKind
 from f2v_bench.metrics import mcep, versa
-from f2v_bench.metrics.common import SAMPLE_RATE
-from f2v_bench.metrics.contract import Column, MetricUnavailable, Scores
+from f2v_bench.metrics.base import Column, MetricUnavailable, Scores
+from f2v_bench.timing import SAMPLE_RATE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -34,7 +34,7 @@ AMPHION_F0 = (50.0, 1100.0)  # Hz
 AMPHION_HOP = 256
 AMPHION_VOICING = 0.6  # Praat's voicing threshold
 
-KEPT = 1024  # contours with mel-cepstra: about 40 KB each
+CACHE_SIZE = 1024  # contours with mel-cepstra: about 40 KB each
 
 Contours = dict[str, "NDArray[np.floating[Any]]"]
 

@@ -19,22 +19,22 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from f2v_bench.assets import AssetMissing, file_sha256, require_asset
-from f2v_bench.clip import FPS
 from f2v_bench.errors import ClipFailure, FailureKind
 from f2v_bench.media import is_audio_name
 from f2v_bench.metrics import common
-from f2v_bench.metrics.contract import Column, Metric, MetricOptions, MetricUnavailable, Need, Sample, Scores
+from f2v_bench.metrics.base import Column, Metric, MetricOptions, MetricUnavailable, Need, Sample, Scores
+from f2v_bench.timing import FPS, SAMPLE_RATE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from f2v_bench.nn.syncnet import SyncNet
+    from f2v_bench.nn.encoders.syncnet import SyncNet
 
 ASSET = "syncnet-v2"
 VSHIFTS = ("15", "10")  # largest offset in frames; the published scripts take 15, their helper 10
 MIN_FRAMES = 13  # 0.52 s; the published pipeline tracks faces over a running median of 13
 EDGE = 5  # frames at the end that begin no window
-SAMPLES_A_FRAME = common.SAMPLE_RATE // FPS
+SAMPLES_A_FRAME = SAMPLE_RATE // FPS
 FRAMES_AT_ONCE = {"cpu": 25, "cuda": 200}
 VIDEOS_KEPT = 128  # their lip embeddings, 4 KB a frame: all systems share them
 _DISTANCE_EPS = 1e-6  # added to each difference by torch's pairwise_distance
@@ -86,8 +86,8 @@ def lip_embeddings(faces: Iterator[NDArray[np.uint8]], network: SyncNet, device:
     """
     import torch
 
-    from f2v_bench.nn.precision import reference_precision
-    from f2v_bench.nn.syncnet import WINDOW
+    from f2v_bench.nn.encoders.syncnet import WINDOW
+    from f2v_bench.nn.layers.precision import reference_precision
 
     found: list[NDArray[np.float32]] = []
     block = list(islice(faces, WINDOW - 1))
@@ -102,7 +102,7 @@ def sound_embeddings(samples: NDArray[np.float32], network: SyncNet, device: str
     """Embeddings of every 0.2 s, one video frame apart, ``(windows, 1024)``, of float32 ``(n,)`` at 16 kHz."""
     import torch
 
-    from f2v_bench.nn.precision import reference_precision
+    from f2v_bench.nn.layers.precision import reference_precision
     from f2v_bench.signal.mfcc import mfcc
 
     with reference_precision():
@@ -120,7 +120,7 @@ class LSE(Metric):
 
     name = "lse"
     needs = frozenset({Need.VIDEO})
-    sample_rate = common.SAMPLE_RATE
+    sample_rate = SAMPLE_RATE
     on_device = True
     columns = (
         Column(
@@ -145,7 +145,7 @@ class LSE(Metric):
 
     def __init__(self, options: MetricOptions) -> None:
         super().__init__(options)
-        settings = common.choose(options, self.name, {"vshift": VSHIFTS, "faces": ("detected", "whole")})
+        settings = common.parse_settings(options, self.name, {"vshift": VSHIFTS, "faces": ("detected", "whole")})
         self._vshift, self._whole = int(settings["vshift"]), settings["faces"] == "whole"
         try:
             self._weights = require_asset(ASSET)
@@ -155,7 +155,7 @@ class LSE(Metric):
 
     @cached_property
     def _network(self) -> SyncNet:
-        from f2v_bench.nn.syncnet import load_syncnet
+        from f2v_bench.nn.encoders.syncnet import load_syncnet
 
         return load_syncnet(self._weights, f"fetch it again: f2v-bench assets pull {ASSET}", self.options.device)
 
@@ -177,7 +177,7 @@ class LSE(Metric):
         )
 
     def score(self, batch: Sequence[Sample]) -> list[Scores | ClipFailure]:
-        return common.one_by_one(batch, self._score_one)
+        return common.per_clip(batch, self._score_one)
 
     def _score_one(self, sample: Sample) -> Scores:
         video = sample.video

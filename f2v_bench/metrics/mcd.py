@@ -17,8 +17,9 @@ import numpy as np
 from f2v_bench.clip import Waveform
 from f2v_bench.errors import ClipFailure, FailureKind
 from f2v_bench.metrics import common, mcep, versa
-from f2v_bench.metrics.contract import Column, Metric, MetricOptions, MetricUnavailable, Need, Sample, Scores
-from f2v_bench.metrics.memory import Recent
+from f2v_bench.metrics.base import Column, Metric, MetricOptions, MetricUnavailable, Need, Sample, Scores
+from f2v_bench.metrics.lru import LRUCache
+from f2v_bench.timing import SAMPLE_RATE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,7 +28,7 @@ ORDER, ALPHA = 24, 0.42
 VERSA_ORDER, VERSA_ALPHA = 39, 0.466
 ESPNET_ORDER, ESPNET_ALPHA = 23, 0.42  # what ESPnet's script takes at 16 kHz
 ESPNET_WINDOW, ESPNET_HOP = 1024, 256  # samples
-KEPT = 512  # mel-cepstra of 3 s: 0.1 MB each
+CACHE_SIZE = 512  # mel-cepstra of 3 s: 0.1 MB each
 
 
 def mel_cepstrum(samples: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -179,35 +180,35 @@ class MCD(Metric):
 
     name = "mcd"
     needs = frozenset({Need.REFERENCE})
-    sample_rate = common.SAMPLE_RATE
+    sample_rate = SAMPLE_RATE
     columns = (PRESETS["f2v"].column,)
 
     def __init__(self, options: MetricOptions) -> None:
         super().__init__(options)
-        chosen = common.choose(options, self.name, {"preset": tuple(PRESETS)})["preset"]
+        chosen = common.parse_settings(options, self.name, {"preset": tuple(PRESETS)})["preset"]
         self._preset = PRESETS[chosen]
         if "pysptk" in self._preset.packages and find_spec("pysptk") is None:
             raise MetricUnavailable(
                 self.name, f"the preset '{chosen}' needs the package pysptk", "Install it: uv pip install pysptk"
             )
         self.columns = (self._preset.column,)
-        self._known: Recent[NDArray[np.float64]] = Recent(KEPT)
+        self._known: LRUCache[NDArray[np.float64]] = LRUCache(CACHE_SIZE)
 
     @property
     def signature(self) -> str:
         return common.signature(*self._preset.signature, packages=self._preset.packages, aggregate="clip-mean")
 
     def score(self, batch: Sequence[Sample]) -> list[Scores | ClipFailure]:
-        return common.one_by_one(batch, self._score_one)
+        return common.per_clip(batch, self._score_one)
 
     def _score_one(self, sample: Sample) -> Scores:
         if self._preset.in_place:
-            common.paired(sample)  # for its checks: the mel-cepstra are of the whole waveforms
+            common.aligned_pair(sample)  # for its checks: the mel-cepstra are of the whole waveforms
         else:
             common.require_sound(sample.audio.samples, "audio")
-            common.require_sound(common.reference_of(sample).samples, "reference")
+            common.require_sound(common.require_reference(sample).samples, "reference")
         mel = self._analysed(sample.audio)
-        reference = self._analysed(common.reference_of(sample))
+        reference = self._analysed(common.require_reference(sample))
         return Scores({self._preset.column.name: self._preset.compare(mel, reference)})
 
     def _analysed(self, waveform: Waveform) -> NDArray[np.float64]:

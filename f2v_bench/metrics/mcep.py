@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from f2v_bench.errors import ClipFailure, FailureKind
-from f2v_bench.metrics.common import SAMPLE_RATE
+from f2v_bench.timing import SAMPLE_RATE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -14,8 +14,9 @@ import numpy as np
 
 from f2v_bench.errors import ClipFailure
 from f2v_bench.metrics import common
-from f2v_bench.metrics.contract import Metric, MetricOptions, Need, Sample, Scores
+from f2v_bench.metrics.base import Metric, MetricOptions, Need, Sample, Scores
 from f2v_bench.signal.mel import F_MAX, FLOOR, HOP, N_FFT, N_MELS, log_mel
+from f2v_bench.timing import SAMPLE_RATE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -43,7 +44,7 @@ class MelDistance(Metric):
 
     name = "mel_distance"
     needs = frozenset({Need.REFERENCE})
-    sample_rate = common.SAMPLE_RATE
+    sample_rate = SAMPLE_RATE
     columns = (
         common.error_column(
             "mel_l1", "Mel L1", "nat", "Mean absolute difference of log mels, in place.", headline=False
@@ -55,7 +56,7 @@ class MelDistance(Metric):
 
     def __init__(self, options: MetricOptions) -> None:
         super().__init__(options)
-        common.choose(options, self.name, {})
+        common.parse_settings(options, self.name, {})
 
     @property
     def signature(self) -> str:
@@ -69,9 +70,9 @@ class MelDistance(Metric):
         )
 
     def score(self, batch: Sequence[Sample]) -> list[Scores | ClipFailure]:
-        return common.one_by_one(batch, _score_one)
+        return common.per_clip(batch, _score_one)
 
 
 def _score_one(sample: Sample) -> Scores:
-    ours, real = (log_mel(samples, common.SAMPLE_RATE) for samples in common.paired(sample))
+    ours, real = (log_mel(samples, SAMPLE_RATE) for samples in common.aligned_pair(sample))
     return Scores({"mel_l1": mel_distance(ours, real), "mel_l1_centred": mel_distance(ours, real, centred=True)})

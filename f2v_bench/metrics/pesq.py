@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Literal
 
 from f2v_bench.errors import ClipFailure, FailureKind
 from f2v_bench.metrics import common
-from f2v_bench.metrics.contract import Column, Metric, MetricOptions, Need, Sample, Scores
+from f2v_bench.metrics.base import Column, Metric, MetricOptions, Need, Sample, Scores
+from f2v_bench.timing import SAMPLE_RATE
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,7 +38,7 @@ def pesq(audio: NDArray[np.float32], reference: NDArray[np.float32], band: Liter
     from pesq import pesq as p862
 
     try:
-        return float(p862(common.SAMPLE_RATE, reference, audio, band))
+        return float(p862(SAMPLE_RATE, reference, audio, band))
     except NoUtterancesError as error:
         raise ClipFailure(FailureKind.NO_UTTERANCE, "PESQ finds no utterance in the reference") from error
     except BufferTooShortError as error:
@@ -53,7 +54,7 @@ class PESQ(Metric):
 
     name = "pesq"
     needs = frozenset({Need.REFERENCE})
-    sample_rate = common.SAMPLE_RATE
+    sample_rate = SAMPLE_RATE
     columns = (
         Column(
             "pesq_wb",
@@ -78,7 +79,7 @@ class PESQ(Metric):
 
     def __init__(self, options: MetricOptions) -> None:
         super().__init__(options)
-        common.choose(options, self.name, {})
+        common.parse_settings(options, self.name, {})
 
     @property
     def signature(self) -> str:
@@ -91,9 +92,9 @@ class PESQ(Metric):
         )
 
     def score(self, batch: Sequence[Sample]) -> list[Scores | ClipFailure]:
-        return common.one_by_one(batch, _score_one)
+        return common.per_clip(batch, _score_one)
 
 
 def _score_one(sample: Sample) -> Scores:
-    audio, reference = common.paired(sample)
+    audio, reference = common.aligned_pair(sample)
     return Scores({"pesq_wb": pesq(audio, reference, "wb"), "pesq_nb": pesq(audio, reference, "nb")})

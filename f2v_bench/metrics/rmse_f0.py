@@ -17,10 +17,11 @@ import numpy as np
 from f2v_bench.clip import Waveform
 from f2v_bench.errors import ClipFailure, FailureKind
 from f2v_bench.metrics import common
-from f2v_bench.metrics.contract import Aggregate, Column, Metric, MetricOptions, Need, Sample, Scores
-from f2v_bench.metrics.f0_presets import KEPT, PRESETS, Contours, F0Preset
-from f2v_bench.metrics.memory import Recent
+from f2v_bench.metrics.base import Aggregate, Column, Metric, MetricOptions, Need, Sample, Scores
+from f2v_bench.metrics.f0_presets import CACHE_SIZE, PRESETS, Contours, F0Preset
+from f2v_bench.metrics.lru import LRUCache
 from f2v_bench.signal.f0 import f0_contour, f0_protocol
+from f2v_bench.timing import SAMPLE_RATE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -107,7 +108,7 @@ class RMSEF0(Metric):
 
     name = "rmse_f0"
     needs = frozenset({Need.REFERENCE})
-    sample_rate = common.SAMPLE_RATE
+    sample_rate = SAMPLE_RATE
     columns: tuple[Column, ...] = (
         Column(
             "rmse_f0",
@@ -202,12 +203,12 @@ class RMSEF0(Metric):
 
     def __init__(self, options: MetricOptions) -> None:
         super().__init__(options)
-        chosen = common.choose(options, self.name, {"preset": ("f2v", *PRESETS)})["preset"]
+        chosen = common.parse_settings(options, self.name, {"preset": ("f2v", *PRESETS)})["preset"]
         self._preset = PRESETS.get(chosen)
         if self._preset:
             self._preset.require(self.name, chosen)
             self.columns = self._preset.columns
-        self._contours: Recent[Contours] = Recent(KEPT if self._preset else CONTOURS_KEPT)
+        self._contours: LRUCache[Contours] = LRUCache(CACHE_SIZE if self._preset else CONTOURS_KEPT)
 
     @property
     def signature(self) -> str:
@@ -225,18 +226,18 @@ class RMSEF0(Metric):
 
     def score(self, batch: Sequence[Sample]) -> list[Scores | ClipFailure]:
         preset = self._preset
-        return common.one_by_one(batch, (lambda one: self._score_as(preset, one)) if preset else self._score_one)
+        return common.per_clip(batch, (lambda one: self._score_as(preset, one)) if preset else self._score_one)
 
     def _score_as(self, preset: F0Preset, sample: Sample) -> Scores:
-        reference = common.reference_of(sample)
+        reference = common.require_reference(sample)
         common.require_sound(sample.audio.samples, "audio")
         common.require_sound(reference.samples, "reference")
         ours, real = (self._contours.of(waveform, preset.analyse) for waveform in (sample.audio, reference))
         return preset.compare(ours, real)
 
     def _score_one(self, sample: Sample) -> Scores:
-        common.paired(sample)  # for its checks: the contours are of the whole waveforms
-        errors = f0_errors(self._contour(sample.audio), self._contour(common.reference_of(sample)))
+        common.aligned_pair(sample)  # for its checks: the contours are of the whole waveforms
+        errors = f0_errors(self._contour(sample.audio), self._contour(common.require_reference(sample)))
         pitch, frames = errors.pitch, errors.frames
         detail = {"frames": frames, "covoiced_frames": pitch.frames if pitch else 0}
         voicing = errors.voicing / frames

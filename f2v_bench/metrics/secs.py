@@ -17,7 +17,8 @@ from f2v_bench.assets import AssetMissing, file_sha256, get_asset, require_asset
 from f2v_bench.clip import Waveform
 from f2v_bench.errors import ClipFailure, FailureKind
 from f2v_bench.metrics import common
-from f2v_bench.metrics.contract import Column, Metric, MetricOptions, MetricUnavailable, Need, Sample, Scores
+from f2v_bench.metrics.base import Column, Metric, MetricOptions, MetricUnavailable, Need, Sample, Scores
+from f2v_bench.timing import SAMPLE_RATE
 
 if TYPE_CHECKING:
     import numpy as np
@@ -60,7 +61,7 @@ def secs(audio: NDArray[np.float32], reference: NDArray[np.float32], encoder: En
     Returns:
         -1 to 1, 1 for a clip and itself.
     """
-    from f2v_bench.nn.precision import reference_precision
+    from f2v_bench.nn.layers.precision import reference_precision
 
     with reference_precision():
         ours, real = encoder.embed([audio, reference])
@@ -84,16 +85,16 @@ def load_encoder(name: str, device: str = "cpu") -> Encoder:
     """
     asset = get_asset(ENCODERS[name].asset)
     path = require_asset(asset.name)
-    get_again = f"fetch it again: f2v-bench assets pull {asset.name}" if asset.url else asset.how_to_get
+    get_again = f"fetch it again: f2v-bench assets pull {asset.name}" if asset.url else asset.instructions
     if name == "ge2e":
-        from f2v_bench.nn.ge2e import load_ge2e
+        from f2v_bench.nn.encoders.ge2e import load_ge2e
 
         return load_ge2e(path, get_again, device)
     if name == "ecapa":
-        from f2v_bench.nn.ecapa import load_ecapa
+        from f2v_bench.nn.encoders.ecapa import load_ecapa
 
         return load_ecapa(path, get_again, device)
-    from f2v_bench.nn.wavlm_sv import load_wavlm_sv
+    from f2v_bench.nn.encoders.wavlm_sv import load_wavlm_sv
 
     return load_wavlm_sv(path, get_again, device)
 
@@ -107,7 +108,7 @@ class SECS(Metric):
 
     name = "secs"
     needs = frozenset({Need.REFERENCE})
-    sample_rate = common.SAMPLE_RATE
+    sample_rate = SAMPLE_RATE
     on_device = True
     batch_size = 64
     columns = (
@@ -125,7 +126,7 @@ class SECS(Metric):
 
     def __init__(self, options: MetricOptions) -> None:
         super().__init__(options)
-        self._name = common.choose(options, self.name, {"encoder": tuple(ENCODERS)})["encoder"]
+        self._name = common.parse_settings(options, self.name, {"encoder": tuple(ENCODERS)})["encoder"]
         try:
             self._weights = require_asset(ENCODERS[self._name].asset)
         except AssetMissing as missing:
@@ -150,11 +151,11 @@ class SECS(Metric):
         )
 
     def score(self, batch: Sequence[Sample]) -> list[Scores | ClipFailure]:
-        return common.together(batch, self._checked, self._score_checked)
+        return common.score_valid(batch, self._checked, self._score_checked)
 
     def _score_checked(self, batch: Sequence[Sample]) -> list[Scores | ClipFailure]:
         vectors = self._embedded([wave for sample in batch for wave in _both(sample).values()])
-        return common.one_by_one(batch, lambda sample: _compared(sample, vectors))
+        return common.per_clip(batch, lambda sample: _compared(sample, vectors))
 
     def _checked(self, sample: Sample) -> Scores:
         """No score yet, but a clip that can be embedded; else a ClipFailure."""
@@ -175,7 +176,7 @@ class SECS(Metric):
         """The embedding of each waveform by its hash; equal audio is embedded once, whoever it comes from."""
         import numpy as np
 
-        from f2v_bench.nn.precision import reference_precision
+        from f2v_bench.nn.layers.precision import reference_precision
 
         new = {wave.sha256: wave.samples for wave in waves if wave.sha256 not in self._known}
         if new:
@@ -189,7 +190,7 @@ class SECS(Metric):
 
 
 def _both(sample: Sample) -> dict[str, Waveform]:
-    return {"audio": sample.audio, "reference": common.reference_of(sample)}
+    return {"audio": sample.audio, "reference": common.require_reference(sample)}
 
 
 def _compared(sample: Sample, vectors: Mapping[str, NDArray[np.float32]]) -> Scores:

@@ -16,7 +16,8 @@ import numpy as np
 
 from f2v_bench.errors import ClipFailure, FailureKind
 from f2v_bench.metrics import common
-from f2v_bench.metrics.contract import Column, Metric, MetricOptions, Need, Sample, Scores
+from f2v_bench.metrics.base import Column, Metric, MetricOptions, Need, Sample, Scores
+from f2v_bench.timing import SAMPLE_RATE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -49,7 +50,7 @@ def stoi(audio: NDArray[np.float32], reference: NDArray[np.float32], *, extended
     if len(audio) >= MIN_SAMPLES:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Not enough STFT frames", category=RuntimeWarning)
-            value = float(pystoi.stoi(reference, audio, common.SAMPLE_RATE, extended=extended))
+            value = float(pystoi.stoi(reference, audio, SAMPLE_RATE, extended=extended))
     if value == SENTINEL:
         raise ClipFailure(FailureKind.TOO_SHORT, "fewer than 30 frames (384 ms) of the reference are not silent")
     return round(value, 9)  # ESTOI adds random numbers of about 1e-16 against divisions by zero
@@ -74,7 +75,7 @@ class STOI(Metric):
 
     name = "stoi"
     needs = frozenset({Need.REFERENCE})
-    sample_rate = common.SAMPLE_RATE
+    sample_rate = SAMPLE_RATE
     columns = (
         Column(
             "stoi",
@@ -100,29 +101,29 @@ class STOI(Metric):
 
     def __init__(self, options: MetricOptions) -> None:
         super().__init__(options)
-        self._align = common.choose(options, self.name, {"align": ("none", "xcorr")})["align"]
+        self._align = common.parse_settings(options, self.name, {"align": ("none", "xcorr")})["align"]
 
     @property
     def signature(self) -> str:
         return common.signature(
             "stoi:v1",
             "rate:16000",
-            "align:none" if self._align == "none" else f"align:xcorr-{MAX_SHIFT * 1000 // common.SAMPLE_RATE}ms",
+            "align:none" if self._align == "none" else f"align:xcorr-{MAX_SHIFT * 1000 // SAMPLE_RATE}ms",
             f"mismatch:{common.MAX_MISMATCH_S * 1000:g}ms-cut",
             packages=("pystoi",),
             aggregate="clip-mean",
         )
 
     def score(self, batch: Sequence[Sample]) -> list[Scores | ClipFailure]:
-        return common.one_by_one(batch, self._score_one)
+        return common.per_clip(batch, self._score_one)
 
     def _score_one(self, sample: Sample) -> Scores:
-        audio, reference = common.paired(sample)
+        audio, reference = common.aligned_pair(sample)
         detail: dict[str, str | float | int | bool] = {}
         if self._align == "xcorr":
             shift = best_shift(audio, reference)
             length = len(audio) - abs(shift)
             audio, reference = audio[max(0, shift) :][:length], reference[max(0, -shift) :][:length]
-            detail["lag_ms"] = shift * 1000 / common.SAMPLE_RATE
+            detail["lag_ms"] = shift * 1000 / SAMPLE_RATE
         values = {"stoi": stoi(audio, reference), "estoi": stoi(audio, reference, extended=True)}
         return Scores(values, detail=detail)

@@ -35,7 +35,7 @@ def without_tags(text: str) -> str:
     return _TAG.sub(" ", text)
 
 
-def normalise_basic(text: str) -> str:
+def normalize_basic(text: str) -> str:
     """Lower case, punctuation but the apostrophe to spaces, spaces collapsed: for closed-grammar corpora.
 
     >>> normalise_basic(" Place WHITE, by D four --  now!")
@@ -45,7 +45,7 @@ def normalise_basic(text: str) -> str:
     return _SPACES.sub(" ", plain).strip()
 
 
-def normalise_seed_tts(text: str) -> str:
+def normalize_seed_tts(text: str) -> str:
     """seed-tts-eval's English rule: punctuation but the ASCII apostrophe is deleted, not replaced by a space.
 
     Numbers stay as they are written, and the typographic apostrophe is deleted.
@@ -56,7 +56,7 @@ def normalise_seed_tts(text: str) -> str:
     return _SPACES.sub(" ", text.translate(_WITHOUT_PUNCTUATION_BUT_APOSTROPHE).lower()).strip()
 
 
-def normalise_f5_tts(text: str) -> str:
+def normalize_f5_tts(text: str) -> str:
     """F5-TTS's English rule: seed-tts-eval's, and every apostrophe is deleted too.
 
     >>> normalise_f5_tts("Well-known: it's 50!")
@@ -66,7 +66,7 @@ def normalise_f5_tts(text: str) -> str:
 
 
 @cache
-def normaliser_of_whisper() -> Callable[[str], str]:
+def whisper_normalizer() -> Callable[[str], str]:
     """OpenAI's ``EnglishTextNormalizer``: numbers to digits, British to American spelling, fillers dropped.
 
     Raises:
@@ -74,8 +74,8 @@ def normaliser_of_whisper() -> Callable[[str], str]:
     """
     from whisper.normalizers import EnglishTextNormalizer
 
-    normaliser: Callable[[str], str] = EnglishTextNormalizer()
-    return normaliser
+    normalizer: Callable[[str], str] = EnglishTextNormalizer()
+    return normalizer
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING
 from f2v_bench.assets import AssetMissing, file_sha256, require_asset
 from f2v_bench.errors import ClipFailure, FailureKind
 from f2v_bench.metrics import common
-from f2v_bench.metrics.contract import Column, Metric, MetricOptions, MetricUnavailable, Sample, Scores
+from f2v_bench.metrics.base import Column, Metric, MetricOptions, MetricUnavailable, Sample, Scores
+from f2v_bench.timing import SAMPLE_RATE
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from f2v_bench.nn.utmos import UTMOS22Strong
+    from f2v_bench.nn.mos.utmos import UTMOS22Strong
 
 ASSET = "utmos22-strong"
 MIN_SAMPLES = 400  # 25 ms, one frame of the network
@@ -41,17 +42,17 @@ def utmos(clips: Sequence[NDArray[np.float32]], network: UTMOS22Strong, device: 
     Raises:
         ValueError: a clip below 400 samples.
     """
-    from f2v_bench.nn.batches import length_batches, padded
-    from f2v_bench.nn.precision import reference_precision
+    from f2v_bench.nn.layers.masking import length_batches, pad_sequences
+    from f2v_bench.nn.layers.precision import reference_precision
 
     lengths = [len(clip) for clip in clips]
     if lengths and min(lengths) < MIN_SAMPLES:
         raise ValueError(f"UTMOS needs at least {MIN_SAMPLES} samples, got {min(lengths)}")
     scores = [0.0] * len(clips)
-    budget = BUDGET_S[device.partition(":")[0]] * common.SAMPLE_RATE
+    budget = BUDGET_S[device.partition(":")[0]] * SAMPLE_RATE
     with reference_precision():
         for group in length_batches(lengths, budget):
-            found = network(*padded([clips[at] for at in group], device)).tolist()
+            found = network(*pad_sequences([clips[at] for at in group], device)).tolist()
             for at, score in zip(group, found, strict=True):
                 scores[at] = score
     return scores
@@ -62,7 +63,7 @@ class UTMOS(Metric):
 
     name = "utmos"
     needs = frozenset()
-    sample_rate = common.SAMPLE_RATE
+    sample_rate = SAMPLE_RATE
     on_device = True
     batch_size = 64
     columns = (
@@ -79,7 +80,7 @@ class UTMOS(Metric):
 
     def __init__(self, options: MetricOptions) -> None:
         super().__init__(options)
-        common.choose(options, self.name, {})
+        common.parse_settings(options, self.name, {})
         try:
             self._weights = require_asset(ASSET)
         except AssetMissing as missing:
@@ -87,7 +88,7 @@ class UTMOS(Metric):
 
     @cached_property
     def _network(self) -> UTMOS22Strong:
-        from f2v_bench.nn.utmos import load_utmos
+        from f2v_bench.nn.mos.utmos import load_utmos
 
         return load_utmos(self._weights, f"fetch it again: f2v-bench assets pull {ASSET}", self.options.device)
 
@@ -104,7 +105,7 @@ class UTMOS(Metric):
         )
 
     def score(self, batch: Sequence[Sample]) -> list[Scores | ClipFailure]:
-        return common.together(batch, _checked, self._score_checked)
+        return common.score_valid(batch, _checked, self._score_checked)
 
     def _score_checked(self, batch: Sequence[Sample]) -> list[Scores]:
         found = utmos([sample.audio.samples for sample in batch], self._network, self.options.device)

@@ -13,7 +13,7 @@ import numpy as np
 from f2v_bench.clip import Waveform
 from f2v_bench.errors import ClipFailure, FailureKind
 from f2v_bench.metrics import mcep
-from f2v_bench.metrics.common import SAMPLE_RATE
+from f2v_bench.timing import SAMPLE_RATE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -12,13 +12,14 @@ from f2v_bench.assets import AssetMissing, find_asset, require_asset
 from f2v_bench.clip import Waveform
 from f2v_bench.errors import ClipFailure, F2VError, FailureKind
 from f2v_bench.metrics import common
-from f2v_bench.metrics.asr.cache import HypothesisCache, hearing_signature
-from f2v_bench.metrics.asr.contract import Hypothesis, Recogniser
+from f2v_bench.metrics.asr.base import Hypothesis, Recognizer
+from f2v_bench.metrics.asr.cache import HypothesisCache, transcription_key
 from f2v_bench.metrics.asr.pocketsphinx import Pocketsphinx
 from f2v_bench.metrics.asr.whisper import SIZES, Whisper, whisper_installed
-from f2v_bench.metrics.contract import Aggregate, Column, Metric, MetricOptions, MetricUnavailable, Need, Sample, Scores
+from f2v_bench.metrics.base import Aggregate, Column, Metric, MetricOptions, MetricUnavailable, Need, Sample, Scores
 from f2v_bench.metrics.text import character_edits, hallucination_signs, without_tags, word_edits
-from f2v_bench.metrics.wer_presets import PRESETS, WERPreset, word_error_rate
+from f2v_bench.metrics.wer_presets import PRESETS, WERPreset, wer_column
+from f2v_bench.timing import SAMPLE_RATE
 
 _NAME = "wer"
 _GET_PACKAGE = "Install it: uv sync --extra whisper"
@@ -30,7 +31,7 @@ _SETTINGS = {
 }
 
 
-def choose_recogniser(options: MetricOptions) -> Recogniser:
+def choose_recognizer(options: MetricOptions) -> Recognizer:
     """The recogniser that the settings name, or the best one at hand.
 
     Without a setting: the checkpoint that the preset names; else the largest Whisper checkpoint on this machine;
@@ -40,7 +41,7 @@ def choose_recogniser(options: MetricOptions) -> Recogniser:
         MetricUnavailable: no recogniser can be used here, or not the one that the settings name.
         F2VError: an unknown setting or value, or a decoding that is not the preset's.
     """
-    settings = common.choose(options, _NAME, _SETTINGS)
+    settings = common.parse_settings(options, _NAME, _SETTINGS)
     preset = PRESETS.get(settings["preset"])
     if preset and settings["decode"] not in ("", preset.decode):
         raise F2VError(
@@ -90,9 +91,9 @@ class WER(Metric):
 
     name = _NAME
     needs = frozenset({Need.TEXT})
-    sample_rate = common.SAMPLE_RATE
+    sample_rate = SAMPLE_RATE
     columns: tuple[Column, ...] = (
-        word_error_rate(
+        wer_column(
             "wer",
             "WER",
             Aggregate.RATIO,
@@ -115,12 +116,12 @@ class WER(Metric):
 
     def __init__(self, options: MetricOptions) -> None:
         super().__init__(options)
-        self.recogniser = choose_recogniser(options)
-        settings = common.choose(options, self.name, _SETTINGS)
+        self.recognizer = choose_recognizer(options)
+        settings = common.parse_settings(options, self.name, _SETTINGS)
         self._name_of_preset = settings["preset"]
         self._preset: WERPreset | None = PRESETS.get(settings["preset"])
         if self._preset:
-            _require_normaliser(self._preset)
+            _require_normalizer(self._preset)
             self.columns = (self._preset.column,)
         self._cache = HypothesisCache() if settings["cache"] == "on" else None
 
@@ -128,19 +129,19 @@ class WER(Metric):
     def signature(self) -> str:
         if self._preset is None:
             return common.signature(
-                "wer:v1", self.recogniser.signature, "cer:with-spaces", packages=("jiwer",), aggregate="corpus"
+                "wer:v1", self.recognizer.signature, "cer:with-spaces", packages=("jiwer",), aggregate="corpus"
             )
         return common.signature(
             f"wer:{self._name_of_preset}",
-            hearing_signature(self.recogniser),
-            f"normaliser:{self._preset.normaliser}",
+            transcription_key(self.recognizer),
+            f"normaliser:{self._preset.normalizer}",
             packages=("jiwer",),
             aggregate="corpus" if self._preset.column.aggregate is Aggregate.RATIO else "utterance-mean",
         )
 
-    def normalise(self, text: str) -> str:
+    def normalize(self, text: str) -> str:
         """The text as references and hypotheses are compared: by the preset's rule, or the recogniser's."""
-        return self._preset.normalise(text) if self._preset else self.recogniser.normalise(text)
+        return self._preset.normalize(text) if self._preset else self.recognizer.normalize(text)
 
     def score(self, batch: Sequence[Sample]) -> list[Scores | ClipFailure]:
         prepared = [self._prepare(sample) for sample in batch]
@@ -153,19 +154,19 @@ class WER(Metric):
 
     def _hear(self, clips: Sequence[Waveform]) -> list[Hypothesis]:
         if self._cache:
-            return self._cache.transcribe(self.recogniser, clips)
-        return self.recogniser.transcribe([clip.samples for clip in clips])
+            return self._cache.transcribe(self.recognizer, clips)
+        return self.recognizer.transcribe([clip.samples for clip in clips])
 
     def _prepare(self, sample: Sample) -> str | ClipFailure:
         """The normalised transcript, or why this clip does not reach the recogniser."""
-        reference = self.normalise(without_tags(sample.text or ""))
+        reference = self.normalize(without_tags(sample.text or ""))
         if not reference:
             return ClipFailure(FailureKind.TEXT_MISSING, f"clip '{sample.clip_id}' has no words: {sample.text!r}")
-        longest = self.recogniser.max_duration_s
+        longest = self.recognizer.max_duration_s
         if longest is not None and sample.audio.duration_s > longest:
             return ClipFailure(
                 FailureKind.TOO_LONG,
-                f"{sample.audio.duration_s:.1f} s: {self.recogniser.name} hears at most {longest:g} s in one piece",
+                f"{sample.audio.duration_s:.1f} s: {self.recognizer.name} hears at most {longest:g} s in one piece",
             )
         try:
             common.require_sound(sample.audio.samples, "audio")
@@ -174,7 +175,7 @@ class WER(Metric):
         return reference
 
     def _compare(self, reference: str, heard: Hypothesis) -> Scores:
-        hypothesis = self.normalise(heard.text)
+        hypothesis = self.normalize(heard.text)
         words, characters = word_edits(reference, hypothesis), character_edits(reference, hypothesis)
         confidence = {
             "avg_logprob": heard.avg_logprob,
@@ -183,7 +184,7 @@ class WER(Metric):
         }
         signs = hallucination_signs(reference, hypothesis, **confidence)
         detail: dict[str, str | float | int | bool] = {
-            "recogniser": self.recogniser.name,
+            "recogniser": self.recognizer.name,
             "hypothesis": heard.text,
             "hypothesis_normalised": hypothesis,
             "reference_normalised": reference,
@@ -204,9 +205,9 @@ class WER(Metric):
         )
 
 
-def _require_normaliser(preset: WERPreset) -> None:
+def _require_normalizer(preset: WERPreset) -> None:
     """Raise MetricUnavailable where the preset's normaliser is in a package that is not installed."""
-    if preset.normaliser == "whisper-english" and not whisper_installed():
+    if preset.normalizer == "whisper-english" and not whisper_installed():
         raise MetricUnavailable(
             _NAME, "Whisper's normaliser is in openai-whisper, which is not installed", _GET_PACKAGE
         )

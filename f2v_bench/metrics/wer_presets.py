@@ -19,8 +19,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from f2v_bench.metrics.contract import Aggregate, Column
-from f2v_bench.metrics.text import normalise_f5_tts, normalise_seed_tts, normaliser_of_whisper
+from f2v_bench.metrics.base import Aggregate, Column
+from f2v_bench.metrics.text import normalize_f5_tts, normalize_seed_tts, whisper_normalizer
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +36,13 @@ class WERPreset:
     """
 
     column: Column
-    normalise: Callable[[str], str]
-    normaliser: str
+    normalize: Callable[[str], str]
+    normalizer: str
     decode: str
     asr: str = ""
 
 
-def word_error_rate(name: str, label: str, aggregate: Aggregate, definition: str) -> Column:
+def wer_column(name: str, label: str, aggregate: Aggregate, definition: str) -> Column:
     """A column with a word error rate."""
     return Column(
         name,
@@ -59,36 +59,36 @@ def word_error_rate(name: str, label: str, aggregate: Aggregate, definition: str
 
 
 def _of_whisper(text: str) -> str:
-    return normaliser_of_whisper()(text)
+    return whisper_normalizer()(text)
 
 
 PRESETS = {
     "seed-tts-eval": WERPreset(
-        word_error_rate(
+        wer_column(
             "wer_seed_tts_eval",
             "WER (seed-tts-eval)",
             Aggregate.MEAN,
             "Word error rate of each utterance, punctuation but the apostrophe deleted; mean over utterances.",
         ),
-        normalise_seed_tts,
+        normalize_seed_tts,
         "seed-tts-eval-en",
         "greedy",
         "whisper-large-v3",
     ),
     "f5-tts": WERPreset(
-        word_error_rate(
+        wer_column(
             "wer_f5_tts",
             "WER (F5-TTS)",
             Aggregate.MEAN,
             "Word error rate of each utterance, all punctuation deleted; mean over utterances.",
         ),
-        normalise_f5_tts,
+        normalize_f5_tts,
         "f5-tts-en",
         "beam5",
         "whisper-large-v3",
     ),
     "open-asr": WERPreset(
-        word_error_rate(
+        wer_column(
             "wer_open_asr",
             "WER (Open ASR)",
             Aggregate.RATIO,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from f2v_bench.errors import F2VError
-from f2v_bench.reporting.contenders import Contender, choose, on_one_list, read_contenders
+from f2v_bench.reporting.entries import Entry, choose, on_one_list, read_contenders
 from f2v_bench.reporting.results import Heading, chosen_headings
 from f2v_bench.runs.folder import RunFolder
 from f2v_bench.scoring.comparison import ALPHA, COVERAGE_FLOOR, Difference, difference, holm, permutations_for
@@ -53,7 +53,7 @@ class Comparison:
 
     title: str
     lines: Sequence[Line]
-    contenders: Sequence[Contender]
+    contenders: Sequence[Entry]
     coverage_floor: float
 
     @property
@@ -120,7 +120,7 @@ def compare_runs(
     return Comparison(title, _with_verdicts(lines), chosen, coverage_floor)
 
 
-def _headings(contenders: Sequence[Contender], columns: Sequence[str], *, all_columns: bool) -> list[Heading]:
+def _headings(contenders: Sequence[Entry], columns: Sequence[str], *, all_columns: bool) -> list[Heading]:
     known: dict[str, Heading] = {}
     for contender in contenders:
         for name, heading in contender.headings.items():
@@ -128,7 +128,7 @@ def _headings(contenders: Sequence[Contender], columns: Sequence[str], *, all_co
     return chosen_headings(known.values(), columns, all_columns=all_columns)
 
 
-def _line(heading: Heading, one: Contender, other: Contender, floor: float, draws: int) -> Line:
+def _line(heading: Heading, one: Entry, other: Entry, floor: float, draws: int) -> Line:
     why = _obstacle(heading.name, one, other, floor)
     found = None
     if not why:
@@ -139,7 +139,7 @@ def _line(heading: Heading, one: Contender, other: Contender, floor: float, draw
     return Line(heading, one.label, other.label, found, None, verdict, why)
 
 
-def _obstacle(column: str, one: Contender, other: Contender, floor: float) -> str:
+def _obstacle(column: str, one: Entry, other: Entry, floor: float) -> str:
     """Why two systems cannot be compared under a column, or an empty text."""
     for contender in (one, other):
         if column not in contender.headings:

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from f2v_bench.errors import F2VError
-from f2v_bench.folders import write_whole
 from f2v_bench.reporting.comparison import Comparison, Line
 from f2v_bench.reporting.table import MISSING, escape_latex, escape_markdown
+from f2v_bench.utils.paths import atomic_write
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -159,4 +159,4 @@ def write_comparison(comparison: Comparison, path: Path) -> None:
         raise F2VError(f"'{path}' is of no kind that compare writes", f"end it in {', '.join(FORMATS)}")
     if not path.parent.is_dir():
         raise F2VError(f"the folder '{path.parent}' does not exist", "make it, or choose another place")
-    write_whole(path, render(comparison))
+    atomic_write(path, render(comparison))

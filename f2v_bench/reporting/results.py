@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from f2v_bench.errors import F2VError, suggest
 from f2v_bench.runs.folder import RunFolder
-from f2v_bench.scoring.comparison import ALPHA, COVERAGE_FLOOR, ClipScores, Contest, Ranking, rank
-from f2v_bench.scoring.rows import OK
+from f2v_bench.scoring.comparison import ALPHA, COVERAGE_FLOOR, ClipScores, ColumnRanking, Ranking, rank
+from f2v_bench.scoring.records import OK
 from f2v_bench.scoring.statistics import CONFIDENCE, Estimate, estimate
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ def read_results(folder: RunFolder, *, columns: Sequence[str] = (), all_columns:
     unranked = _unranked(manifest["systems"])
     ranked = [row.label for row in rows if row.label not in unranked]
     contests = [
-        Contest(
+        ColumnRanking(
             h.name, h.higher_is_better, h.aggregate, {label: found.get((label, h.name), nothing) for label in ranked}
         )
         for h in headings

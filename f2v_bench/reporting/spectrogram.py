@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from f2v_bench.errors import F2VError, suggest
 from f2v_bench.media import resample
 from f2v_bench.runs.folder import RunFolder
-from f2v_bench.scoring.rows import OK
+from f2v_bench.scoring.records import OK
 from f2v_bench.signal.f0 import f0_contour
-from f2v_bench.signal.mel import FRAME_RATE, SAMPLE_RATE, log_mel
+from f2v_bench.signal.mel import FRAME_RATE, log_mel
+from f2v_bench.timing import SAMPLE_RATE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from f2v_bench.folders import write_whole
 from f2v_bench.reporting.results import Heading, Results
 from f2v_bench.scoring.statistics import CONFIDENCE, Estimate
+from f2v_bench.utils.paths import atomic_write
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -186,6 +186,6 @@ def write_tables(results: Results, folder: Path) -> list[Path]:
     written = []
     for suffix, render in FORMATS.items():
         path = folder / f"table.{suffix}"
-        write_whole(path, render(results))
+        atomic_write(path, render(results))
         written.append(path)
     return written

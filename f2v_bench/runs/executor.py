@@ -13,14 +13,14 @@ from typing import Any, TypeVar
 from f2v_bench.clip import Clip, Waveform
 from f2v_bench.errors import ClipFailure, F2VError, FailureKind
 from f2v_bench.runs.folder import AudioRecord, FaceRecord, Journal, RunFolder
-from f2v_bench.runs.plan import RunPlan, RunSummary, Watcher, manifest_of
+from f2v_bench.runs.spec import RunPlan, RunSummary, Watcher, manifest_of
 from f2v_bench.runs.tables import write_tables
 from f2v_bench.scoring.cache import ScoreCache, cache_file
-from f2v_bench.scoring.engine import Candidate
 from f2v_bench.scoring.pool import Job, score_jobs
-from f2v_bench.scoring.rows import OK, RowKey, ScoreRow, is_done
-from f2v_bench.surroundings import cores
-from f2v_bench.systems.contract import System
+from f2v_bench.scoring.records import OK, RowKey, ScoreRow, is_done
+from f2v_bench.scoring.scorer import ScoringItem
+from f2v_bench.systems.base import System
+from f2v_bench.utils.environment import cores
 
 T = TypeVar("T")
 
@@ -184,7 +184,7 @@ def _store(
     try:
         if isinstance(outcome, ClipFailure):
             raise outcome
-        stored, clipped = folder.store(label, clip.id, outcome.checked(f"the output of {label}"))
+        stored, clipped = folder.store(label, clip.id, outcome.validate(f"the output of {label}"))
     except ClipFailure as failure:
         return AudioRecord(label, clip.id, failure.kind, failure.detail, fingerprint, seconds=seconds)
     return AudioRecord(
@@ -210,7 +210,7 @@ def _score(plan: RunPlan, folder: RunFolder, journal: Journal, watcher: Watcher,
     with ScoreCache(cache_file()) if plan.cached else nullcontext() as cache:
         for metric in plan.metrics:
             signature = metric.signature
-            todo: list[Candidate] = []
+            todo: list[ScoringItem] = []
             known: list[ScoreRow] = []
             for candidate in candidates:
                 inputs = candidate.inputs(metric)
@@ -238,11 +238,11 @@ def _score(plan: RunPlan, folder: RunFolder, journal: Journal, watcher: Watcher,
     return wanted
 
 
-def _candidates(plan: RunPlan, folder: RunFolder) -> list[Candidate]:
+def _candidates(plan: RunPlan, folder: RunFolder) -> list[ScoringItem]:
     """Clip-major, so that the reference of a clip is decoded once for all systems."""
     records = folder.audio_records()
     return [
-        Candidate(label, clip, folder.audio_path(label, clip.id), record.sha256, record.duration_s)
+        ScoringItem(label, clip, folder.audio_path(label, clip.id), record.sha256, record.duration_s)
         for clip in plan.clips
         for label, _ in plan.systems
         if (record := records[label, clip.id]).status == OK

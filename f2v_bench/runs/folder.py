@@ -24,9 +24,9 @@ from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 from f2v_bench.clip import Waveform
 from f2v_bench.errors import F2VError
-from f2v_bench.folders import write_whole
 from f2v_bench.media import read_audio, write_audio
-from f2v_bench.scoring.rows import RowKey, ScoreRow
+from f2v_bench.scoring.records import RowKey, ScoreRow
+from f2v_bench.utils.paths import atomic_write
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -171,7 +171,7 @@ class RunFolder:
 
     def write_manifest(self, manifest: dict[str, Any]) -> None:
         text = json.dumps({"format": FORMAT, **manifest}, indent=2, ensure_ascii=False)
-        write_whole(self.path / "run.json", text)
+        atomic_write(self.path / "run.json", text)
 
     def write_table(self, name: str, rows: Iterable[dict[str, Any]], columns: list[str]) -> None:
         """Write a Parquet table whole or not at all; sorted by its columns, so that equal runs are equal files."""

@@ -9,8 +9,8 @@ from typing import Any
 
 from f2v_bench.clip import Clip
 from f2v_bench.runs.folder import AudioRecord, FaceRecord, RunFolder, column_names
-from f2v_bench.runs.plan import RunPlan, RunSummary
-from f2v_bench.scoring.rows import OK, RowKey, ScoreRow
+from f2v_bench.runs.spec import RunPlan, RunSummary
+from f2v_bench.scoring.records import OK, RowKey, ScoreRow
 
 CLIP_COLUMNS = ["id", "speaker", "text", "split", "duration_s", "face_status", "face_seen"]
 

@@ -12,10 +12,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 
-from f2v_bench.folders import cache_folder
-from f2v_bench.metrics.contract import Metric
-from f2v_bench.scoring.engine import Candidate
-from f2v_bench.scoring.rows import ScoreRow, is_done
+from f2v_bench.metrics.base import Metric
+from f2v_bench.scoring.records import ScoreRow, is_done
+from f2v_bench.scoring.scorer import ScoringItem
+from f2v_bench.utils.paths import cache_folder
 
 _SCHEMA = "CREATE TABLE IF NOT EXISTS scores (key TEXT PRIMARY KEY, rows TEXT NOT NULL) WITHOUT ROWID"
 _BUSY_S = 30.0
@@ -57,7 +57,7 @@ class ScoreCache:
         self._base.commit()
         self._base.close()
 
-    def find(self, metric: Metric, signature: str, candidate: Candidate) -> list[ScoreRow] | None:
+    def find(self, metric: Metric, signature: str, candidate: ScoringItem) -> list[ScoreRow] | None:
         """The clip's rows, as a run would have made them, or None."""
         if not metric.deterministic:
             return None

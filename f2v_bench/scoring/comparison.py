@@ -19,7 +19,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from f2v_bench.scoring.statistics import Sums, bca_interval, quotient, unit_sums
+from f2v_bench.metrics.aggregation import Sums, quotient, unit_sums
+from f2v_bench.scoring.statistics import bca_interval
 
 PERMUTATIONS = 9_999  # drawn where there are more than that; with fewer, every one is tried
 ALPHA = 0.05  # error rate of a whole table
@@ -195,7 +196,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 @dataclass(frozen=True, slots=True)
-class Contest:
+class ColumnRanking:
     """The systems of one table under one column.
 
     Attributes:
@@ -230,7 +231,7 @@ class Ranking:
     uncovered: frozenset[tuple[str, str]]
 
 
-def rank(contests: Sequence[Contest], speakers: Mapping[str, str], floor: float = COVERAGE_FLOOR) -> Ranking:
+def rank(contests: Sequence[ColumnRanking], speakers: Mapping[str, str], floor: float = COVERAGE_FLOOR) -> Ranking:
     """The best systems of every column, and those not separable from them.
 
     A system leads unless another one is better beyond chance, whichever that is: the leaders are then a set that holds
@@ -250,7 +251,7 @@ def rank(contests: Sequence[Contest], speakers: Mapping[str, str], floor: float 
         for label, scores in contest.scores.items()
         if scores.coverage < floor
     }
-    fields: list[tuple[Contest, dict[str, Sums]]] = []
+    fields: list[tuple[ColumnRanking, dict[str, Sums]]] = []
     for contest in contests:
         ranked = {label: s for label, s in contest.scores.items() if (label, contest.column) not in uncovered}
         clips = common_clips(ranked.values())
@@ -277,5 +278,5 @@ def rank(contests: Sequence[Contest], speakers: Mapping[str, str], floor: float 
     return Ranking(frozenset(leaders), tests, units, frozenset(unresolved), frozenset(uncovered))
 
 
-def _worse(pair: tuple[str, str], sums: Mapping[str, Sums], contest: Contest) -> str:
+def _worse(pair: tuple[str, str], sums: Mapping[str, Sums], contest: ColumnRanking) -> str:
     return (min if contest.higher_is_better else max)(pair, key=lambda label: sums[label].value or 0.0)

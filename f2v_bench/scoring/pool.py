@@ -17,13 +17,13 @@ from dataclasses import dataclass
 from functools import partial
 
 from f2v_bench.errors import ClipFailure, FailureKind
-from f2v_bench.metrics.contract import Metric, MetricOptions
-from f2v_bench.processes import set_up_worker
-from f2v_bench.scoring.engine import Candidate, Scorer, rows_of
-from f2v_bench.scoring.rows import ScoreRow
+from f2v_bench.metrics.base import Metric, MetricOptions
+from f2v_bench.scoring.records import ScoreRow
+from f2v_bench.scoring.scorer import Scorer, ScoringItem, rows_of
+from f2v_bench.utils.multiprocessing import set_up_worker
 
 WORKER_BATCH = 6  # clips a worker is given at once: small, so that the cores finish together and a kill loses little
-Trouble = tuple[str, str, str]  # metric, clip, traceback
+ScoringError = tuple[str, str, str]  # metric, clip, traceback
 
 
 @dataclass(frozen=True)
@@ -32,9 +32,9 @@ class Job:
 
     metric: Metric
     signature: str
-    todo: Sequence[Candidate]
+    todo: Sequence[ScoringItem]
 
-    def batches(self, size: int) -> Iterator[Sequence[Candidate]]:
+    def batches(self, size: int) -> Iterator[Sequence[ScoringItem]]:
         """Batches of like length, so that padding costs little; systems of one clip stay together where lengths tie."""
         ordered = sorted(self.todo, key=lambda candidate: round(candidate.duration_s, 1))
         return (ordered[first : first + size] for first in range(0, len(ordered), size))
@@ -45,26 +45,26 @@ class Batch:
     """What a worker is asked."""
 
     job: Job
-    clips: Sequence[Candidate]
+    clips: Sequence[ScoringItem]
 
     @property
-    def call(self) -> Callable[[], Answer]:
+    def call(self) -> Callable[[], BatchResult]:
         """What a worker is sent: how to make the metric, never the metric with its model."""
         metric = self.job.metric
         return partial(_work, type(metric), metric.options, self.job.signature, self.clips)
 
 
 @dataclass(frozen=True)
-class Answer:
+class BatchResult:
     """Rows of one batch, and the tracebacks of what nobody foresaw."""
 
     metric: str
     clips: int
     rows: Sequence[ScoreRow]
-    troubles: Sequence[Trouble]
+    troubles: Sequence[ScoringError]
 
 
-def score_jobs(jobs: Sequence[Job], workers: int) -> Iterator[Answer]:
+def score_jobs(jobs: Sequence[Job], workers: int) -> Iterator[BatchResult]:
     """Score every job's clips; answers come in the order in which batches end.
 
     Args:
@@ -104,7 +104,7 @@ class _Pool:
     def __init__(self, workers: int) -> None:
         self._workers = workers
         self._waiting: deque[Batch] = deque()
-        self._running: dict[Future[Answer], Batch] = {}
+        self._running: dict[Future[BatchResult], Batch] = {}
         self._executor = _executor(workers)
 
     def enqueue(self, batches: Iterable[Batch]) -> None:
@@ -117,7 +117,7 @@ class _Pool:
             self._running[self._executor.submit(batch.call)] = batch
             self._waiting.popleft()  # not before: a broken pool refuses it
 
-    def collect(self, *, block: bool) -> Iterator[Answer]:
+    def collect(self, *, block: bool) -> Iterator[BatchResult]:
         """What has ended; with ``block``, until nothing is left."""
         while self._running:
             done, _ = wait(self._running, timeout=None if block else 0, return_when=FIRST_COMPLETED)
@@ -132,7 +132,7 @@ class _Pool:
             except BrokenProcessPool:
                 yield from self._recover()
 
-    def _recover(self) -> Iterator[Answer]:
+    def _recover(self) -> Iterator[BatchResult]:
         """A worker died (native crash, out of memory): try what was under way clip by clip, one process each."""
         suspects = [Batch(batch.job, [clip]) for batch in self._running.values() for clip in batch.clips]
         self._running.clear()
@@ -158,10 +158,10 @@ class _Pool:
                 worker.terminate()
 
 
-def _died(batch: Batch) -> Answer:
+def _died(batch: Batch) -> BatchResult:
     failure = ClipFailure(FailureKind.INTERNAL_ERROR, "the worker process died: a crash in native code, or no memory")
     rows = [row for clip in batch.clips for row in rows_of(batch.job.metric, batch.job.signature, clip, failure)]
-    return Answer(batch.job.metric.name, len(batch.clips), rows, [])
+    return BatchResult(batch.job.metric.name, len(batch.clips), rows, [])
 
 
 def _executor(workers: int) -> ProcessPoolExecutor:
@@ -170,12 +170,12 @@ def _executor(workers: int) -> ProcessPoolExecutor:
     return ProcessPoolExecutor(workers, context, initializer=set_up_worker)
 
 
-_troubles: list[Trouble] = []
+_troubles: list[ScoringError] = []
 _scorer = Scorer(lambda *trouble: _troubles.append(trouble))
 _current: list[tuple[type[Metric], MetricOptions, Metric]] = []  # the one metric whose model this process holds
 
 
-def _work(kind: type[Metric], options: MetricOptions, signature: str, clips: Sequence[Candidate]) -> Answer:
+def _work(kind: type[Metric], options: MetricOptions, signature: str, clips: Sequence[ScoringItem]) -> BatchResult:
     """In a worker: score a batch with this process's own instance of the metric."""
     if not _current or _current[0][:2] != (kind, options):
         _current.clear()  # the old model goes before the new one comes
@@ -183,7 +183,7 @@ def _work(kind: type[Metric], options: MetricOptions, signature: str, clips: Seq
     return _score(_current[0][2], signature, clips)
 
 
-def _score(metric: Metric, signature: str, clips: Sequence[Candidate]) -> Answer:
+def _score(metric: Metric, signature: str, clips: Sequence[ScoringItem]) -> BatchResult:
     _troubles.clear()
     rows = _scorer.score(metric, signature, clips)
-    return Answer(metric.name, len(clips), rows, list(_troubles))
+    return BatchResult(metric.name, len(clips), rows, list(_troubles))

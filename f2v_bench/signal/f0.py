@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from f2v_bench.media import resample
+from f2v_bench.timing import SAMPLE_RATE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-SAMPLE_RATE = 16_000  # Hz
 HOP_LENGTH = 160  # samples, 10 ms
 FRAME_LENGTH = 1024  # samples, 64 ms: four periods of the lowest voice
 F0_MIN = 65.0  # Hz

@@ -12,7 +12,8 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-SAMPLE_RATE = 16_000
+from f2v_bench.timing import SAMPLE_RATE
+
 N_FFT = 640  # samples, 40 ms: one video frame
 HOP = 160  # samples, 10 ms
 N_MELS = 80

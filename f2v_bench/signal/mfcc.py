@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from f2v_bench.timing import SAMPLE_RATE
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-SAMPLE_RATE = 16_000
 FRAME = 400
 HOP_LENGTH = 160
 N_FFT = 512

@@ -33,9 +33,9 @@ from typing import Any
 from f2v_bench.clip import Clip, Waveform
 from f2v_bench.errors import ClipFailure, F2VError, FailureKind, suggest
 from f2v_bench.media import copy_silent, read_audio
-from f2v_bench.systems.contract import SpeakerReference, System, SystemOptions
+from f2v_bench.systems.base import SpeakerReference, System, SystemOptions
 from f2v_bench.systems.precomputed import match_files
-from f2v_bench.systems.process import run_process
+from f2v_bench.utils.subprocess import run_process
 
 _PLACES = ("input", "output", "list", "seed", "device")
 

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from f2v_bench.clip import Clip, Waveform
 from f2v_bench.errors import ClipFailure
 from f2v_bench.media import clip_audio
-from f2v_bench.systems.contract import SpeakerReference, System, one_by_one
-
-SAMPLE_RATE = 16_000
+from f2v_bench.systems.base import SpeakerReference, System, per_clip
+from f2v_bench.timing import SAMPLE_RATE
 
 
 class GroundTruth(System):
@@ -23,7 +22,7 @@ class GroundTruth(System):
     sample_rate = SAMPLE_RATE
 
     def synthesize(self, batch: Sequence[Clip], seed: int) -> list[Waveform | ClipFailure]:
-        return one_by_one(batch, lambda clip: clip_audio(clip, SAMPLE_RATE))
+        return per_clip(batch, lambda clip: clip_audio(clip, SAMPLE_RATE))
 
     def fingerprint(self, clip: Clip, seed: int) -> str:
         return self.name  # the seed changes nothing

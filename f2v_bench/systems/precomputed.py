@@ -11,7 +11,7 @@ from f2v_bench.clip import Clip, Waveform
 from f2v_bench.datasets.lrs import PAIR
 from f2v_bench.errors import ClipFailure, F2VError, FailureKind
 from f2v_bench.media import is_audio_name, read_audio
-from f2v_bench.systems.contract import SpeakerReference, System, SystemOptions, one_by_one
+from f2v_bench.systems.base import SpeakerReference, System, SystemOptions, per_clip
 
 
 class Precomputed(System):
@@ -43,7 +43,7 @@ class Precomputed(System):
         return self._file_of[clip.id]
 
     def synthesize(self, batch: Sequence[Clip], seed: int) -> list[Waveform | ClipFailure]:
-        return one_by_one(batch, lambda clip: read_audio(self.file_of(clip)))
+        return per_clip(batch, lambda clip: read_audio(self.file_of(clip)))
 
     def fingerprint(self, clip: Clip, seed: int) -> str:
         path = self._file_of.get(clip.id)

@@ -10,8 +10,9 @@ from f2v_bench.errors import ClipFailure
 from f2v_bench.media import clip_audio
 from f2v_bench.signal.griffin_lim import NAME as VOCODER
 from f2v_bench.signal.griffin_lim import griffin_lim
-from f2v_bench.signal.mel import SAMPLE_RATE, log_mel
-from f2v_bench.systems.contract import SpeakerReference, System, clip_generator, one_by_one
+from f2v_bench.signal.mel import log_mel
+from f2v_bench.systems.base import SpeakerReference, System, clip_generator, per_clip
+from f2v_bench.timing import SAMPLE_RATE
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,7 +30,7 @@ class Resynthesis(System):
     sample_rate = SAMPLE_RATE
 
     def synthesize(self, batch: Sequence[Clip], seed: int) -> list[Waveform | ClipFailure]:
-        return one_by_one(batch, lambda clip: self._one(clip, seed))
+        return per_clip(batch, lambda clip: self._one(clip, seed))
 
     def _one(self, clip: Clip, seed: int) -> Waveform:
         mel = log_mel(clip_audio(clip, SAMPLE_RATE).samples, SAMPLE_RATE)

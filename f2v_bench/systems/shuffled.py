@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 from f2v_bench.clip import Clip, Waveform
 from f2v_bench.errors import ClipFailure, FailureKind
-from f2v_bench.media import clip_audio, clip_duration_s, placed
-from f2v_bench.systems.contract import SpeakerReference, System, SystemOptions, clip_generator, one_by_one
-from f2v_bench.systems.ground_truth import SAMPLE_RATE
+from f2v_bench.media import clip_audio, clip_duration_s, pad_or_trim
+from f2v_bench.systems.base import SpeakerReference, System, SystemOptions, clip_generator, per_clip
+from f2v_bench.timing import SAMPLE_RATE
 
 
 class Shuffled(System):
@@ -45,11 +45,11 @@ class Shuffled(System):
         raise ClipFailure(FailureKind.NO_OTHER_CLIP, f"no other clip with audio beside '{clip.id}' in this split")
 
     def synthesize(self, batch: Sequence[Clip], seed: int) -> list[Waveform | ClipFailure]:
-        return one_by_one(batch, lambda clip: self._one(clip, seed))
+        return per_clip(batch, lambda clip: self._one(clip, seed))
 
     def _one(self, clip: Clip, seed: int) -> Waveform:
         borrowed = clip_audio(self.donor(clip, seed), SAMPLE_RATE).samples
-        return Waveform(placed(borrowed, 0, round(clip_duration_s(clip) * SAMPLE_RATE)), SAMPLE_RATE)
+        return Waveform(pad_or_trim(borrowed, 0, round(clip_duration_s(clip) * SAMPLE_RATE)), SAMPLE_RATE)
 
     def fingerprint(self, clip: Clip, seed: int) -> str:
         try:

@@ -9,13 +9,14 @@ import lightning
 import torch
 from torch import nn
 
+from f2v_bench.config import as_mapping
+from f2v_bench.modeling.base import Model
+from f2v_bench.modeling.batch import Batch
+from f2v_bench.modeling.shared_config import SharedConfig, StageConfig
 from f2v_bench.signal.mel import N_MELS
+from f2v_bench.timing import MEL_FRAMES_PER_VIDEO_FRAME
 from f2v_bench.training.ema import EMA, evaluating
-from f2v_bench.training.loader import Batch
-from f2v_bench.training.model import Model
-from f2v_bench.training.settings import as_mapping
-from f2v_bench.training.stage import StageConfig, StagedConfig, optimiser, rate_at
-from f2v_bench.training.targets import MELS
+from f2v_bench.training.optim import build_optimizer, lr_scale
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,12 +25,12 @@ if TYPE_CHECKING:
 VALIDATION_SEED = 1234
 
 
-def draw_as(batch: Batch, seed: int, rank: int) -> None:
+def seed_step(batch: Batch, seed: int, rank: int) -> None:
     """Let seed, step and device decide what is drawn from here on, so that a resumed training draws the same."""
     torch.manual_seed(hash((seed, int(batch["step"]), rank)))
 
 
-class StageModule(lightning.LightningModule):
+class TrainingModule(lightning.LightningModule):
     """A network in training.
 
     Args:
@@ -52,12 +53,12 @@ class StageModule(lightning.LightningModule):
         self.ema.update(self.network)
 
     def configure_optimizers(self) -> Any:
-        best = optimiser(self.network.named_parameters(), self.stage, self.shares)
-        schedule = torch.optim.lr_scheduler.LambdaLR(best, lambda step: rate_at(step, self.stage))
+        best = build_optimizer(self.network.named_parameters(), self.stage, self.shares)
+        schedule = torch.optim.lr_scheduler.LambdaLR(best, lambda step: lr_scale(step, self.stage))
         return {"optimizer": best, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
-class ModelTraining(StageModule):
+class ModelModule(TrainingModule):
     """The main stage of any model, or one before it: its losses, and how far the mels of its average are off.
 
     Args:
@@ -72,7 +73,7 @@ class ModelTraining(StageModule):
     def __init__(
         self,
         model: Model,
-        config: StagedConfig,
+        config: SharedConfig,
         standard: Mapping[str, tuple[float, float]],
         seed: int = 0,
         stage: StageConfig | None = None,
@@ -82,19 +83,19 @@ class ModelTraining(StageModule):
         self.save_hyperparameters({"config": as_mapping(config), "standard": dict(standard), "seed": seed})
 
     def training_step(self, batch: Batch, _: int) -> torch.Tensor:
-        draw_as(batch, self.seed, self.global_rank)
+        seed_step(batch, self.seed, self.global_rank)
         parts = _model(self.network).losses(batch)
         self.log_dict({f"train/{name}": value for name, value in parts.items() if name != "loss"})
         self.log("train/loss", parts["loss"], prog_bar=True)
         return parts["loss"]
 
-    def said(self, batch: Batch, at: int) -> NDArray[np.float32]:
+    def predict(self, batch: Batch, at: int) -> NDArray[np.float32]:
         """What the average says of a batch of one clip, ``(4 T, C)``; ``at`` decides the noise."""
         model = _model(self.ema.average)
         batch = {name: tensor.to(self.device) for name, tensor in batch.items()}
         noise = torch.randn(batch["mel"].shape, generator=torch.Generator().manual_seed(VALIDATION_SEED + at))
         with evaluating(model):
-            found: NDArray[np.float32] = model.say(batch, noise.to(self.device))[0].float().cpu().numpy()
+            found: NDArray[np.float32] = model.synthesize(batch, noise.to(self.device))[0].float().cpu().numpy()
         return found
 
     def validation_step(self, batch: Batch, index: int) -> None:
@@ -102,8 +103,8 @@ class ModelTraining(StageModule):
         with evaluating(model), torch.random.fork_rng(devices=[]):
             torch.manual_seed(VALIDATION_SEED + index)
             parts = model.losses(batch)
-            mel = model.mels(model.say(batch, torch.randn_like(batch["mel"])), batch["mask"])
-        mask = batch["mask"].repeat_interleave(MELS, 1)[..., None]
+            mel = model.mels(model.synthesize(batch, torch.randn_like(batch["mel"])), batch["mask"])
+        mask = batch["mask"].repeat_interleave(MEL_FRAMES_PER_VIDEO_FRAME, 1)[..., None]
         parts["mel"] = ((mel - batch["mel"]).abs() * mask).sum() / (mask.sum() * N_MELS)
         count = len(batch["mel"])
         self.log_dict({f"val/{name}": value for name, value in parts.items()}, batch_size=count)

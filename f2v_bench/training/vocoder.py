@@ -15,20 +15,21 @@ from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import nn
 from torch.nn import functional
 
-from f2v_bench.nn.discriminators import Discriminators, SpectralLoss
-from f2v_bench.nn.generator import Generator
-from f2v_bench.nn.mel import LogMel
-from f2v_bench.nn.vocoder import VocoderConfig, build_vocoder
+from f2v_bench.modeling.batch import Batch
+from f2v_bench.modeling.shared_config import StageConfig
+from f2v_bench.nn.layers.log_mel import LogMel
+from f2v_bench.nn.losses.adversarial import discriminator_step_loss, generator_adversarial_loss
+from f2v_bench.nn.vocoders.base import Vocoder
+from f2v_bench.nn.vocoders.build import VocoderConfig, build_vocoder
+from f2v_bench.nn.vocoders.discriminators import Discriminators, SpectralLoss
 from f2v_bench.signal.mel import HOP
-from f2v_bench.training.adversarial import critics_loss, judged
-from f2v_bench.training.board import SHOWN, show_clip
+from f2v_bench.training.callbacks import SHOWN, show_clip
 from f2v_bench.training.ema import EMA, evaluating
-from f2v_bench.training.loader import Batch
-from f2v_bench.training.module import draw_as
-from f2v_bench.training.stage import StageConfig, optimiser, rate_at
+from f2v_bench.training.module import seed_step
+from f2v_bench.training.optim import build_optimizer, lr_scale
 
 
-class VocoderTraining(lightning.LightningModule):
+class VocoderModule(lightning.LightningModule):
     """A generator against discriminators, on segments of real speech.
 
     A training batch holds ``audio`` ``(B, S)``, ``mel`` ``(B, S / 160, 80)`` and ``f0`` ``(B, S / 160)``: a segment of
@@ -46,7 +47,7 @@ class VocoderTraining(lightning.LightningModule):
     """
 
     def __init__(
-        self, config: VocoderConfig, stage: StageConfig, seed: int = 0, generator: Generator | None = None
+        self, config: VocoderConfig, stage: StageConfig, seed: int = 0, generator: Vocoder | None = None
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
@@ -63,7 +64,7 @@ class VocoderTraining(lightning.LightningModule):
         return batch["mel"]
 
     def training_step(self, batch: Batch, _: int) -> None:
-        draw_as(batch, self.seed, self.global_rank)
+        seed_step(batch, self.seed, self.global_rank)
         step = self.global_step
         real, mel, f0 = batch["audio"], self.given(batch), batch["f0"]
         made = self.generator(mel, self.generator.source(mel, f0))  # (B, S)
@@ -71,7 +72,7 @@ class VocoderTraining(lightning.LightningModule):
         sides = self.optimizers()
         ours, *theirs = sides if isinstance(sides, list) else [sides]
         if judges is not None:
-            loss = critics_loss(judges, real, made)
+            loss = discriminator_step_loss(judges, real, made)
             self.log("train/discriminator", loss)
             self._update(theirs[0].optimizer, judges, loss, step)  # torch's own: Lightning counts the generator's steps
         loss = self.generator_loss(real, made, judges)
@@ -91,7 +92,7 @@ class VocoderTraining(lightning.LightningModule):
         if config.spectral_weight:
             parts["spectral"] = (config.spectral_weight, self.spectral(made, real))
         if judges is not None:
-            adversarial, features = judged(judges, real, made)
+            adversarial, features = generator_adversarial_loss(judges, real, made)
             parts["adversarial"] = (config.adversarial_weight, adversarial)
             parts["features"] = (config.feature_weight, features)
         self.log_dict({f"train/{name}": part.detach() for name, (_, part) in parts.items()})
@@ -112,17 +113,17 @@ class VocoderTraining(lightning.LightningModule):
 
     def configure_optimizers(self) -> list[torch.optim.AdamW]:
         sides = [self.generator, self.discriminators]
-        return [optimiser(side.named_parameters(), self.stage) for side in sides if side is not None]
+        return [build_optimizer(side.named_parameters(), self.stage) for side in sides if side is not None]
 
     def _update(
-        self, optimiser: LightningOptimizer | torch.optim.Optimizer, side: nn.Module, loss: torch.Tensor, step: int
+        self, optimizer: LightningOptimizer | torch.optim.Optimizer, side: nn.Module, loss: torch.Tensor, step: int
     ) -> None:
-        for group in optimiser.param_groups:
-            group["lr"] = self.stage.learning_rate * rate_at(step, self.stage)
-        optimiser.zero_grad()
+        for group in optimizer.param_groups:
+            group["lr"] = self.stage.learning_rate * lr_scale(step, self.stage)
+        optimizer.zero_grad()
         self.manual_backward(loss)
         nn.utils.clip_grad_norm_(side.parameters(), self.stage.clip)
-        optimiser.step()
+        optimizer.step()
 
 
 def clips_of(batch: Batch) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 import torch
 
-from f2v_bench.adapters.torch_metric import TorchMetric
 from f2v_bench.clip import Waveform
 from f2v_bench.errors import ClipFailure, FailureKind
 from f2v_bench.media import resample
-from f2v_bench.metrics.contract import Aggregate, Column, Metric, MetricOptions, Need, Sample, Scores
+from f2v_bench.metrics.base import Aggregate, Column, Metric, MetricOptions, Need, Sample, Scores
 from f2v_bench.metrics.stoi import STOI
+from f2v_bench.metrics.torch import TorchMetric
 from f2v_bench.scoring.statistics import estimate
 from tests.clips import RATE, babble
 
@@ -141,8 +141,8 @@ def test_a_metric_of_the_video_is_refused() -> None:
 def test_two_processes_give_the_number_of_one(tmp_path: Path) -> None:
     script = """
 import sys, torch
-from f2v_bench.adapters.torch_metric import TorchMetric
-from f2v_bench.metrics.contract import MetricOptions
+from f2v_bench.metrics.torch import TorchMetric
+from f2v_bench.metrics.base import MetricOptions
 from tests.adapters.test_torch_metric import Levels, batch
 rank = int(sys.argv[1])
 torch.distributed.init_process_group("gloo", init_method="file://" + sys.argv[2], rank=rank, world_size=2)

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from baselines.audio_pretraining.config import (
+from baselines.v2a.config import (
     MEL_PRESETS,
     BottleneckConfig,
     How,
@@ -19,21 +19,21 @@ from baselines.audio_pretraining.config import (
     V2AConfig,
     preset,
 )
-from baselines.audio_pretraining.experiment import MUST_AGREE, V2AMelTrainee, hand_over
-from baselines.audio_pretraining.model import V2A, Autoencoder
-from baselines.audio_pretraining.weights import MelWeights
+from baselines.v2a.model import V2A, Autoencoder
+from baselines.v2a.spec import MelWeights
+from baselines.v2a.train import MUST_AGREE, V2AMelExperiment, load_pretrained
 from f2v_bench.errors import F2VError
-from f2v_bench.nn.batches import valid_mask
-from f2v_bench.nn.conformer import ConformerConfig
-from f2v_bench.nn.domain_norm import Form
-from f2v_bench.nn.lips import LipEncoderConfig
-from f2v_bench.training.front import FrontConfig
-from f2v_bench.training.loader import Batch
-from f2v_bench.training.module import ModelTraining
-from f2v_bench.training.pretrained import read_pretrained, write_pretrained
-from f2v_bench.training.pretraining import FILE
-from f2v_bench.training.stage import StageConfig
-from f2v_bench.training.synthesis import Synthesizer
+from f2v_bench.modeling.batch import Batch
+from f2v_bench.modeling.shared_config import StageConfig
+from f2v_bench.modeling.synthesizer import Synthesizer
+from f2v_bench.nn.encoders.lip_encoder import LipEncoderConfig
+from f2v_bench.nn.encoders.visual_frontend import VisualFrontendConfig
+from f2v_bench.nn.layers.conformer import ConformerConfig
+from f2v_bench.nn.layers.domain_batchnorm import Form
+from f2v_bench.nn.layers.masking import valid_mask
+from f2v_bench.training.audio_checkpoint import read_pretrained, write_pretrained
+from f2v_bench.training.audio_pretraining import FILE
+from f2v_bench.training.module import ModelModule
 from tests.nn.published import randomised
 from tests.training.staged import (
     GROUND,
@@ -113,30 +113,30 @@ def test_padding_changes_nothing(kind: Any, lengths: list[int], beyond: int) -> 
     batch = batch_of(lengths, beyond)
     noise = torch.zeros(())
     for model in (randomised(V2A(config, (-5.0, 2.0))), randomised(Autoencoder(config, (-5.0, 2.0)))):
-        both = model.eval().say(batch, noise)
+        both = model.eval().synthesize(batch, noise)
         assert both.shape == (len(lengths), 4 * (max(lengths) + beyond), 80)
         for at, length in enumerate(lengths):
             torch.testing.assert_close(
-                both[at : at + 1, : 4 * length], model.say(alone(batch, at), noise), atol=1e-4, rtol=1e-5
+                both[at : at + 1, : 4 * length], model.synthesize(alone(batch, at), noise), atol=1e-4, rtol=1e-5
             )
 
 
 @torch.no_grad()
 def test_from_pictures_as_in_the_paper() -> None:
     torch.manual_seed(0)
-    model = V2A(replace(SMALL, front=FrontConfig("resnet"), watching=replace(TINIEST, blocks=0))).eval()
+    model = V2A(replace(SMALL, front=VisualFrontendConfig("resnet"), watching=replace(TINIEST, blocks=0))).eval()
     pictures = torch.randint(256, (2, 3, 96, 96), dtype=torch.uint8)
     mask = torch.tensor([[True, True, True], [True, False, False]])
-    both = model.say({"lips": pictures, "mask": mask, "speaker": voices(2)}, torch.zeros(()))
+    both = model.synthesize({"lips": pictures, "mask": mask, "speaker": voices(2)}, torch.zeros(()))
     one = {"lips": pictures[1:, :1], "mask": mask[1:, :1], "speaker": voices(2)[1:]}
-    torch.testing.assert_close(both[1:, :4], model.say(one, torch.zeros(())), atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(both[1:, :4], model.synthesize(one, torch.zeros(())), atol=1e-5, rtol=1e-5)
 
 
 @torch.no_grad()
 def test_the_voice_is_heard() -> None:
     torch.manual_seed(0)
     model, batch = V2A(SMALL).eval(), batch_of([5])
-    one, other = (model.say(batch | {"voice": torch.eye(256)[at : at + 1]}, torch.zeros(())) for at in (0, 1))
+    one, other = (model.synthesize(batch | {"voice": torch.eye(256)[at : at + 1]}, torch.zeros(())) for at in (0, 1))
     assert not torch.allclose(one, other, atol=1e-3)
 
 
@@ -191,7 +191,7 @@ def handed_over(folder: Path, how: How, form: Form = "separate-stats+affine", **
     assert (found.standard, found.heard) == ({"mel": (-5.0, 2.0)}, "2 h of noise")
     torch.manual_seed(1)
     model = V2A(config, found.standard["mel"], hears=how == "joint")
-    hand_over(found, model)
+    load_pretrained(found, model)
     assert isinstance(heard, Autoencoder)
     return heard, model
 
@@ -199,7 +199,7 @@ def handed_over(folder: Path, how: How, form: Form = "separate-stats+affine", **
 def stepped(model: V2A, steps: int = 3, shares: dict[str, float] | None = None, **batch: Any) -> set[str]:
     """Tensors that a training moves."""
     stage = StageConfig(steps=100, warmup=0, learning_rate=1e-2, precision="32-true")
-    module = ModelTraining(model, SMALL, {"mel": (-5.0, 2.0)}, stage=stage, shares=shares)
+    module = ModelModule(model, SMALL, {"mel": (-5.0, 2.0)}, stage=stage, shares=shares)
     best = module.configure_optimizers()["optimizer"]
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     model.train()
@@ -216,8 +216,8 @@ def test_a_decoder_that_is_handed_over_says_what_it_said(tmp_path: Path, form: F
     heard, model = handed_over(tmp_path, "init", form)
     batch = batch_of([7, 4])
     z = torch.randn(2, 7, 512)
-    expected = heard.eval().decoder.say(z, batch["speaker"], batch["mask"])
-    torch.testing.assert_close(model.eval().decoder.say(z, batch["speaker"], batch["mask"]), expected)
+    expected = heard.eval().decoder.synthesize(z, batch["speaker"], batch["mask"])
+    torch.testing.assert_close(model.eval().decoder.synthesize(z, batch["speaker"], batch["mask"]), expected)
 
 
 @pytest.mark.parametrize(
@@ -258,7 +258,7 @@ def test_forms_differ_only_where_two_domains_meet(tmp_path: Path) -> None:
                 module.p = 0.0
         stepped(model, **(heard if how == "joint" else {}))
         with torch.no_grad():
-            return model.eval().say(batch_of([6, 5]), torch.zeros(()))
+            return model.eval().synthesize(batch_of([6, 5]), torch.zeros(()))
 
     for how, same in (("init", True), ("init+frozen", False), ("joint", False)):
         shared, stats = (said(how, form) for form in FORMS[:2])  # type: ignore[arg-type]
@@ -318,7 +318,7 @@ def test_decoders_that_do_not_fit_are_refused(tmp_path: Path) -> None:
         read_pretrained(tmp_path / "text", "v2a-mel", SMALL, MUST_AGREE)
     hearing = V2A(replace(SMALL, listening=replace(TINIEST, blocks=2)), hears=True)
     with pytest.raises(F2VError, match="does not fit Hearing"):
-        hand_over(read_pretrained(tmp_path / FILE, "v2a-mel", SMALL, MUST_AGREE), hearing)
+        load_pretrained(read_pretrained(tmp_path / FILE, "v2a-mel", SMALL, MUST_AGREE), hearing)
 
 
 # -- trainings ---------------------------------------------------------------------------------------------------------
@@ -326,8 +326,8 @@ def test_decoders_that_do_not_fit_are_refused(tmp_path: Path) -> None:
 CONFIG = MelConfig(preset="small", audio_stage=STAGE, pretraining=PretrainingConfig(segment=8), **SIZES, **GROUND)
 
 
-def trainee(folder: Path, config: MelConfig = CONFIG, **named: Any) -> V2AMelTrainee:
-    return V2AMelTrainee(train_options(folder, config, **named))
+def trainee(folder: Path, config: MelConfig = CONFIG, **named: Any) -> V2AMelExperiment:
+    return V2AMelExperiment(train_options(folder, config, **named))
 
 
 @pytest.fixture(scope="module")
@@ -340,7 +340,7 @@ def test_a_training_ends_in_a_system(whole: Path) -> None:
     file = whole / "weights.safetensors"
     weights = MelWeights(file)
     assert weights.config == CONFIG
-    assert set(weights.facts.stages) == set(V2AMelTrainee.stages)
+    assert set(weights.facts.stages) == set(V2AMelExperiment.stages)
     assert "decoder (init) pre-trained on the sound of the same clips" in told_system("v2a-mel", file).provenance
 
 

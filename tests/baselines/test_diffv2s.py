@@ -18,16 +18,16 @@ from baselines.diffv2s.config import (
     VoiceConfig,
     preset,
 )
-from baselines.diffv2s.experiment import DiffV2STrainee, range_of
 from baselines.diffv2s.model import DiffV2S
+from baselines.diffv2s.spec import Weights
 from baselines.diffv2s.synthesis import DiffV2SSynthesizer
-from baselines.diffv2s.weights import Weights
+from baselines.diffv2s.train import DiffV2SExperiment, range_of
 from f2v_bench.errors import F2VError
-from f2v_bench.nn.batches import valid_mask
+from f2v_bench.modeling.batch import Batch
+from f2v_bench.nn.layers.masking import valid_mask
+from f2v_bench.nn.losses.infonce import info_nce
 from f2v_bench.registry import SYSTEMS
-from f2v_bench.systems.contract import SystemOptions
-from f2v_bench.training.contrast import contrast
-from f2v_bench.training.loader import Batch
+from f2v_bench.systems.base import SystemOptions
 from tests.nn.test_transformer import awake, seeded
 from tests.reference_model.small import crops_of
 from tests.training.staged import (
@@ -122,10 +122,10 @@ def test_mels_are_scaled_and_back_again() -> None:
 
 def test_the_range_is_from_the_floor_to_a_quantile() -> None:
     clips = [toy_targets(5, 0), toy_targets(8, 1)]
-    centre, reach = range_of(clips, 0.9)
+    center, reach = range_of(clips, 0.9)
     values = np.concatenate([one.mel.ravel() for one in clips])
-    assert centre - reach == pytest.approx(np.log(1e-5))
-    assert centre + reach == pytest.approx(np.quantile(values, 0.9))
+    assert center - reach == pytest.approx(np.log(1e-5))
+    assert center + reach == pytest.approx(np.quantile(values, 0.9))
 
 
 # training
@@ -145,7 +145,7 @@ def test_the_loss_is_l1_and_four_contrasts() -> None:
     }  # fmt: skip
     assert parts.keys() == {*wanted, "l1", "loss"}
     for name, pair in wanted.items():
-        torch.testing.assert_close(parts[name], contrast(*pair, batch["person"], CONFIG.voice.temperature))
+        torch.testing.assert_close(parts[name], info_nce(*pair, batch["person"], CONFIG.voice.temperature))
     rest = sum(parts[name] for name in wanted)
     torch.testing.assert_close(parts["loss"], parts["l1"] + CONFIG.voice.weight * rest)
 
@@ -224,11 +224,11 @@ def test_it_learns_four_clips_by_heart() -> None:
 def test_a_clip_in_a_batch_is_the_clip_alone(guidance: float) -> None:
     network, batch = small(), batch_of(9, 1, 5)
     noise = torch.randn(batch["mel"].shape, generator=seeded(3))
-    together = network.say(batch, noise, guidance=guidance)
+    together = network.synthesize(batch, noise, guidance=guidance)
     assert together.std() > 0.1
     for at, frames in enumerate((9, 1, 5)):
         one = slice(at, at + 1)
-        made = network.say(alone(batch, at), noise[one, : 4 * frames], guidance=guidance)
+        made = network.synthesize(alone(batch, at), noise[one, : 4 * frames], guidance=guidance)
         assert made.shape == (1, 4 * frames, 80)
         torch.testing.assert_close(together[one, : 4 * frames], made, atol=1e-3, rtol=1e-3)
 
@@ -247,7 +247,7 @@ def test_guidance_leads_to_the_voice(monkeypatch: pytest.MonkeyPatch) -> None:
     noise = torch.randn(batch["mel"].shape, generator=seeded(3))
 
     def apart(guidance: float) -> torch.Tensor:
-        mel = network.say(batch, noise, steps=10, guidance=guidance)
+        mel = network.synthesize(batch, noise, steps=10, guidance=guidance)
         return 1 - (heard(network.scaled(mel), batch["mask"]) * batch["voice"]).sum(1)
 
     none, some, much = (apart(guidance) for guidance in (0.0, 1.0, 10.0))
@@ -258,9 +258,9 @@ def test_guidance_leads_to_the_voice(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_no_guidance_is_plain_ddim_without_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
     network, batch = small(), batch_of(6, 4)
     noise = torch.randn(batch["mel"].shape, generator=seeded(3))
-    weak = network.say(batch, noise, guidance=1e-9)
+    weak = network.synthesize(batch, noise, guidance=1e-9)
     monkeypatch.setattr(network, "hear", refuse)
-    torch.testing.assert_close(network.say(batch, noise, guidance=0.0), weak, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(network.synthesize(batch, noise, guidance=0.0), weak, atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize("guidance", [0.0, 50.0])
@@ -268,33 +268,33 @@ def test_every_step_is_one_evaluation(guidance: float, monkeypatch: pytest.Monke
     network, batch = small(), batch_of(3)
     calls: list[float] = []
     network.denoiser.register_forward_pre_hook(lambda _, given: calls.append(float(given[1])))
-    network.say(batch, torch.zeros_like(batch["mel"]), steps=5, guidance=guidance)
+    network.synthesize(batch, torch.zeros_like(batch["mel"]), steps=5, guidance=guidance)
     assert calls == pytest.approx([1.0, 0.8, 0.6, 0.4, 0.2])
     assert all(parameter.grad is None for parameter in network.parameters())
     with pytest.raises(F2VError, match="in 101 steps"):
-        network.say(batch, torch.zeros_like(batch["mel"]), steps=101)
+        network.synthesize(batch, torch.zeros_like(batch["mel"]), steps=101)
 
 
 def test_a_given_voice_takes_the_place_of_the_face_s() -> None:
     network, batch = small(), batch_of(6)
     noise = torch.randn(batch["mel"].shape, generator=seeded(3))
     face = network.see(batch)[1].detach()
-    plain = network.say(batch, noise)
-    torch.testing.assert_close(network.say(batch | {"voice": face}, noise), plain)
-    assert (network.say(batch | {"voice": -face}, noise) - plain).abs().max() > 0.01
+    plain = network.synthesize(batch, noise)
+    torch.testing.assert_close(network.synthesize(batch | {"voice": face}, noise), plain)
+    assert (network.synthesize(batch | {"voice": -face}, noise) - plain).abs().max() > 0.01
 
 
 def test_the_paper_s_form_looks_at_no_face() -> None:
     network, batch = small(voice=replace(CONFIG.voice, faces=())), batch_of(4)
     del batch["identity"]
-    assert network.say(batch, torch.zeros_like(batch["mel"])).shape == (1, 16, 80)
+    assert network.synthesize(batch, torch.zeros_like(batch["mel"])).shape == (1, 16, 80)
 
 
 # training and the system
 
 
-def trainee(folder: Path, config: DiffV2SConfig = CONFIG, **named: Any) -> DiffV2STrainee:
-    return DiffV2STrainee(train_options(folder, config, **named))
+def trainee(folder: Path, config: DiffV2SConfig = CONFIG, **named: Any) -> DiffV2SExperiment:
+    return DiffV2SExperiment(train_options(folder, config, **named))
 
 
 @pytest.fixture(scope="module")
@@ -317,14 +317,14 @@ def test_a_training_ends_in_a_system(whole: Path) -> None:
     file = whole / "weights.safetensors"
     weights = Weights(file)
     assert weights.config == CONFIG
-    centre, reach = weights.standard["mel"]
-    assert centre - reach == pytest.approx(np.log(1e-5))
+    center, reach = weights.standard["mel"]
+    assert center - reach == pytest.approx(np.log(1e-5))
     system = SYSTEMS.load("diffv2s")(SystemOptions(weights=str(file)))
     assert system.speaker_reference == "face"
     assert "4 evaluations of the denoiser, each with its gradient, speaker guidance 200" in system.provenance
     assert weights.evaluations == 4
     assert "4 evaluations" in weights.describe()["sampling"]
-    one, other = system.speak([crops_of(5), crops_of(2, 1)], ["somebody", "else"], 0)
+    one, other = system.synthesize_crops([crops_of(5), crops_of(2, 1)], ["somebody", "else"], 0)
     assert (one.samples.shape, other.samples.shape) == ((3200,), (1280,))
 
 

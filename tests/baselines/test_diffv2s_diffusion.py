@@ -10,11 +10,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from baselines.diffv2s.diffusion import alpha_bars, ddim, noised, stepped, visited
+from baselines.diffv2s.diffusion import alphas_cumprod, ddim, ddim_step, ddim_timesteps, q_sample
 from f2v_bench.errors import F2VError
 from tests.nn.test_transformer import seeded
 
-BARS = alpha_bars(1000)
+BARS = alphas_cumprod(1000)
 
 
 def test_the_schedule_is_the_cosine_s() -> None:
@@ -30,13 +30,13 @@ def test_the_schedule_is_the_cosine_s() -> None:
     assert (BARS.diff() < 0).all()
     assert float(BARS[500]) == pytest.approx(0.4938, abs=1e-4)
     with pytest.raises(F2VError, match="cannot have 0 times"):
-        alpha_bars(0)
+        alphas_cumprod(0)
 
 
 def test_noise_takes_the_place_of_what_is_lost() -> None:
     clean, noise = torch.randn(2, 3, 50, 80, generator=seeded())
-    torch.testing.assert_close(noised(clean, noise, BARS[[0, 0, 0]]), clean)
-    x = noised(clean, noise, BARS[[100, 500, 900]])
+    torch.testing.assert_close(q_sample(clean, noise, BARS[[0, 0, 0]]), clean)
+    x = q_sample(clean, noise, BARS[[100, 500, 900]])
     torch.testing.assert_close(x.std((1, 2)), torch.ones(3), atol=0.02, rtol=0)
     share = (x * clean).mean((1, 2)) / clean.square().mean((1, 2))
     torch.testing.assert_close(share, BARS[[100, 500, 900]].sqrt(), atol=0.02, rtol=0)
@@ -45,7 +45,7 @@ def test_noise_takes_the_place_of_what_is_lost() -> None:
 @given(times=st.integers(1, 1000), share=st.floats(0, 1))
 def test_the_way_back_begins_in_noise_and_ends_clean(times: int, share: float) -> None:
     steps = 1 + round(share * (times - 1))
-    stops = visited(times, steps)
+    stops = ddim_timesteps(times, steps)
     assert (stops[0], stops[-1], len(stops)) == (times, 0, steps + 1)
     assert all(now > then for now, then in pairwise(stops))
 
@@ -53,7 +53,7 @@ def test_the_way_back_begins_in_noise_and_ends_clean(times: int, share: float) -
 @pytest.mark.parametrize("steps", [0, 1001, -3])
 def test_no_step_and_too_many_are_refused(steps: int) -> None:
     with pytest.raises(F2VError, match=f"in {steps} steps") as refusal:
-        visited(1000, steps)
+        ddim_timesteps(1000, steps)
     assert "1 to 1000" in refusal.value.do
 
 
@@ -67,9 +67,9 @@ def test_who_knows_the_clean_one_ends_there(steps: int) -> None:
 def test_a_step_keeps_the_noise_that_is_there(then: int) -> None:
     """With the true x_0, x_t steps to the x_t' of the same noise."""
     clean, noise = torch.randn(2, 2, 5, 8, generator=seeded())
-    x = noised(clean, noise, BARS[[700, 700]])
-    found = stepped(x, clean, BARS[700], BARS[then])
-    torch.testing.assert_close(found, noised(clean, noise, BARS[[then, then]]), atol=1e-5, rtol=1e-5)
+    x = q_sample(clean, noise, BARS[[700, 700]])
+    found = ddim_step(x, clean, BARS[700], BARS[then])
+    torch.testing.assert_close(found, q_sample(clean, noise, BARS[[then, then]]), atol=1e-5, rtol=1e-5)
 
 
 def test_ddim_is_written_out() -> None:

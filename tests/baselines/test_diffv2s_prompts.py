@@ -9,8 +9,8 @@ from torch.nn import functional
 
 from baselines.diffv2s.config import ReaderConfig
 from baselines.diffv2s.prompts import PromptedBlock, PromptReader
-from f2v_bench.nn.batches import valid_mask
-from f2v_bench.nn.transformer import TransformerBlock
+from f2v_bench.nn.layers.masking import valid_mask
+from f2v_bench.nn.layers.transformer import TransformerBlock
 from tests.nn.test_transformer import awake, seeded
 
 WIDTH, PROMPTS = 16, 3

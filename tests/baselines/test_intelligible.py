@@ -14,23 +14,23 @@ from safetensors.torch import save_file
 from torch.nn import functional
 
 from baselines.intelligible.config import PRESETS, IntelligibleConfig, VoiceConfig, preset
-from baselines.intelligible.experiment import IntelligibleTrainee
 from baselines.intelligible.model import Intelligible
+from baselines.intelligible.spec import Weights
 from baselines.intelligible.synthesis import IntelligibleSynthesizer
-from baselines.intelligible.vocoder import MultiInputVocoder, spoken
-from baselines.intelligible.weights import Weights
+from baselines.intelligible.train import IntelligibleExperiment
+from baselines.intelligible.vocoder import MultiInputVocoder, to_waveform
 from f2v_bench.errors import F2VError
-from f2v_bench.nn.batches import valid_mask
-from f2v_bench.nn.conformer import ConformerConfig
-from f2v_bench.nn.lips import LipEncoderConfig
-from f2v_bench.training import synthesis
-from f2v_bench.training import weights as module
-from f2v_bench.training.card import write_card
-from f2v_bench.training.front import FrontConfig
-from f2v_bench.training.loader import Batch
-from f2v_bench.training.units import UnitConfig
-from f2v_bench.training.vocoder import VocoderTraining
-from f2v_bench.training.weights import VOICE, leave_to_base
+from f2v_bench.modeling import checkpoint as module
+from f2v_bench.modeling import synthesizer as synthesis
+from f2v_bench.modeling.batch import Batch
+from f2v_bench.modeling.checkpoint import OWN_VOCODER, strip_shared
+from f2v_bench.modeling.model_card import write_card
+from f2v_bench.modeling.shared_config import UnitConfig
+from f2v_bench.nn.encoders.lip_encoder import LipEncoderConfig
+from f2v_bench.nn.encoders.visual_frontend import VisualFrontendConfig
+from f2v_bench.nn.layers.conformer import ConformerConfig
+from f2v_bench.nn.layers.masking import valid_mask
+from f2v_bench.training.vocoder import VocoderModule
 from tests.nn.published import randomised
 from tests.reference_model.small import crops_of
 from tests.training.staged import (
@@ -141,7 +141,7 @@ def test_what_is_said_stands_at_the_mel_s_rate() -> None:
     torch.manual_seed(0)
     network = Intelligible(SMALL, (-5.0, 2.0)).eval()
     batch = batch_of([5])
-    said = network.say(batch, torch.zeros(1, 20, 80))
+    said = network.synthesize(batch, torch.zeros(1, 20, 80))
     mel, logits = network(batch, batch["speaker"])
     assert said.shape == (1, 20, 80 + COUNT + 256)
     torch.testing.assert_close(said[..., :80], mel)
@@ -149,7 +149,7 @@ def test_what_is_said_stands_at_the_mel_s_rate() -> None:
     torch.testing.assert_close(said[:, 1::2, 80:-256], said[:, ::2, 80:-256])
     torch.testing.assert_close(said[:, 7, -256:], batch["speaker"])
     given = batch | {"voice": torch.eye(256)[:1]}
-    torch.testing.assert_close(network.say(given, torch.zeros(1, 20, 80))[:, 7, -256:], given["voice"])
+    torch.testing.assert_close(network.synthesize(given, torch.zeros(1, 20, 80))[:, 7, -256:], given["voice"])
 
 
 @torch.no_grad()
@@ -185,8 +185,8 @@ CONFIG = IntelligibleConfig(
 )
 
 
-def trainee(folder: Path, config: IntelligibleConfig = CONFIG, **named: Any) -> IntelligibleTrainee:
-    return IntelligibleTrainee(train_options(folder, config, **named))
+def trainee(folder: Path, config: IntelligibleConfig = CONFIG, **named: Any) -> IntelligibleExperiment:
+    return IntelligibleExperiment(train_options(folder, config, **named))
 
 
 @pytest.fixture(scope="module")
@@ -218,7 +218,9 @@ def test_a_long_clip_is_said_in_windows(whole: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(synthesis, "OVERLAP", 3)
     speaker = IntelligibleSynthesizer(Weights(whole / "weights.safetensors"), {}, "cpu")
     heard: list[Any] = []
-    monkeypatch.setattr(speaker, "sound", lambda said, rng: heard.append(said) or spoken(said, speaker.vocoder, rng))
+    monkeypatch.setattr(
+        speaker, "vocode", lambda said, rng: heard.append(said) or to_waveform(said, speaker.vocoder, rng)
+    )
     voice = np.eye(256, dtype=np.float32)[3]
     (made,) = speaker.speak([crops_of(19)], [np.random.default_rng(0)], [voice])
     assert made.shape == (640 * 19,)
@@ -230,7 +232,7 @@ def test_a_long_clip_is_said_in_windows(whole: Path, monkeypatch: pytest.MonkeyP
 def test_a_killed_training_goes_on_to_the_same_weights(whole: Path, tmp_path: Path) -> None:
     with power_cut(3):
         trainee(tmp_path / "killed", base=whole).train("main")
-    with power_cut(3, VocoderTraining):
+    with power_cut(3, VocoderModule):
         trainee(tmp_path / "killed", base=whole).train("voice")
     torch.manual_seed(77)  # another process
     for stage in ("voice", "main"):
@@ -249,9 +251,9 @@ def test_it_stands_on_the_shared_vocoder(whole: Path, tmp_path: Path, monkeypatc
 
 def test_the_paper_s_vocoder_begins_with_nothing(whole: Path, tmp_path: Path) -> None:
     """And its front end looks for itself: neither of the shared stages is trained."""
-    config = replace(CONFIG, front=FrontConfig("resnet"), voice=VoiceConfig(start="nothing", width=8))
+    config = replace(CONFIG, front=VisualFrontendConfig("resnet"), voice=VoiceConfig(start="nothing", width=8))
     training = trainee(tmp_path / "paper", config)
-    for stage in IntelligibleTrainee.stages:
+    for stage in IntelligibleExperiment.stages:
         training.train(stage)
     file = training.export()
     assert file is not None
@@ -270,10 +272,10 @@ def test_a_shipped_file_keeps_its_own_vocoder(whole: Path, tmp_path: Path, monke
         assert {name.split(".")[0] for name in opened.keys()} == {"lips", "voice", "model"}  # noqa: SIM118
         lips = {name: opened.get_tensor(name) for name in opened.keys() if name.startswith("lips.")}  # noqa: SIM118
     save_file(lips | {"vocoder.another": torch.zeros(1)}, base)
-    leave_to_base(file, base, tmp_path / "lean.safetensors", VOICE)
+    strip_shared(file, base, tmp_path / "lean.safetensors", OWN_VOCODER)
     save_file({name: one + 1 for name, one in lips.items()}, tmp_path / "other.safetensors")
     with pytest.raises(F2VError, match="another lip encoder or vocoder"):
-        leave_to_base(file, tmp_path / "other.safetensors", tmp_path / "lean2.safetensors", VOICE)
+        strip_shared(file, tmp_path / "other.safetensors", tmp_path / "lean2.safetensors", OWN_VOCODER)
     full, lean = Weights(file), Weights(tmp_path / "lean.safetensors")
     for one, other in ((full.model(), lean.model()), (full.lips(), lean.lips()), (full.vocoder(), lean.vocoder())):
         assert one is not None

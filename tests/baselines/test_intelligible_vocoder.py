@@ -11,13 +11,13 @@ import torch
 from torch.nn import functional
 
 from baselines.intelligible.config import IntelligibleConfig, VoiceConfig, preset
-from baselines.intelligible.training import Begun, VoiceTraining, blurred, worse
-from baselines.intelligible.vocoder import MultiInputVocoder, beside, spoken
-from f2v_bench.nn.discriminators import Discriminators
-from f2v_bench.nn.vocoder import VocoderConfig, build_vocoder, vocode
-from f2v_bench.training.loader import Batch
-from f2v_bench.training.stage import StageConfig, optimiser
-from f2v_bench.training.units import UnitConfig
+from baselines.intelligible.vocoder import MultiInputVocoder, concat_inputs, to_waveform
+from baselines.intelligible.vocoder_training import MultiInputVocoderModule, VocoderInit, blur_mel, degrade_mel
+from f2v_bench.modeling.batch import Batch
+from f2v_bench.modeling.shared_config import StageConfig, UnitConfig
+from f2v_bench.nn.vocoders.build import VocoderConfig, build_vocoder, vocode
+from f2v_bench.nn.vocoders.discriminators import Discriminators
+from f2v_bench.training.optim import build_optimizer
 from tests.nn.published import randomised
 
 COUNT = 10
@@ -40,7 +40,7 @@ def said_of(frames: int, seed: int = 0) -> torch.Tensor:
     rng = torch.Generator().manual_seed(seed)
     units = torch.rand(1, (frames + 1) // 2, COUNT, generator=rng).repeat_interleave(2, 1)[:, :frames]
     speaker = functional.normalize(torch.rand(1, 256, generator=rng), dim=1)
-    return beside(-4 + 2 * torch.randn(1, frames, 80, generator=rng), units, speaker)
+    return concat_inputs(-4 + 2 * torch.randn(1, frames, 80, generator=rng), units, speaker)
 
 
 def built(generator: VocoderConfig) -> MultiInputVocoder:
@@ -121,7 +121,7 @@ def test_it_begins_with_the_sound_of_the_shared_vocoder(generator: VocoderConfig
     torch.manual_seed(0)
     plain = randomised(build_vocoder(generator))
     network = MultiInputVocoder(replace(SMALL, vocoder=generator)).eval()
-    network.begin_as(plain.state_dict())
+    network.init_from(plain.state_dict())
     said = said_of(31)[0].numpy()
     assert float(np.abs(vocode(network, said)).max()) > 1e-3
     np.testing.assert_allclose(vocode(network, said), vocode(plain, said[:, :80]), atol=2e-6)  # type: ignore[arg-type]
@@ -129,7 +129,7 @@ def test_it_begins_with_the_sound_of_the_shared_vocoder(generator: VocoderConfig
 
 def test_without_a_vocoder_the_mel_is_heard() -> None:
     rng = np.random.default_rng(0)
-    made = spoken(said_of(8)[0].numpy(), None, rng)
+    made = to_waveform(said_of(8)[0].numpy(), None, rng)
     assert made.shape == (1280,)
     assert float(np.abs(made).max()) <= 1
 
@@ -138,7 +138,7 @@ def test_the_blur_is_a_gaussian() -> None:
     """Against numpy's convolution of the reflected mel, every clip with its own width."""
     rng = np.random.default_rng(0)
     mel, sigmas = rng.standard_normal((2, 12, 80)), (0.3, 1.0)
-    found = blurred(torch.from_numpy(mel), torch.tensor(sigmas, dtype=torch.float64), 9)
+    found = blur_mel(torch.from_numpy(mel), torch.tensor(sigmas, dtype=torch.float64), 9)
     for one, sigma, made in zip(mel, sigmas, found, strict=True):
         gauss = np.exp(-0.5 * (np.arange(-4, 5) / sigma) ** 2)
         gauss /= gauss.sum()
@@ -150,12 +150,12 @@ def test_the_blur_is_a_gaussian() -> None:
 def test_training_hears_worse_mels() -> None:
     torch.manual_seed(0)
     flat = torch.full((64, 20, 80), -5.0)
-    noise = worse(flat, VoiceConfig(noise=0.5)) + 5  # a flat mel has nothing to blur
+    noise = degrade_mel(flat, VoiceConfig(noise=0.5)) + 5  # a flat mel has nothing to blur
     assert float(noise.std()) == pytest.approx(0.5, rel=0.02)
-    torch.testing.assert_close(worse(flat, VoiceConfig(noise=0.0)), flat)
+    torch.testing.assert_close(degrade_mel(flat, VoiceConfig(noise=0.0)), flat)
     sharp = torch.randn(64, 20, 80)
-    torch.testing.assert_close(worse(sharp, VoiceConfig(blur=1, noise=0.0)), sharp)
-    left = worse(sharp, VoiceConfig(noise=0.0)).std((1, 2))
+    torch.testing.assert_close(degrade_mel(sharp, VoiceConfig(blur=1, noise=0.0)), sharp)
+    left = degrade_mel(sharp, VoiceConfig(noise=0.0)).std((1, 2))
     assert float(left.min()) < 0.35 < 0.9 < float(left.max()) <= float(sharp.std((1, 2)).max()), "from 0.1 to 1.0"
 
 
@@ -171,7 +171,7 @@ def batch_of(seed: int = 0) -> Batch:
 
 
 def test_a_training_is_given_true_units_and_validation_true_mels() -> None:
-    module, batch = VoiceTraining(SMALL), batch_of()
+    module, batch = MultiInputVocoderModule(SMALL), batch_of()
     torch.manual_seed(0)
     given = module.given(batch)
     assert given.shape == (2, 10, 346)
@@ -185,7 +185,7 @@ def test_it_goes_on_where_the_shared_vocoder_ended() -> None:
     """With its discriminators, which then take part from the first step; its average is the start too."""
     torch.manual_seed(0)
     plain, judges = build_vocoder(ISTFT), Discriminators(ISTFT)
-    module = VoiceTraining(SMALL, shared=Begun(plain.state_dict(), judges.state_dict()))
+    module = MultiInputVocoderModule(SMALL, shared=VocoderInit(plain.state_dict(), judges.state_dict()))
     assert module.config.adversarial_from == 0
     assert module.discriminators is not None
     for name, tensor in judges.state_dict().items():
@@ -194,9 +194,9 @@ def test_it_goes_on_where_the_shared_vocoder_ended() -> None:
         torch.testing.assert_close(
             network.get_parameter("generator.head.weight"), plain.get_parameter("head.weight"), atol=0, rtol=0
         )
-    assert VoiceTraining(SMALL).config.adversarial_from == 3
+    assert MultiInputVocoderModule(SMALL).config.adversarial_from == 3
     quiet = replace(SMALL, vocoder=replace(ISTFT, adversarial_from=-1))
-    assert VoiceTraining(quiet, shared=Begun(plain.state_dict(), {})).discriminators is None
+    assert MultiInputVocoderModule(quiet, shared=VocoderInit(plain.state_dict(), {})).discriminators is None
 
 
 @BOTH
@@ -204,11 +204,11 @@ def test_every_weight_learns(monkeypatch: pytest.MonkeyPatch, generator: Any) ->
     """After a step, since what stands beside the mel begins at 0 and hides what made it."""
     torch.manual_seed(0)
     config, batch = replace(SMALL, vocoder=generator), batch_of()
-    module = VoiceTraining(
-        config, shared=Begun(build_vocoder(generator).state_dict(), Discriminators(generator).state_dict())
+    module = MultiInputVocoderModule(
+        config, shared=VocoderInit(build_vocoder(generator).state_dict(), Discriminators(generator).state_dict())
     )
     monkeypatch.setattr(module, "log_dict", lambda *_, **__: None)
-    best = optimiser(module.generator.named_parameters(), config.voice_stage)
+    best = build_optimizer(module.generator.named_parameters(), config.voice_stage)
     for _ in range(2):
         given = module.given(batch)
         best.zero_grad()

@@ -11,15 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from baselines.svts.config import PRESETS, SVTSConfig, preset
-from baselines.svts.experiment import SVTSTrainee
 from baselines.svts.model import SVTS
-from baselines.svts.weights import Weights
+from baselines.svts.spec import Weights
+from baselines.svts.train import SVTSExperiment
 from f2v_bench.errors import F2VError
-from f2v_bench.nn.batches import valid_mask
-from f2v_bench.nn.conformer import ConformerConfig
-from f2v_bench.nn.lips import LipEncoderConfig
-from f2v_bench.training.front import FrontConfig
-from f2v_bench.training.synthesis import Synthesizer
+from f2v_bench.modeling.synthesizer import Synthesizer
+from f2v_bench.nn.encoders.lip_encoder import LipEncoderConfig
+from f2v_bench.nn.encoders.visual_frontend import VisualFrontendConfig
+from f2v_bench.nn.layers.conformer import ConformerConfig
+from f2v_bench.nn.layers.masking import valid_mask
 from tests.nn.published import randomised
 from tests.reference_model.small import crops_of
 from tests.training.staged import (
@@ -73,7 +73,7 @@ def test_padding_changes_nothing(lengths: list[int], beyond: int) -> None:
 @torch.no_grad()
 def test_from_pictures_as_in_the_paper() -> None:
     torch.manual_seed(0)
-    network = SVTS(replace(SMALL, front=FrontConfig("resnet"))).eval()
+    network = SVTS(replace(SMALL, front=VisualFrontendConfig("resnet"))).eval()
     lips, mask = (
         torch.randint(256, (2, 3, 96, 96), dtype=torch.uint8),
         torch.tensor([[True, True, True], [True, False, False]]),
@@ -119,8 +119,8 @@ def test_it_learns_four_clips_by_heart() -> None:
 CONFIG = SVTSConfig(preset="small", conformer=TINIEST, **GROUND)
 
 
-def trainee(folder: Path, config: SVTSConfig = CONFIG, **named: Any) -> SVTSTrainee:
-    return SVTSTrainee(train_options(folder, config, **named))
+def trainee(folder: Path, config: SVTSConfig = CONFIG, **named: Any) -> SVTSExperiment:
+    return SVTSExperiment(train_options(folder, config, **named))
 
 
 @pytest.fixture(scope="module")
@@ -151,7 +151,7 @@ def test_a_killed_training_goes_on_to_the_same_weights(whole: Path, tmp_path: Pa
 
 
 def test_the_paper_s_front_end_needs_no_lip_stage(whole: Path, tmp_path: Path) -> None:
-    training = trainee(tmp_path / "pictures", replace(CONFIG, front=FrontConfig("resnet")), base=whole)
+    training = trainee(tmp_path / "pictures", replace(CONFIG, front=VisualFrontendConfig("resnet")), base=whole)
     training.train("lips")
     training.train("main")
     file = training.export()

@@ -14,21 +14,21 @@ import torch
 import yaml
 from numpy.typing import NDArray
 
-from baselines.svts import published
+from baselines.svts import native_24khz as published
 from baselines.svts.config import PRESETS, SVTSConfig, preset
-from baselines.svts.experiment import SVTSTrainee
 from baselines.svts.model import SVTS
-from baselines.svts.published import Mels, item_of, mel_of, shown
-from baselines.svts.synthesis import PublishedSynthesizer
-from baselines.svts.weights import Weights
+from baselines.svts.native_24khz import Mels, example_24k, frames_at_20_fps, mel_24k_of_clip
+from baselines.svts.spec import Weights
+from baselines.svts.synthesis import Native24kHzSynthesizer
+from baselines.svts.train import SVTSExperiment
 from f2v_bench.assets import ASSETS, AssetMissing
 from f2v_bench.clip import Clip, Waveform
 from f2v_bench.errors import ClipFailure, F2VError, FailureKind
-from f2v_bench.nn.conformer import ConformerConfig
+from f2v_bench.nn.encoders.visual_frontend import VisualFrontendConfig
+from f2v_bench.nn.layers.conformer import ConformerConfig
 from f2v_bench.registry import SYSTEMS
 from f2v_bench.signal.mel_24k import log_mel
-from f2v_bench.systems.contract import SystemOptions
-from f2v_bench.training.front import FrontConfig
+from f2v_bench.systems.base import SystemOptions
 from tests.nn.parallel_wavegans import made_archive
 from tests.reference_model.small import crops_of
 from tests.training.staged import GROUND, noise_corpus, power_cut, same_state, train_options
@@ -37,7 +37,7 @@ from tests.training.toys import toy_prepared, toy_targets
 CONFIG = SVTSConfig(
     preset="small",
     form="pwg",
-    front=FrontConfig("resnet"),
+    front=VisualFrontendConfig("resnet"),
     conformer=ConformerConfig(width=16, blocks=1, heads=2, hidden=32, kernel=5),
     **GROUND,
 )
@@ -62,8 +62,8 @@ def noise(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
-def trainee(folder: Path, config: SVTSConfig = CONFIG, **named: Any) -> SVTSTrainee:
-    return SVTSTrainee(train_options(folder, config, **named))
+def trainee(folder: Path, config: SVTSConfig = CONFIG, **named: Any) -> SVTSExperiment:
+    return SVTSExperiment(train_options(folder, config, **named))
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +71,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory, noise: None) -> Path:
     """A training from the first stage to the last, of which there is one."""
     folder = tmp_path_factory.mktemp("whole") / "svts-demo"
     training = trainee(folder)
-    for stage in SVTSTrainee.stages:
+    for stage in SVTSExperiment.stages:
         training.train(stage)
     assert training.export() == folder / "weights.safetensors"
     return folder
@@ -92,13 +92,19 @@ def assets(tmp_path: Path, archive: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
 
 
 def test_five_frames_become_four() -> None:
-    assert shown(10).tolist() == [0, 1, 3, 4, 5, 6, 8, 9]
-    assert [shown(frames).tolist() for frames in range(1, 6)] == [[0], [0, 1], [0, 1, 2], [0, 1, 3, 3], [0, 1, 3, 4]]
+    assert frames_at_20_fps(10).tolist() == [0, 1, 3, 4, 5, 6, 8, 9]
+    assert [frames_at_20_fps(frames).tolist() for frames in range(1, 6)] == [
+        [0],
+        [0, 1],
+        [0, 1, 2],
+        [0, 1, 3, 3],
+        [0, 1, 3, 4],
+    ]
 
 
 @pytest.mark.parametrize("frames", [1, 2, 3, 4, 5, 74, 75])
 def test_each_frame_is_on_the_screen_in_the_middle_of_its_time(frames: int) -> None:
-    found = shown(frames)
+    found = frames_at_20_fps(frames)
     assert len(found) == int(np.ceil(frames * 0.8))
     for tick, at in enumerate(found):
         middle = (tick + 0.5) / 20
@@ -109,9 +115,9 @@ def test_each_frame_is_on_the_screen_in_the_middle_of_its_time(frames: int) -> N
 def test_targets_are_the_clip_s_own_sound(frames: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(published, "clip_audio", noise_of)
     clip = Clip("a/0", "a", Path("a.mp4"), Path("a.mp4"), None, "train")
-    mel = mel_of(clip, frames)
-    item = item_of(toy_targets(frames), mel)
-    assert len(item.sequences["lips"]) == item.frames == len(shown(frames))
+    mel = mel_24k_of_clip(clip, frames)
+    item = example_24k(toy_targets(frames), mel)
+    assert len(item.sequences["lips"]) == item.frames == len(frames_at_20_fps(frames))
     assert mel.shape == (4 * item.frames, 80)
     own = noise_of(clip, 24_000).samples[: 960 * frames]  # what lies beyond the video is not heard
     inside = max(0, (960 * frames - 1024) // 300)
@@ -149,7 +155,7 @@ def test_the_sizes_stay_the_paper_s(size: str, millions: float) -> None:
 
 def test_lip_features_of_25_fps_are_refused(tmp_path: Path) -> None:
     with pytest.raises(F2VError, match="shows 20 frames a second, which 'frozen' lip features do not know") as error:
-        trainee(tmp_path / "a", replace(CONFIG, front=FrontConfig("frozen")))
+        trainee(tmp_path / "a", replace(CONFIG, front=VisualFrontendConfig("frozen")))
     assert "front.kind=resnet" in error.value.do
     assert not (tmp_path / "a").exists()
 
@@ -205,7 +211,7 @@ def test_it_speaks_at_24_khz(whole: Path, assets: Path, monkeypatch: pytest.Monk
     assert ASSET in system.provenance
     monkeypatch.setattr(system, "_reference", lambda clip, seed: np.ones(16_000, np.float32))
     clips = [Clip(f"a/{at}", "a", Path("a.mp4"), None, None, "test") for at in range(2)]
-    made = system.speak_clips(clips, [crops_of(6, 1), crops_of(4, 2)], 0)
+    made = system.synthesize_clips(clips, [crops_of(6, 1), crops_of(4, 2)], 0)
     for one, frames in zip(made, (6, 4), strict=True):
         assert one.sample_rate == 24_000
         assert one.samples.shape == (960 * frames,)
@@ -217,7 +223,7 @@ def test_it_speaks_at_24_khz(whole: Path, assets: Path, monkeypatch: pytest.Monk
 
 
 def test_a_clip_alone_is_the_clip_in_a_batch(whole: Path, archive: Path) -> None:
-    speaker = PublishedSynthesizer(Weights(whole / "weights.safetensors"), {}, "cpu", archive)
+    speaker = Native24kHzSynthesizer(Weights(whole / "weights.safetensors"), {}, "cpu", archive)
     crops = [crops_of(frames, frames) for frames in (9, 4, 1)]
     voices = list(np.eye(256, dtype=np.float32)[:3])
     together = speaker.speak(crops, [np.random.default_rng(at) for at in range(3)], voices)
@@ -228,7 +234,7 @@ def test_a_clip_alone_is_the_clip_in_a_batch(whole: Path, archive: Path) -> None
 
 
 def test_it_sees_four_of_five_frames(whole: Path, archive: Path) -> None:
-    speaker = PublishedSynthesizer(Weights(whole / "weights.safetensors"), {}, "cpu", archive)
+    speaker = Native24kHzSynthesizer(Weights(whole / "weights.safetensors"), {}, "cpu", archive)
     crops, voice = crops_of(5), [np.eye(256, dtype=np.float32)[0]]
 
     def said(**changed: NDArray[Any]) -> NDArray[np.float32]:

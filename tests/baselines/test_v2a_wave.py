@@ -15,33 +15,26 @@ from hypothesis import strategies as st
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from baselines.audio_pretraining.config import (
-    WAVE_PRESETS,
-    BottleneckConfig,
-    PretrainingConfig,
-    TransferConfig,
-    WaveConfig,
-    preset,
-)
-from baselines.audio_pretraining.decoders import cut
-from baselines.audio_pretraining.experiment import V2AWaveTrainee
-from baselines.audio_pretraining.model import V2A, Autoencoder, Speaker
-from baselines.audio_pretraining.synthesis import WaveSynthesizer
-from baselines.audio_pretraining.training import WaveTraining
-from baselines.audio_pretraining.weights import WaveWeights
+from baselines.v2a.adversarial import AdversarialModule
+from baselines.v2a.config import WAVE_PRESETS, BottleneckConfig, PretrainingConfig, TransferConfig, WaveConfig, preset
+from baselines.v2a.decoders import cut
+from baselines.v2a.model import V2A, Autoencoder, EncoderDecoder
+from baselines.v2a.spec import WaveWeights
+from baselines.v2a.synthesis import WaveSynthesizer
+from baselines.v2a.train import V2AWaveExperiment
 from f2v_bench.errors import F2VError
-from f2v_bench.nn.checkpoint import read_checkpoint
-from f2v_bench.nn.excitation import pulses_at
-from f2v_bench.nn.lips import LipEncoder, LipEncoderConfig
-from f2v_bench.nn.mel import LogMel
-from f2v_bench.nn.vocoder import VocoderConfig
+from f2v_bench.modeling.batch import Batch
+from f2v_bench.modeling.checkpoint import strip_shared
+from f2v_bench.nn.checkpoints.torch import read_checkpoint
+from f2v_bench.nn.encoders.lip_encoder import LipEncoder, LipEncoderConfig
+from f2v_bench.nn.layers.log_mel import LogMel
+from f2v_bench.nn.vocoders.build import VocoderConfig
+from f2v_bench.nn.vocoders.excitation import pulses_at
 from f2v_bench.registry import SYSTEMS
-from f2v_bench.systems.contract import SystemOptions
-from f2v_bench.training.clips import Clips
-from f2v_bench.training.loader import Batch
-from f2v_bench.training.pretraining import FILE
-from f2v_bench.training.sounds import sound_of
-from f2v_bench.training.weights import leave_to_base
+from f2v_bench.systems.base import SystemOptions
+from f2v_bench.training.audio_pretraining import FILE
+from f2v_bench.training.data.audio_dataset import clip_audio_features
+from f2v_bench.training.data.dataset import ClipDataset
 from tests.baselines.test_audio_pretraining import SIZES, TINIEST, alone, batch_of
 from tests.clips import babble, write_clip
 from tests.nn.published import randomised
@@ -73,7 +66,7 @@ FINER = replace(SMALL, rate=24_000, vocoder=FINE)
 KINDS = {"istft": SMALL, "hifigan": replace(SMALL, vocoder=CONVOLUTIONS), "24 kHz": FINER}
 
 
-def sounding(lengths: list[int], config: WaveConfig = SMALL, beyond: int = 0) -> Batch:
+def vocoder_key(lengths: list[int], config: WaveConfig = SMALL, beyond: int = 0) -> Batch:
     """A batch whose mels are those of its gliding voices; silence beyond a clip's end."""
     batch = batch_of(lengths, beyond, config)
     count, longest = batch["mask"].shape
@@ -110,14 +103,14 @@ def test_a_clip_alone_is_the_clip_in_a_batch(kind: str, lengths: list[int], beyo
     config = KINDS[kind]
     quarter = config.rate // 100
     torch.manual_seed(0)
-    batch = sounding(lengths, config, beyond)
+    batch = vocoder_key(lengths, config, beyond)
     for model in (randomised(V2A(config, (-5.0, 2.0)), spread=0.1), Autoencoder(config, (-5.0, 2.0)).eval()):
-        assert isinstance(model, Speaker)
-        both = model.say(batch, torch.zeros(()))
+        assert isinstance(model, EncoderDecoder)
+        both = model.synthesize(batch, torch.zeros(()))
         assert both.shape == (len(lengths), 4 * (max(lengths) + beyond), quarter)
         mels = model.mels(both, batch["mask"])
         for at, length in enumerate(lengths):
-            one = model.say(alone(batch, at), torch.zeros(()))
+            one = model.synthesize(alone(batch, at), torch.zeros(()))
             # F0's last bit decides whether the harmonic nearest 8 kHz is still below it
             near = 5e-3 if kind == "istft" else 1e-4
             torch.testing.assert_close(both[at : at + 1, : 4 * length], one, atol=near, rtol=1e-4)
@@ -142,7 +135,7 @@ def test_pieces_are_of_the_clip_s_own_sound() -> None:
     x = torch.arange(24).view(2, 12)
     assert cut(x, torch.tensor([3, 0]), 2).tolist() == [[3, 4], [12, 13]]
     torch.manual_seed(0)
-    batch, model = sounding([9, 3]), V2A(SMALL).train()
+    batch, model = vocoder_key([9, 3]), V2A(SMALL).train()
     batch["audio"] = torch.arange(9 * 640.0).expand(2, -1) / 5760
     taught = model.taught(batch)
     assert taught.real is not None
@@ -151,14 +144,14 @@ def test_pieces_are_of_the_clip_s_own_sound() -> None:
     firsts = (taught.real[:, 0] * 5760).round().int()
     assert (firsts % 640 == 0).all()
     assert int(firsts[1]) <= 640, "the second clip ends after three frames"
-    assert model.taught(sounding([9, 1])).made.shape == (2, 640)  # type: ignore[union-attr]
+    assert model.taught(vocoder_key([9, 1])).made.shape == (2, 640)  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_weight_learns(kind: str) -> None:
     torch.manual_seed(0)
     model = V2A(KINDS[kind]).train()
-    model.losses(sounding([6, 5], KINDS[kind]))["loss"].backward()  # type: ignore[no-untyped-call]
+    model.losses(vocoder_key([6, 5], KINDS[kind]))["loss"].backward()  # type: ignore[no-untyped-call]
     for name, one in model.named_parameters():
         if ".norms.audio." not in name:
             assert one.grad is not None, name
@@ -182,11 +175,11 @@ def test_generators_that_miss_the_frame_are_refused(changes: dict[str, Any], tex
 def test_a_finer_rate_is_read_from_the_file(tmp_path: Path) -> None:
     prepared = toy_prepared(tmp_path, [10])
     clip = write_clip(tmp_path / "v.mp4", 0.4)
-    clips = Clips(replace(prepared, clips=(clip,)))
-    found = sound_of(clips, 0, 24_000)
+    clips = ClipDataset(replace(prepared, clips=(clip,)))
+    found = clip_audio_features(clips, 0, 24_000)
     assert found["audio"].shape == (9600,)
     assert float(np.corrcoef(found["audio"], babble(0.4, rate=24_000))[0, 1]) > 0.9
-    assert set(sound_of(clips, 0, None)) == {"mel"}
+    assert set(clip_audio_features(clips, 0, None)) == {"mel"}
 
 
 # -- trainings ---------------------------------------------------------------------------------------------------------
@@ -196,8 +189,8 @@ CONFIG = WaveConfig(
 )  # fmt: skip
 
 
-def trainee(folder: Path, config: WaveConfig = CONFIG, **named: Any) -> V2AWaveTrainee:
-    return V2AWaveTrainee(train_options(folder, config, **named))
+def trainee(folder: Path, config: WaveConfig = CONFIG, **named: Any) -> V2AWaveExperiment:
+    return V2AWaveExperiment(train_options(folder, config, **named))
 
 
 @pytest.fixture(scope="module")
@@ -224,7 +217,7 @@ def test_a_killed_training_goes_on_to_the_same_weights(whole: Path, tmp_path: Pa
         config = replace(CONFIG, pretraining=pretraining)
     else:
         config = CONFIG
-    with power_cut(3, WaveTraining):
+    with power_cut(3, AdversarialModule):
         trainee(tmp_path / "killed", config, base=whole).train(stage)
     torch.manual_seed(77)  # another process
     trainee(tmp_path / "killed", config, base=whole).train(stage)
@@ -240,13 +233,13 @@ def test_critics_join_at_their_step(whole: Path) -> None:
     ]
     assert steps == [4, 2]
     never = replace(CONFIG, vocoder=replace(SOUND, adversarial_from=-1))
-    assert WaveTraining(V2A(never), never, {}).critics is None
+    assert AdversarialModule(V2A(never), never, {}).critics is None
 
 
 def test_sound_of_a_folder_is_learned_from(whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A folder takes the place of the clips, and is listed once."""
     monkeypatch.setattr(
-        "f2v_bench.training.sounds.speaker_encoder",
+        "f2v_bench.training.data.audio_dataset.speaker_encoder",
         lambda: type("Ears", (), {"embed": lambda _, clips: np.ones((len(clips), 256), np.float32) / 16})(),
     )
     (tmp_path / "audio").mkdir()
@@ -277,7 +270,7 @@ def test_it_learns_a_voice_by_heart() -> None:
         adversarial_from=-1, mel_weight=45.0, spectral_weight=1.0, spectral_sizes=(640,),
     )  # fmt: skip
     sizes = {"watching": larger, "conformer": larger, "bottleneck": BottleneckConfig("none"), "vocoder": vocoder}
-    batch = sounding([10, 10], replace(SMALL, **sizes))
+    batch = vocoder_key([10, 10], replace(SMALL, **sizes))
     model = V2A(replace(SMALL, **sizes), (float(batch["mel"].mean()), float(batch["mel"].std())))
     best = torch.optim.AdamW(model.parameters(), lr=2e-3)
     distances = []
@@ -297,7 +290,7 @@ def test_the_rate_follows_the_schedule_of_each_side(monkeypatch: pytest.MonkeyPa
         main_stage=replace(STAGE, learning_rate=1e-2, warmup=4),
         vocoder_stage=replace(STAGE, learning_rate=1e-3),
     )
-    module = WaveTraining(V2A(config), config, {}, shares={"decoder.": 0.1})
+    module = AdversarialModule(V2A(config), config, {}, shares={"decoder.": 0.1})
     sides = module.configure_optimizers()
     monkeypatch.setattr(module, "manual_backward", lambda _: None)
     for side, network in zip(sides, (module.network, module.critics), strict=True):
@@ -327,12 +320,12 @@ def test_what_ships_leaves_its_lips_to_a_base_and_says_samples_itself(
     whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Though the base has a vocoder too."""
-    monkeypatch.setattr("f2v_bench.training.weights.BASES", tmp_path)
+    monkeypatch.setattr("f2v_bench.modeling.checkpoint.SHARED_WEIGHTS", tmp_path)
     file, base = whole / "weights.safetensors", tmp_path / "base.safetensors"
     with safe_open(file, "pt") as opened:
         lips = {name: opened.get_tensor(name) for name in opened.keys() if name.startswith("lips.")}  # noqa: SIM118
     save_file(lips | {"vocoder.x": torch.zeros(1)}, base)
-    leave_to_base(file, base, tmp_path / "lean.safetensors", WaveWeights.sounding)
+    strip_shared(file, base, tmp_path / "lean.safetensors", WaveWeights.vocoder_key)
     lean, full = WaveWeights(tmp_path / "lean.safetensors"), WaveWeights(file)
     assert lean.base == base
     assert lean.vocoder() is None

@@ -16,7 +16,7 @@ from f2v_bench.errors import ClipFailure, FailureKind
 from f2v_bench.face.crops import FaceCrops
 from f2v_bench.media import clip_audio, iter_frames, read_audio, read_video, video_info, write_video
 from f2v_bench.registry import SYSTEMS
-from f2v_bench.systems.contract import CropSystem, SpeakerReference, SystemOptions
+from f2v_bench.systems.base import FaceSystem, SpeakerReference, SystemOptions
 from tests.cli.conftest import Said
 from tests.clips import RATE, babble, number_of, numbered_frames, tone, write_timed_video
 
@@ -26,7 +26,7 @@ JUMP = 29  # the frame at which numbered frames turn from white to black
 POINTS = np.array([[30, 25], [50, 25], [40, 35], [32, 45], [48, 45]], np.float32)
 
 
-class Clicker(CropSystem):
+class Clicker(FaceSystem):
     """Clicks whenever the face turns much brighter or darker from one frame to the next."""
 
     name = "clicker"
@@ -42,7 +42,7 @@ class Clicker(CropSystem):
         super().__init__(options)
         self.made.append(options)
 
-    def speak(self, crops: Sequence[FaceCrops], names: Sequence[str], seed: int) -> list[Waveform]:
+    def synthesize_crops(self, crops: Sequence[FaceCrops], names: Sequence[str], seed: int) -> list[Waveform]:
         self.asked.extend((name, seed) for name in names)
         return [Waveform(self._clicks(one), RATE) for one in crops]
 
@@ -63,7 +63,9 @@ class Parrot(Clicker):
         super().__init__(options)
         self.speaker_reference = SpeakerReference(options.speaker_reference or SpeakerReference.FACE)
 
-    def speak_clips(self, clips: Sequence[Clip], crops: Sequence[FaceCrops], seed: int) -> list[Waveform | ClipFailure]:
+    def synthesize_clips(
+        self, clips: Sequence[Clip], crops: Sequence[FaceCrops], seed: int
+    ) -> list[Waveform | ClipFailure]:
         (clip,), (one,) = clips, crops
         (voice,) = [other for other in self.options.clips if other.speaker == clip.speaker and other.id != clip.id]
         return [Waveform(np.resize(clip_audio(voice, RATE).samples, 640 * len(one.lips)), RATE)]
@@ -75,7 +77,9 @@ class Mute(Clicker):
     name = "mute"
     settings = ("how",)
 
-    def speak_clips(self, clips: Sequence[Clip], crops: Sequence[FaceCrops], seed: int) -> list[Waveform | ClipFailure]:
+    def synthesize_clips(
+        self, clips: Sequence[Clip], crops: Sequence[FaceCrops], seed: int
+    ) -> list[Waveform | ClipFailure]:
         if self.options.settings.get("how") == "nan":
             return [Waveform(np.full(640, np.nan, np.float32), RATE)]
         return [ClipFailure(FailureKind.SYNTHESIS_FAILED, "lost for words")]

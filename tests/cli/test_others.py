@@ -83,7 +83,7 @@ def test_pull_needs_a_folder_and_an_open_corpus(f2v: Command) -> None:
 
 
 def test_assets_are_listed_found_and_verified(f2v: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    toy = Asset("toy", "toy.bin", hashlib.sha256(b"toy").hexdigest(), "MIT", "a test", how_to_get="ask the test")
+    toy = Asset("toy", "toy.bin", hashlib.sha256(b"toy").hexdigest(), "MIT", "a test", instructions="ask the test")
     monkeypatch.setitem(assets.ASSETS, "toy", toy)
     assert "toy" in f2v("assets", "list").out
     missing = f2v("assets", "path", "toy")

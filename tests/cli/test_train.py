@@ -7,16 +7,16 @@ import pytest
 
 from f2v_bench.cli.train import _Bars
 from f2v_bench.errors import F2VError
-from f2v_bench.registry import TRAINEES
-from f2v_bench.training.contract import Trainee, TrainOptions
-from f2v_bench.training.runner import Hardware
+from f2v_bench.registry import EXPERIMENTS
+from f2v_bench.training.experiment import Experiment, TrainOptions
+from f2v_bench.training.trainer import TrainerConfig
 from tests.cli.conftest import Said
 from tests.clips import write_clip
 
 Command = Callable[..., Said]
 
 
-class Pupil(Trainee):
+class Pupil(Experiment):
     """A model that remembers what it was told."""
 
     name = "pupil"
@@ -40,12 +40,12 @@ class Pupil(Trainee):
 
 @pytest.fixture(autouse=True)
 def pupil(monkeypatch: pytest.MonkeyPatch) -> None:
-    def load(name: str) -> type[Trainee]:
+    def load(name: str) -> type[Experiment]:
         if name == "pupil":
             return Pupil
         raise F2VError(f"there is no model called '{name}'")
 
-    monkeypatch.setattr(TRAINEES, "load", load)
+    monkeypatch.setattr(EXPERIMENTS, "load", load)
 
 
 @pytest.fixture
@@ -91,7 +91,7 @@ def test_what_the_command_line_says_arrives(f2v: Command, corpus: tuple[str, ...
     assert told.folder == Path("runs/train/pupil-folder-no-timbre-s3")
     assert (told.ablate, told.seed, told.preset, told.base) == ("timbre", 3, "base", Path("older"))
     assert (list(told.settings), told.settings_file, told.processes) == (["a.b=1", "c=2"], Path("x.yaml"), 1)
-    assert told.hardware == Hardware("gpu", "8", 2, "ddp", 4)
+    assert told.hardware == TrainerConfig("gpu", "8", 2, "ddp", 4)
     f2v(*corpus, "-o", tmp_path / "here")
     assert Pupil.told.folder == tmp_path / "here"
 

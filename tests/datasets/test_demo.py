@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from f2v_bench.datasets.contract import DatasetOptions, list_sha256
+from f2v_bench.datasets.base import DatasetOptions, list_sha256
 from f2v_bench.datasets.demo import PACKAGED, PACKAGED_BY, PACKAGED_SHA256, Demo
 from f2v_bench.datasets.grid_sentences import sentence
 from f2v_bench.errors import F2VError

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from f2v_bench.datasets.contract import DatasetOptions
+from f2v_bench.datasets.base import DatasetOptions
 from f2v_bench.datasets.demo import Demo, corpus
 from f2v_bench.datasets.demo.corpus import PEOPLE, generate, plan, render
-from f2v_bench.datasets.demo.scene import film
+from f2v_bench.datasets.demo.render.scene import film
 from f2v_bench.errors import F2VError
 from f2v_bench.media import read_audio, read_video, video_info
 

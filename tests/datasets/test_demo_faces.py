@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from f2v_bench.clip import Waveform
 from f2v_bench.datasets.demo.expression import Expression, express
-from f2v_bench.datasets.demo.identity import identity
-from f2v_bench.datasets.demo.mouth import shape
-from f2v_bench.datasets.demo.scene import film
+from f2v_bench.datasets.demo.render.mouth import shape
+from f2v_bench.datasets.demo.render.scene import film
+from f2v_bench.datasets.demo.traits import identity
 from f2v_bench.datasets.demo.visemes import ARTICULATORS
 
 FRAMES = 4
@@ -126,6 +126,6 @@ def test_the_cascade_finds_nearly_every_face() -> None:
     pose, found = mouth_of(aperture=0.4, upper_teeth=0.5), []
     for number in range(40):
         for frame in filmed(number, pose, awake(), seed=number)[::2]:
-            grey = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
-            found.append(len(cascade.detectMultiScale(grey, 1.15, 3, minSize=(48, 48))) >= 1)
+            gray = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
+            found.append(len(cascade.detectMultiScale(gray, 1.15, 3, minSize=(48, 48))) >= 1)
     assert np.mean(found) >= 0.98

@@ -6,8 +6,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from f2v_bench.datasets.demo.identity import Traits
 from f2v_bench.datasets.demo.speech import Delivery, Voice, say, ssml
+from f2v_bench.datasets.demo.traits import Traits
 from f2v_bench.datasets.grid_sentences import LETTERS
 from f2v_bench.errors import F2VError
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from f2v_bench.datasets.contract import DatasetOptions
+from f2v_bench.datasets.base import DatasetOptions
 from f2v_bench.datasets.folder import Folder
 from f2v_bench.errors import F2VError
 

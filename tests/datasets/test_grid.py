@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from f2v_bench.datasets import grid_sentences
-from f2v_bench.datasets.contract import DatasetOptions
+from f2v_bench.datasets.base import DatasetOptions
 from f2v_bench.datasets.grid import UNSEEN_SPEAKERS, Grid, seen_split, unseen_split
 from f2v_bench.errors import F2VError
 

@@ -6,7 +6,7 @@ import pytest
 
 from f2v_bench.clip import Clip
 from f2v_bench.datasets import lists
-from f2v_bench.datasets.contract import list_sha256
+from f2v_bench.datasets.base import list_sha256
 from f2v_bench.errors import F2VError
 
 

@@ -9,7 +9,7 @@ import pytest
 from f2v_bench import media
 from f2v_bench.clip import Waveform
 from f2v_bench.datasets import lists
-from f2v_bench.datasets.contract import DatasetOptions, list_sha256
+from f2v_bench.datasets.base import DatasetOptions, list_sha256
 from f2v_bench.datasets.lrs import LRS2, LRS3
 from f2v_bench.errors import F2VError
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from f2v_bench.datasets.contract import DatasetOptions
+from f2v_bench.datasets.base import DatasetOptions
 from f2v_bench.datasets.grid import Grid
 from f2v_bench.datasets.zenodo import pull_grid
 from f2v_bench.errors import F2VError

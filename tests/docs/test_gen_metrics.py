@@ -8,7 +8,7 @@ from types import ModuleType, SimpleNamespace
 import pytest
 
 from f2v_bench.errors import F2VError
-from f2v_bench.metrics.contract import MetricOptions
+from f2v_bench.metrics.base import MetricOptions
 from f2v_bench.metrics.stoi import STOI
 from f2v_bench.registry import METRICS
 

@@ -13,17 +13,17 @@ MOUTH = np.array([0.0, 0.31])
 
 
 def draw_face(
-    picture: NDArray[np.uint8], centre: tuple[float, float], width: float, opening: float = 0.0, roll_deg: float = 0.0
+    picture: NDArray[np.uint8], center: tuple[float, float], width: float, opening: float = 0.0, roll_deg: float = 0.0
 ) -> None:
     """Draw a face of this width into uint8 RGB ``(H, W, 3)``; ``opening`` of the mouth in [0, 1]."""
     turn = np.deg2rad(roll_deg)
     matrix = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
 
-    def blob(x: float, y: float, a: float, b: float, colour: tuple[int, int, int]) -> None:
-        at = np.array(centre) + width * (matrix @ np.array([x, y]))
+    def blob(x: float, y: float, a: float, b: float, color: tuple[int, int, int]) -> None:
+        at = np.array(center) + width * (matrix @ np.array([x, y]))
         axes = (max(1, int(16 * a * width)), max(1, int(16 * b * width)))
         spot: Any = (round(16 * at[0]), round(16 * at[1]))
-        cv2.ellipse(picture, spot, axes, roll_deg, 0, 360, colour, -1, cv2.LINE_AA, 4)
+        cv2.ellipse(picture, spot, axes, roll_deg, 0, 360, color, -1, cv2.LINE_AA, 4)
 
     blob(0, -0.12, 0.56, 0.66, (60, 42, 30))  # hair
     blob(0, 0.04, 0.48, 0.62, (214, 170, 140))
@@ -47,15 +47,15 @@ def talking(
     generator = np.random.default_rng(7)
     t = np.arange(count)
     middle = np.array(size[::-1]) / 2
-    centres = middle + np.stack([6 * np.sin(t / 9), 3 * np.sin(t / 7 + 1)], axis=1)
+    centers = middle + np.stack([6 * np.sin(t / 9), 3 * np.sin(t / 7 + 1)], axis=1)
     opening = 0.5 - 0.5 * np.cos(t * 1.1)
     frames = []
-    for centre, mouth in zip(centres, opening, strict=True):
+    for center, mouth in zip(centers, opening, strict=True):
         picture = empty(size)
-        draw_face(picture, (float(centre[0]), float(centre[1])), width, float(mouth))
+        draw_face(picture, (float(center[0]), float(center[1])), width, float(mouth))
         picture = cv2.GaussianBlur(picture, (3, 3), 0.8).astype(np.uint8)
         frames.append(np.clip(picture + generator.normal(0, noise, picture.shape), 0, 255).astype(np.uint8))
-    return frames, centres
+    return frames, centers
 
 
 def empty(size: tuple[int, int] = (160, 192)) -> NDArray[np.uint8]:

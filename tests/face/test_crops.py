@@ -11,7 +11,7 @@ import pytest
 
 from f2v_bench.errors import ClipFailure, F2VError, FailureKind
 from f2v_bench.face import crops as module
-from f2v_bench.face.crops import FaceCrops, face_crops, lip_transforms, lips_centre, warp
+from f2v_bench.face.crops import FaceCrops, center_crop, face_crops, lip_transforms, warp
 from f2v_bench.face.geometry import ARCFACE_POINTS, apply, similarity
 from f2v_bench.media import write_video
 
@@ -28,14 +28,14 @@ def lip_motion(crops: FaceCrops) -> tuple[float, float]:
 
 def test_crops_of_a_talking_head(films: Path, tmp_path: Path) -> None:
     crops = face_crops(films / "talk.mp4", detector="cascade", cache=tmp_path)
-    _, centres = talking(50)
+    _, centers = talking(50)
     assert crops.lips.shape == (50, 96, 96)
     assert crops.face.shape == (50, 112, 112, 3)
     assert (crops.lips.dtype, crops.face.dtype, crops.boxes.dtype) == (np.uint8, np.uint8, np.float32)
     assert crops.seen.all()
-    eyes = centres[:, None] + 70 * EYES
+    eyes = centers[:, None] + 70 * EYES
     assert np.abs(crops.points[:, :2] - eyes).max() < 2.5
-    assert np.abs(crops.points[:, 3:].mean(axis=1) - (centres + 70 * MOUTH)).max() < 3.5
+    assert np.abs(crops.points[:, 3:].mean(axis=1) - (centers + 70 * MOUTH)).max() < 3.5
     right, down = lip_motion(crops)
     assert abs(right) < 4
     assert abs(down) < 6
@@ -43,8 +43,8 @@ def test_crops_of_a_talking_head(films: Path, tmp_path: Path) -> None:
 
 def test_the_head_stands_still_in_its_crops(films: Path, tmp_path: Path) -> None:
     crops = face_crops(films / "talk.mp4", detector="cascade", cache=tmp_path)
-    _, centres = talking(50)
-    wobble = (crops.points[:, :2].mean(axis=1) - centres).std(axis=0)
+    _, centers = talking(50)
+    wobble = (crops.points[:, :2].mean(axis=1) - centers).std(axis=0)
     assert wobble.max() < 0.25  # of a head that sways by 6 px
     upper = crops.face[:, 40:60, 30:82].astype(float).mean(axis=-1)
     assert np.abs(upper - upper.mean(axis=0)).mean() < 6
@@ -118,10 +118,10 @@ def test_audio_and_torn_files_are_unreadable_or_no_video(films: Path, tmp_path: 
 def test_landmarks_beside_the_video_are_used(films: Path, tmp_path: Path) -> None:
     video = tmp_path / "talk.mp4"
     shutil.copy(films / "talk.mp4", video)
-    _, centres = talking(50)
-    eyes = centres[:, None] + 70 * EYES
-    mouth = centres[:, None] + 70 * (MOUTH + np.array([[-0.15, 0], [0.15, 0]]))
-    marks = np.concatenate([eyes, centres[:, None] + 70 * np.array([[0, 0.15]]), mouth], axis=1)
+    _, centers = talking(50)
+    eyes = centers[:, None] + 70 * EYES
+    mouth = centers[:, None] + 70 * (MOUTH + np.array([[-0.15, 0], [0.15, 0]]))
+    marks = np.concatenate([eyes, centers[:, None] + 70 * np.array([[0, 0.15]]), mouth], axis=1)
     by_cascade = face_crops(video, cache=tmp_path / "cache")
     np.save(tmp_path / "talk.landmarks.npy", marks)
     crops = face_crops(video, cache=tmp_path / "cache")
@@ -166,8 +166,8 @@ def test_the_patch_follows_the_head_and_not_the_lips() -> None:
 
 def test_the_centre_is_the_centre() -> None:
     lips = np.arange(2 * 96 * 96).reshape(2, 96, 96).astype(np.uint8)
-    assert lips_centre(lips).shape == (2, 88, 88)
-    assert (lips_centre(lips) == lips[:, 4:92, 4:92]).all()
+    assert center_crop(lips).shape == (2, 88, 88)
+    assert (center_crop(lips) == lips[:, 4:92, 4:92]).all()
 
 
 @pytest.mark.parametrize("shrink", [1.0, 3.0, 8.0])

@@ -84,9 +84,9 @@ def test_an_empty_film_has_no_faces() -> None:
 
 
 def test_the_cascade_finds_face_and_eyes() -> None:
-    frames, centres = talking(1)
+    frames, centers = talking(1)
     (face,) = CascadeDetector().detect(frames[0])
-    eyes = centres[0] + 70 * EYES
+    eyes = centers[0] + 70 * EYES
     assert 0 < face.confidence < 1
     assert np.abs(face.points[:2] - eyes).max() < 3
     assert np.isnan(face.points[2:]).all()
@@ -96,17 +96,17 @@ def test_the_cascade_finds_face_and_eyes() -> None:
 
 @pytest.mark.parametrize("scale", [0.8, 4.0])
 def test_the_cascade_answers_in_pixels_of_the_frame(scale: float) -> None:
-    frames, centres = talking(1)
+    frames, centers = talking(1)
     bigger = cv2.resize(frames[0], None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA).astype(np.uint8)
     (face,) = CascadeDetector().detect(bigger)
-    assert np.abs(face.points[:2] / scale - (centres[0] + 70 * EYES)).max() < 4
+    assert np.abs(face.points[:2] / scale - (centers[0] + 70 * EYES)).max() < 4
 
 
 @pytest.mark.parametrize("gain", [0.3, 0.12])
 def test_the_cascade_finds_faces_in_the_dark(gain: float) -> None:
-    frames, centres = talking(1, noise=1.0)
+    frames, centers = talking(1, noise=1.0)
     (face,) = CascadeDetector().detect((frames[0] * gain).astype(np.uint8))
-    assert np.abs(face.points[:2] - (centres[0] + 70 * EYES)).max() < 3
+    assert np.abs(face.points[:2] - (centers[0] + 70 * EYES)).max() < 3
 
 
 def test_the_cascade_sees_no_face_on_walls_and_noise() -> None:

@@ -116,8 +116,8 @@ def test_where_landmarks_are_looked_for(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("eyes_found", [True, False])
 def test_eyes_are_followed_with_and_without_the_eye_cascade(eyes_found: bool) -> None:
-    frames, centres = talking(40)
-    truth = centres[:, None] + 70 * EYES
+    frames, centers = talking(40)
+    truth = centers[:, None] + 70 * EYES
     side = np.linalg.norm(70 * (EYES[1] - EYES[0])) / 0.345
     corner = truth.mean(axis=1) - side * np.array([0.4975, 0.39])
     boxes = np.concatenate([corner, corner + side], axis=1).astype(np.float32)

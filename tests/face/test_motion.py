@@ -9,21 +9,21 @@ from f2v_bench.face.motion import head_motion, steadied
 from .drawing import EYES, MOUTH, draw_face, empty, talking
 
 
-def square_boxes(centres: np.ndarray, side: float) -> np.ndarray:  # type: ignore[type-arg]
-    return np.concatenate([centres - side / 2, centres + side / 2], axis=1)
+def square_boxes(centers: np.ndarray, side: float) -> np.ndarray:  # type: ignore[type-arg]
+    return np.concatenate([centers - side / 2, centers + side / 2], axis=1)
 
 
 def test_the_flow_follows_a_head_to_a_tenth_of_a_pixel_while_its_box_stands_still() -> None:
-    frames, centres = talking(20)
-    boxes = square_boxes(np.tile(centres.mean(axis=0), (20, 1)), 85)
+    frames, centers = talking(20)
+    boxes = square_boxes(np.tile(centers.mean(axis=0), (20, 1)), 85)
     steps = head_motion(frames, boxes)
-    at = centres[:1]
+    at = centers[:1]
     path = [at[0]]
     for step in steps[1:]:
         at = apply(step[None], at[None])[0]
         path.append(at[0])
-    assert np.abs(np.array(path) - centres).max() < 0.35
-    assert np.abs(np.diff(path, axis=0) - np.diff(centres, axis=0)).mean() < 0.1
+    assert np.abs(np.array(path) - centers).max() < 0.35
+    assert np.abs(np.diff(path, axis=0) - np.diff(centers, axis=0)).mean() < 0.1
 
 
 def test_the_flow_sees_a_head_turn() -> None:
@@ -38,10 +38,10 @@ def test_the_flow_sees_a_head_turn() -> None:
 
 def test_where_nothing_can_be_followed_the_boxes_are() -> None:
     frames = [np.full((160, 192, 3), 90, np.uint8)] * 3
-    centres = np.array([[90.0, 80], [93, 80], [96, 81]])
-    steps = head_motion(frames, square_boxes(centres, 80))
+    centers = np.array([[90.0, 80], [93, 80], [96, 81]])
+    steps = head_motion(frames, square_boxes(centers, 80))
     assert steps[0] == pytest.approx(np.eye(2, 3))
-    assert apply(steps[1:], centres[:-1, None])[:, 0] == pytest.approx(centres[1:])
+    assert apply(steps[1:], centers[:-1, None])[:, 0] == pytest.approx(centers[1:])
 
 
 def test_steadied_points_take_fast_motion_from_flow_and_place_from_detections() -> None:

@@ -9,16 +9,16 @@ from f2v_bench.face.mouth import mouth_offset, with_mouth
 from .drawing import EYES, MOUTH, draw_face, empty, talking
 
 
-def eyes_to_points(centres: np.ndarray, width: float) -> np.ndarray:  # type: ignore[type-arg]
-    eyes = centres[:, None] + width * EYES
+def eyes_to_points(centers: np.ndarray, width: float) -> np.ndarray:  # type: ignore[type-arg]
+    eyes = centers[:, None] + width * EYES
     return mean_face(eyes[:, 0], eyes[:, 1])
 
 
 def test_the_mouth_is_found_by_its_motion() -> None:
-    frames, centres = talking(40)
-    points = eyes_to_points(centres, 70)
+    frames, centers = talking(40)
+    points = eyes_to_points(centers, 70)
     moved = with_mouth(points, mouth_offset(frames, points))
-    truth = centres + 70 * MOUTH
+    truth = centers + 70 * MOUTH
     before = np.linalg.norm(points[:, 3:].mean(axis=1) - truth, axis=1).mean()
     after = np.linalg.norm(moved[:, 3:].mean(axis=1) - truth, axis=1).mean()
     assert after < 2.5

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from f2v_bench.clip import Waveform
 from f2v_bench.media import read_audio
-from f2v_bench.metrics.contract import Sample
+from f2v_bench.metrics.base import Sample
 
 RATE = 16_000
 

@@ -5,7 +5,7 @@ import pytest
 
 from f2v_bench.errors import ClipFailure, F2VError, FailureKind
 from f2v_bench.metrics import common
-from f2v_bench.metrics.contract import MetricOptions, Scores
+from f2v_bench.metrics.base import MetricOptions, Scores
 
 
 def sine(level_db: float, n: int = 16_000) -> np.ndarray:
@@ -30,17 +30,17 @@ def test_silence_has_a_threshold_and_ignores_an_offset() -> None:
 
 def test_pairs_are_cut_to_the_shorter_within_100_ms(speechlike, sample) -> None:
     long, short = speechlike(2.0), speechlike(1.9)
-    audio, reference = common.paired(sample(long, short))
+    audio, reference = common.aligned_pair(sample(long, short))
     assert len(audio) == len(reference) == len(short)
     for a, b in ((long, speechlike(1.8999)), (speechlike(1.8999), long)):
         with pytest.raises(ClipFailure, match="100 ms apart") as failure:
-            common.paired(sample(a, b))
+            common.aligned_pair(sample(a, b))
         assert failure.value.kind is FailureKind.DURATION_MISMATCH
 
 
 def test_a_pair_needs_a_reference(speechlike, sample) -> None:
     with pytest.raises(ClipFailure) as failure:
-        common.paired(sample(speechlike()))
+        common.aligned_pair(sample(speechlike()))
     assert failure.value.kind is FailureKind.NO_AUDIO
 
 
@@ -53,17 +53,17 @@ def test_one_failure_leaves_the_others_alone(speechlike, sample) -> None:
         return Scores({"x": 1.0})
 
     batch = [sample(speechlike()) for _ in range(3)]
-    assert common.one_by_one(batch, score) == [Scores({"x": 1.0}), failure, Scores({"x": 1.0})]
+    assert common.per_clip(batch, score) == [Scores({"x": 1.0}), failure, Scores({"x": 1.0})]
 
 
 def test_settings_default_to_the_first_value_and_refuse_others() -> None:
     allowed = {"mode": ("plain", "fancy")}
-    assert common.choose(MetricOptions(), "m", allowed) == {"mode": "plain"}
-    assert common.choose(MetricOptions(settings={"mode": "fancy"}), "m", allowed) == {"mode": "fancy"}
+    assert common.parse_settings(MetricOptions(), "m", allowed) == {"mode": "plain"}
+    assert common.parse_settings(MetricOptions(settings={"mode": "fancy"}), "m", allowed) == {"mode": "fancy"}
     with pytest.raises(F2VError, match="did you mean 'mode'"):
-        common.choose(MetricOptions(settings={"mood": "fancy"}), "m", allowed)
+        common.parse_settings(MetricOptions(settings={"mood": "fancy"}), "m", allowed)
     with pytest.raises(F2VError, match="did you mean 'fancy'"):
-        common.choose(MetricOptions(settings={"mode": "fancier"}), "m", allowed)
+        common.parse_settings(MetricOptions(settings={"mode": "fancier"}), "m", allowed)
 
 
 def test_threads_follow_the_pool_that_sets_them(monkeypatch: pytest.MonkeyPatch) -> None:

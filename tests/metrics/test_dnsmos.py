@@ -6,7 +6,7 @@ import pytest
 from f2v_bench import assets
 from f2v_bench.assets import require_asset
 from f2v_bench.errors import ClipFailure, F2VError, FailureKind
-from f2v_bench.metrics.contract import MetricOptions, MetricUnavailable, Scores
+from f2v_bench.metrics.base import MetricOptions, MetricUnavailable, Scores
 from f2v_bench.metrics.dnsmos import (
     DNSMOS,
     PERSONALISED,

@@ -9,9 +9,9 @@ import pytest
 from f2v_bench.assets import require_asset
 from f2v_bench.errors import ClipFailure, F2VError
 from f2v_bench.metrics import dnsmos as module
-from f2v_bench.metrics.contract import MetricOptions, MetricUnavailable, Scores
+from f2v_bench.metrics.base import MetricOptions, MetricUnavailable, Scores
 from f2v_bench.metrics.dnsmos import DNSMOS, TorchNetworks, dnsmos, dnsmos_torch, load_networks, load_torch_networks
-from f2v_bench.nn.dnsmos_segments import rate_segments
+from f2v_bench.nn.mos.dnsmos_segments import rate_segments
 
 TOLERANCE = 1e-4
 
@@ -91,7 +91,7 @@ def test_a_batch_equals_one_by_one(networks: TorchNetworks, speechlike) -> None:
 def test_features_equal_those_of_the_onnx_path(speechlike) -> None:
     import torch
 
-    from f2v_bench.nn.dnsmos import log_mel
+    from f2v_bench.nn.mos.dnsmos import log_mel
 
     clips = np.stack([speechlike(2.0), 1e-3 * speechlike(2.0, pitch=300), np.zeros(32_000)]).astype(np.float32)
     found = log_mel(torch.from_numpy(clips)).numpy()
@@ -126,7 +126,7 @@ def test_without_the_reader_torch_is_unavailable(monkeypatch: pytest.MonkeyPatch
 
 def test_another_network_is_refused() -> None:
     pytest.importorskip("onnx", reason="reads the weights out of the ONNX files")
-    from f2v_bench.nn.dnsmos import load_p808, load_p835
+    from f2v_bench.nn.mos.dnsmos import load_p808, load_p835
 
     p835, p808 = require_asset("dnsmos-p835"), require_asset("dnsmos-p808")
     with pytest.raises(F2VError, match="is no P808 network of DNSMOS"):

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from f2v_bench.errors import ClipFailure, FailureKind
-from f2v_bench.metrics.contract import MetricOptions, Scores
+from f2v_bench.metrics.base import MetricOptions, Scores
 from f2v_bench.metrics.energy_rmse import EnergyRMSE, energy_db, energy_rmse
 
 CONTOURS = st.lists(st.tuples(st.floats(-100, 60), st.floats(-100, 60)), min_size=1, max_size=50)

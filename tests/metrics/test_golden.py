@@ -31,12 +31,12 @@ import pytest
 
 from f2v_bench.assets import require_asset
 from f2v_bench.metrics import mcep, versa
-from f2v_bench.metrics.contract import MetricOptions, MetricUnavailable, Scores
+from f2v_bench.metrics.base import MetricOptions, MetricUnavailable, Scores
 from f2v_bench.metrics.dnsmos import Networks, dnsmos, load_networks
 from f2v_bench.metrics.mcd import MCD, versa_mel_cepstrum
 from f2v_bench.metrics.rmse_f0 import RMSEF0, f0_errors
 from f2v_bench.metrics.stoi import stoi
-from f2v_bench.metrics.text import normaliser_of_whisper
+from f2v_bench.metrics.text import whisper_normalizer
 from f2v_bench.registry import METRICS
 
 VERSA = MetricOptions(settings={"preset": "versa"})
@@ -153,7 +153,7 @@ def test_stoi_is_a_synchrony_metric_in_disguise(speech, late_ms: int, plain: flo
 )
 def test_whispers_normaliser(text: str, normalised: str) -> None:
     pytest.importorskip("whisper")
-    assert normaliser_of_whisper()(text).strip() == normalised
+    assert whisper_normalizer()(text).strip() == normalised
 
 
 def test_jiwers_edge_cases() -> None:

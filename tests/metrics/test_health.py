@@ -4,17 +4,17 @@ import numpy as np
 import pytest
 
 from f2v_bench.errors import ClipFailure, FailureKind
-from f2v_bench.metrics.contract import MetricOptions, Scores
-from f2v_bench.metrics.health import Health, frame_levels, offset
+from f2v_bench.metrics.base import MetricOptions, Scores
+from f2v_bench.metrics.signal_checks import SignalChecks, frame_levels, offset
 
 AGAINST_SPEECH = {"health_offset", "health_correlation", "health_loudness"}
 
 
-def checked(one) -> Scores:
-    [outcome] = Health(MetricOptions()).score([one])
+def validate(one) -> Scores:
+    [outcome] = SignalChecks(MetricOptions()).score([one])
     assert isinstance(outcome, Scores), outcome
-    assert {*outcome.values, *outcome.undefined} == {column.name for column in Health.columns}
-    for column in Health.columns:
+    assert {*outcome.values, *outcome.undefined} == {column.name for column in SignalChecks.columns}
+    for column in SignalChecks.columns:
         if column.name in outcome.values:
             assert column.lower <= outcome.values[column.name] <= column.upper
     return outcome
@@ -22,7 +22,7 @@ def checked(one) -> Scores:
 
 def test_the_real_speech_is_healthy(speech, sample) -> None:
     audio = speech("LJ001-0002")
-    values = checked(sample(audio, audio)).values
+    values = validate(sample(audio, audio)).values
     assert values["health_offset"] == 0
     assert values["health_correlation"] == pytest.approx(1)
     assert values["health_loudness"] == values["health_duration"] == values["health_clipping"] == 0
@@ -36,15 +36,15 @@ def test_clipped_samples_are_counted(speechlike, sample) -> None:
     broken[:160] = 1.0
     broken[160:320] = -1.5
     broken[320:480] = 0.99
-    assert checked(sample(broken, audio)).values["health_clipping"] == pytest.approx(320 / 16_000)
+    assert validate(sample(broken, audio)).values["health_clipping"] == pytest.approx(320 / 16_000)
 
 
 def test_silent_frames_and_dc(speechlike, sample) -> None:
     audio = speechlike(1.0)
     half = audio.copy()
     half[8000:] = 0
-    assert checked(sample(half, audio)).values["health_silence"] == pytest.approx(0.5, abs=0.03)
-    values = checked(sample(audio + np.float32(0.1), audio)).values
+    assert validate(sample(half, audio)).values["health_silence"] == pytest.approx(0.5, abs=0.03)
+    values = validate(sample(audio + np.float32(0.1), audio)).values
     assert values["health_dc"] == pytest.approx(0.1 + float(audio.mean(dtype=float)), abs=1e-6)
     assert values["health_loudness"] == pytest.approx(0, abs=0.01)
 
@@ -55,7 +55,7 @@ def test_an_offset_is_found(speech, sample, late_ms: int) -> None:
     shift = late_ms * 16
     moved = np.zeros_like(real)
     moved[max(0, shift) : len(real) + min(0, shift)] = real[max(0, -shift) : len(real) - max(0, shift)]
-    values = checked(sample(moved, real)).values
+    values = validate(sample(moved, real)).values
     assert values["health_offset"] == pytest.approx(late_ms, abs=2.5)
     assert values["health_correlation"] > 0.97
 
@@ -64,12 +64,12 @@ def test_the_offset_survives_noise_and_another_level(speech, sample) -> None:
     real = speech("p287_003_clean")
     noisy = speech("p287_003_noisy") * np.float32(0.3)
     late = np.concatenate([np.zeros(1280, np.float32), noisy])[: len(real)]
-    assert checked(sample(late, real)).values["health_offset"] == pytest.approx(80, abs=6)
+    assert validate(sample(late, real)).values["health_offset"] == pytest.approx(80, abs=6)
 
 
 def test_level_and_duration(speechlike, sample) -> None:
     audio = speechlike(1.5)
-    values = checked(sample((audio * np.float32(0.5))[:-8000], audio)).values
+    values = validate(sample((audio * np.float32(0.5))[:-8000], audio)).values
     assert values["health_loudness"] == pytest.approx(-6.02, abs=0.3)
     assert values["health_duration"] == pytest.approx(-0.5)
 
@@ -77,7 +77,7 @@ def test_level_and_duration(speechlike, sample) -> None:
 def test_a_silent_clip_has_health_values(speechlike, sample) -> None:
     audio = speechlike(1.0)
     for one, silent in ((sample(audio * 0, audio), 1.0), (sample(audio, audio * 0), None)):
-        outcome = checked(one)
+        outcome = validate(one)
         assert outcome.undefined == dict.fromkeys(AGAINST_SPEECH, FailureKind.SILENT)
         if silent is not None:
             assert outcome.values["health_silence"] == silent
@@ -85,9 +85,9 @@ def test_a_silent_clip_has_health_values(speechlike, sample) -> None:
 
 def test_a_blip_has_no_offset(speechlike, sample) -> None:
     audio = speechlike(1.0)
-    outcome = checked(sample(audio[3000:3001], audio))
+    outcome = validate(sample(audio[3000:3001], audio))
     assert "health_offset" in outcome.undefined
-    outcome = checked(sample(audio[:4000], audio))
+    outcome = validate(sample(audio[:4000], audio))
     assert outcome.undefined == dict.fromkeys(AGAINST_SPEECH - {"health_loudness"}, FailureKind.TOO_SHORT)
 
 
@@ -96,7 +96,7 @@ def test_a_contour_that_does_not_move_has_no_offset() -> None:
 
 
 def test_without_reference_there_is_nothing_to_compare_with(speechlike, sample) -> None:
-    [outcome] = Health(MetricOptions()).score([sample(speechlike(1.0))])
+    [outcome] = SignalChecks(MetricOptions()).score([sample(speechlike(1.0))])
     assert isinstance(outcome, ClipFailure)
     assert outcome.kind is FailureKind.NO_AUDIO
 

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from f2v_bench.clip import Waveform
 from f2v_bench.errors import ClipFailure, FailureKind
 from f2v_bench.media import read_audio, write_video
-from f2v_bench.metrics.contract import MetricOptions, MetricUnavailable, Need, Sample, Scores
+from f2v_bench.metrics.base import MetricOptions, MetricUnavailable, Need, Sample, Scores
 from f2v_bench.metrics.lse import LSE, lip_embeddings, lse, sound_embeddings
-from f2v_bench.nn.syncnet import SyncNet
+from f2v_bench.nn.encoders.syncnet import SyncNet
 from tests.nn.published import filled
 
 RATE = 16_000

@@ -6,7 +6,7 @@ import pytest
 from f2v_bench.errors import ClipFailure, F2VError, FailureKind
 from f2v_bench.metrics import mcd as mcd_module
 from f2v_bench.metrics import mcep
-from f2v_bench.metrics.contract import MetricOptions, MetricUnavailable, Scores
+from f2v_bench.metrics.base import MetricOptions, MetricUnavailable, Scores
 from f2v_bench.metrics.mcd import MCD, PRESETS, espnet_mel_cepstrum, mcd, mel_cepstrum
 
 RATE = 16_000

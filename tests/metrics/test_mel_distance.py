@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from f2v_bench.errors import ClipFailure, FailureKind
-from f2v_bench.metrics.contract import MetricOptions, Scores
+from f2v_bench.metrics.base import MetricOptions, Scores
 from f2v_bench.metrics.mel_distance import MelDistance, mel_distance
 
 

@@ -16,7 +16,7 @@ import pytest
 from f2v_bench.clip import Waveform
 from f2v_bench.errors import ClipFailure, FailureKind
 from f2v_bench.media import read_audio
-from f2v_bench.metrics.contract import Metric, MetricOptions, Sample, Scores
+from f2v_bench.metrics.base import Metric, MetricOptions, Sample, Scores
 from f2v_bench.metrics.mcd import MCD
 from f2v_bench.metrics.rmse_f0 import RMSEF0
 from tests.metrics.odd_audio import RATE, SECONDS, write_files

@@ -12,17 +12,17 @@ from hypothesis import strategies as st
 from f2v_bench.clip import Waveform
 from f2v_bench.datasets import grid_sentences
 from f2v_bench.errors import ClipFailure
-from f2v_bench.metrics.contract import Metric, MetricOptions, MetricUnavailable, Need, Sample, Scores
+from f2v_bench.metrics.base import Metric, MetricOptions, MetricUnavailable, Need, Sample, Scores
 from f2v_bench.metrics.energy_rmse import EnergyRMSE
-from f2v_bench.metrics.health import Health
 from f2v_bench.metrics.mcd import MCD
 from f2v_bench.metrics.mel_distance import MelDistance
+from f2v_bench.metrics.signal_checks import SignalChecks
 from f2v_bench.metrics.stoi import STOI
 from f2v_bench.registry import METRICS
 
 OURS: dict[str, Callable[[], type[Metric]]] = {
     "energy_rmse": lambda: EnergyRMSE,
-    "health": lambda: Health,
+    "health": lambda: SignalChecks,
     "mcd": lambda: MCD,
     "mel_distance": lambda: MelDistance,
 }

@@ -5,7 +5,7 @@ import pytest
 from pesq import pesq as p862
 
 from f2v_bench.errors import ClipFailure, FailureKind
-from f2v_bench.metrics.contract import MetricOptions, Scores
+from f2v_bench.metrics.base import MetricOptions, Scores
 from f2v_bench.metrics.pesq import PESQ, pesq
 
 

@@ -11,12 +11,12 @@ from f2v_bench.datasets import grid_sentences
 from f2v_bench.errors import ClipFailure, F2VError, FailureKind
 from f2v_bench.metrics import f0_presets, mcep
 from f2v_bench.metrics import wer as wer_module
-from f2v_bench.metrics.asr.contract import Hypothesis, Recogniser
-from f2v_bench.metrics.contract import Aggregate, MetricOptions, MetricUnavailable, Scores
+from f2v_bench.metrics.asr.base import Hypothesis, Recognizer
+from f2v_bench.metrics.base import Aggregate, MetricOptions, MetricUnavailable, Scores
 from f2v_bench.metrics.mcd import MCD
 from f2v_bench.metrics.rmse_f0 import RMSEF0
-from f2v_bench.metrics.text import normalise_f5_tts, normalise_seed_tts
-from f2v_bench.metrics.wer import WER, choose_recogniser
+from f2v_bench.metrics.text import normalize_f5_tts, normalize_seed_tts
+from f2v_bench.metrics.wer import WER, choose_recognizer
 
 F0_PRESETS = ("espnet-logf0-dtw", "versa", "amphion")
 WER_PRESETS = ("seed-tts-eval", "f5-tts", "open-asr")
@@ -128,7 +128,7 @@ def test_silence_fails_every_f0_preset(speechlike, sample) -> None:
 # --- WER --------------------------------------------------------------------------------------------------------------
 
 
-class Fixed(Recogniser):
+class Fixed(Recognizer):
     """Hears what it is told, in turn."""
 
     name = "fixed"
@@ -140,7 +140,7 @@ class Fixed(Recogniser):
     def signature(self) -> str:
         return "asr:fixed|normaliser:own|model:1"
 
-    def normalise(self, text: str) -> str:
+    def normalize(self, text: str) -> str:
         raise AssertionError("a preset has a normaliser of its own")
 
     def transcribe(self, batch: Sequence[np.ndarray]) -> list[Hypothesis]:
@@ -151,7 +151,7 @@ def wer(name: str, *texts: str) -> WER:
     metric = WER(
         MetricOptions(grammar=grid_sentences.JSGF, settings={"asr": "pocketsphinx", "preset": name, "cache": "off"})
     )
-    metric.recogniser = Fixed(*texts)
+    metric.recognizer = Fixed(*texts)
     return metric
 
 
@@ -168,7 +168,7 @@ def wer(name: str, *texts: str) -> WER:
     ],
 )
 def test_normalisers_of_the_tts_evaluations(text: str, seed: str, f5: str) -> None:
-    assert (normalise_seed_tts(text), normalise_f5_tts(text)) == (seed, f5)
+    assert (normalize_seed_tts(text), normalize_f5_tts(text)) == (seed, f5)
 
 
 @pytest.mark.parametrize("name", WER_PRESETS)
@@ -181,7 +181,7 @@ def test_each_preset_has_its_own_column_and_aggregation(name: str, speechlike, s
     outcomes = metric.score([sample(speechlike(0.5), text=text) for text in references])
     [column] = metric.columns
     rates = [the_scores(outcome).values[column.name] for outcome in outcomes]
-    sides = [[metric.normalise(text) for text in texts] for texts in (references, hypotheses)]
+    sides = [[metric.normalize(text) for text in texts] for texts in (references, hypotheses)]
     assert rates == [jiwer.wer(*pair) for pair in zip(*sides, strict=True)]
     weights = [the_scores(outcome).weights[column.name] for outcome in outcomes]
     if name == "open-asr":
@@ -209,20 +209,20 @@ def test_a_preset_decides_checkpoint_and_decoding(monkeypatch: pytest.MonkeyPatc
     for size in ("tiny.en", "large-v3"):
         (tmp_path / f"{size}.pt").write_bytes(size.encode())
     for name, decode in (("seed-tts-eval", "greedy"), ("f5-tts", "beam-5"), ("open-asr", "greedy")):
-        chosen = choose_recogniser(MetricOptions(settings={"preset": name}))
+        chosen = choose_recognizer(MetricOptions(settings={"preset": name}))
         assert chosen.name == "whisper-large-v3"
         assert f"decode:{decode}" in chosen.signature
     (tmp_path / "large-v3.pt").unlink()
     with pytest.raises(MetricUnavailable, match="whisper-large-v3"):
-        choose_recogniser(MetricOptions(grammar=grid_sentences.JSGF, settings={"preset": "f5-tts"}))
-    assert choose_recogniser(MetricOptions(settings={"preset": "open-asr"})).name == "whisper-tiny.en"
+        choose_recognizer(MetricOptions(grammar=grid_sentences.JSGF, settings={"preset": "f5-tts"}))
+    assert choose_recognizer(MetricOptions(settings={"preset": "open-asr"})).name == "whisper-tiny.en"
 
 
 def test_a_preset_is_what_it_says() -> None:
     with pytest.raises(F2VError, match="decodes with beam5, not greedy"):
-        choose_recogniser(MetricOptions(settings={"preset": "f5-tts", "decode": "greedy"}))
+        choose_recognizer(MetricOptions(settings={"preset": "f5-tts", "decode": "greedy"}))
     with pytest.raises(F2VError, match="did you mean 'f5-tts'"):
-        choose_recogniser(MetricOptions(settings={"preset": "f5tts"}))
+        choose_recognizer(MetricOptions(settings={"preset": "f5tts"}))
 
 
 def test_without_whisper_its_normaliser_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,7 @@ import pytest
 
 from f2v_bench.errors import ClipFailure, F2VError, FailureKind
 from f2v_bench.metrics import rmse_f0
-from f2v_bench.metrics.contract import MetricOptions, Scores
+from f2v_bench.metrics.base import MetricOptions, Scores
 from f2v_bench.metrics.rmse_f0 import RMSEF0, f0_errors
 from f2v_bench.signal.f0 import f0_contour
 

@@ -9,10 +9,10 @@ import torch
 from f2v_bench import assets
 from f2v_bench.assets import find_asset
 from f2v_bench.errors import ClipFailure, F2VError, FailureKind
-from f2v_bench.metrics.contract import MetricOptions, MetricUnavailable, Sample, Scores
+from f2v_bench.metrics.base import MetricOptions, MetricUnavailable, Sample, Scores
 from f2v_bench.metrics.secs import SECS, load_encoder, secs
-from f2v_bench.nn.ecapa import ECAPA
-from f2v_bench.nn.wavlm_sv import WavLMSV
+from f2v_bench.nn.encoders.ecapa import ECAPA
+from f2v_bench.nn.encoders.wavlm_sv import WavLMSV
 from tests.nn.published import randomised
 from tests.nn.test_wavlm_sv import SMALL
 
@@ -123,7 +123,7 @@ def test_without_their_weights_encoders_are_unavailable(monkeypatch: pytest.Monk
 
 def test_wavlm_sv_from_a_published_file(tmp_path: Path, sample, speechlike, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("F2V_ASSETS", str(tmp_path))
-    monkeypatch.setattr("f2v_bench.nn.wavlm_sv.WavLMSV", lambda: WavLMSV(SMALL))
+    monkeypatch.setattr("f2v_bench.nn.encoders.wavlm_sv.WavLMSV", lambda: WavLMSV(SMALL))
     torch.manual_seed(0)
     state = randomised(WavLMSV(SMALL), spread=0.2).state_dict()
     torch.save({"model": {**state, "loss_calculator.projection.weight": torch.zeros(3)}}, tmp_path / _WAVLM_FILE)
@@ -140,7 +140,7 @@ def test_wavlm_sv_from_a_published_file(tmp_path: Path, sample, speechlike, monk
 
 def test_ecapa_from_a_published_file(tmp_path: Path, sample, speechlike, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("F2V_ASSETS", str(tmp_path))
-    monkeypatch.setattr("f2v_bench.nn.ecapa.ECAPA", lambda: ECAPA(64, 96))
+    monkeypatch.setattr("f2v_bench.nn.encoders.ecapa.ECAPA", lambda: ECAPA(64, 96))
     torch.manual_seed(0)
     file = tmp_path / "ecapa_voxceleb.ckpt"
     torch.save(randomised(ECAPA(64, 96), spread=0.2).state_dict(), file)

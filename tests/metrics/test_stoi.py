@@ -7,7 +7,7 @@ import pystoi
 import pytest
 
 from f2v_bench.errors import ClipFailure, F2VError, FailureKind
-from f2v_bench.metrics.contract import MetricOptions, Scores
+from f2v_bench.metrics.base import MetricOptions, Scores
 from f2v_bench.metrics.stoi import STOI, best_shift, stoi
 
 

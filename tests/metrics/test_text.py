@@ -6,9 +6,9 @@ import pytest
 from f2v_bench.metrics.text import (
     character_edits,
     hallucination_signs,
-    normalise_basic,
-    normaliser_of_whisper,
+    normalize_basic,
     repeats,
+    whisper_normalizer,
     without_tags,
     word_edits,
 )
@@ -27,12 +27,12 @@ from f2v_bench.metrics.text import (
     ],
 )
 def test_basic_normaliser(text: str, normalised: str) -> None:
-    assert normalise_basic(text) == normalised
-    assert normalise_basic(normalised) == normalised
+    assert normalize_basic(text) == normalised
+    assert normalize_basic(normalised) == normalised
 
 
 def test_tags_of_the_corpus_are_not_spoken() -> None:
-    assert normalise_basic(without_tags("{NS} HELLO {LG}THERE")) == "hello there"
+    assert normalize_basic(without_tags("{NS} HELLO {LG}THERE")) == "hello there"
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_tags_of_the_corpus_are_not_spoken() -> None:
 )
 def test_whispers_normaliser_as_the_protocols_note_it(text: str, normalised: str) -> None:
     pytest.importorskip("whisper")
-    assert normaliser_of_whisper()(text) == normalised
+    assert whisper_normalizer()(text) == normalised
 
 
 @pytest.mark.parametrize(

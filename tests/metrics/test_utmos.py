@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from f2v_bench.errors import ClipFailure, F2VError, FailureKind
-from f2v_bench.metrics.contract import MetricOptions, MetricUnavailable, Scores
+from f2v_bench.metrics.base import MetricOptions, MetricUnavailable, Scores
 from f2v_bench.metrics.utmos import UTMOS, utmos
-from f2v_bench.nn import utmos as network_module
-from f2v_bench.nn.utmos import UTMOS22Strong
+from f2v_bench.nn.mos import utmos as network_module
+from f2v_bench.nn.mos.utmos import UTMOS22Strong
 from tests.nn.published import chirp, filled, randomised
 from tests.nn.test_utmos import SMALL, official
 

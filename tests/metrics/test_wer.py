@@ -11,17 +11,17 @@ from f2v_bench import assets
 from f2v_bench.datasets import grid_sentences
 from f2v_bench.errors import ClipFailure, F2VError, FailureKind
 from f2v_bench.metrics import wer as wer_module
-from f2v_bench.metrics.asr.contract import Hypothesis, Recogniser
+from f2v_bench.metrics.asr.base import Hypothesis, Recognizer
 from f2v_bench.metrics.asr.pocketsphinx import Pocketsphinx
 from f2v_bench.metrics.asr.whisper import Whisper
-from f2v_bench.metrics.contract import MetricOptions, MetricUnavailable, Sample, Scores
-from f2v_bench.metrics.text import normalise_basic
-from f2v_bench.metrics.wer import WER, choose_recogniser
+from f2v_bench.metrics.base import MetricOptions, MetricUnavailable, Sample, Scores
+from f2v_bench.metrics.text import normalize_basic
+from f2v_bench.metrics.wer import WER, choose_recognizer
 
 GRID = MetricOptions(grammar=grid_sentences.JSGF)
 
 
-class Parrot(Recogniser):
+class Parrot(Recognizer):
     """Says what it is told, in turn, and remembers how long its clips were."""
 
     name = "parrot"
@@ -35,8 +35,8 @@ class Parrot(Recogniser):
     def signature(self) -> str:
         return "asr:parrot"
 
-    def normalise(self, text: str) -> str:
-        return normalise_basic(text)
+    def normalize(self, text: str) -> str:
+        return normalize_basic(text)
 
     def transcribe(self, batch: Sequence[np.ndarray]) -> list[Hypothesis]:
         self.lengths += [len(samples) for samples in batch]
@@ -45,7 +45,7 @@ class Parrot(Recogniser):
 
 def metric_that_hears(*hypotheses: Hypothesis | str) -> WER:
     metric = WER(MetricOptions(grammar=grid_sentences.JSGF, settings={"asr": "pocketsphinx", "cache": "off"}))
-    metric.recogniser = Parrot(*(h if isinstance(h, Hypothesis) else Hypothesis(h) for h in hypotheses))
+    metric.recognizer = Parrot(*(h if isinstance(h, Hypothesis) else Hypothesis(h) for h in hypotheses))
     return metric
 
 
@@ -120,8 +120,8 @@ def test_what_the_recogniser_must_not_hear_has_a_name(speechlike, sample) -> Non
         FailureKind.TOO_LONG,
         0.0,
     ]
-    assert isinstance(metric.recogniser, Parrot)
-    assert metric.recogniser.lengths == [16_000, 9000]
+    assert isinstance(metric.recognizer, Parrot)
+    assert metric.recognizer.lengths == [16_000, 9000]
 
 
 @pytest.mark.usefixtures("no_whisper_weights")
@@ -138,28 +138,28 @@ def test_real_speech_under_the_grammar(grid_test: list[Sample]) -> None:
 
 @pytest.mark.usefixtures("no_whisper_weights")
 def test_the_choice_without_weights() -> None:
-    assert isinstance(choose_recogniser(GRID), Pocketsphinx)
+    assert isinstance(choose_recognizer(GRID), Pocketsphinx)
     with pytest.raises(MetricUnavailable, match="f2v-bench assets pull whisper-large-v3"):
-        choose_recogniser(MetricOptions())
+        choose_recognizer(MetricOptions())
     with pytest.raises(MetricUnavailable, match="open speech"):
-        choose_recogniser(MetricOptions(settings={"asr": "pocketsphinx"}))
+        choose_recognizer(MetricOptions(settings={"asr": "pocketsphinx"}))
     with pytest.raises(MetricUnavailable, match=r"whisper-tiny\.en.*assets pull whisper-tiny\.en"):
-        choose_recogniser(MetricOptions(grammar=GRID.grammar, settings={"asr": "whisper-tiny.en"}))
+        choose_recognizer(MetricOptions(grammar=GRID.grammar, settings={"asr": "whisper-tiny.en"}))
 
 
 def test_the_largest_whisper_at_hand_is_chosen(no_whisper_weights: Path) -> None:
     pytest.importorskip("whisper")
     for size in ("tiny.en", "small.en", "base.en"):
         (no_whisper_weights / f"{size}.pt").write_bytes(size.encode())
-    chosen = choose_recogniser(GRID)
+    chosen = choose_recognizer(GRID)
     assert isinstance(chosen, Whisper)
     assert chosen.name == "whisper-small.en"
     assert "decode:greedy" in chosen.signature
-    forced = choose_recogniser(MetricOptions(settings={"asr": "whisper-tiny.en", "decode": "beam5"}))
+    forced = choose_recognizer(MetricOptions(settings={"asr": "whisper-tiny.en", "decode": "beam5"}))
     assert forced.name == "whisper-tiny.en"
     assert "decode:beam-5" in forced.signature
     assert isinstance(
-        choose_recogniser(MetricOptions(grammar=GRID.grammar, settings={"asr": "pocketsphinx"})), Pocketsphinx
+        choose_recognizer(MetricOptions(grammar=GRID.grammar, settings={"asr": "pocketsphinx"})), Pocketsphinx
     )
 
 
@@ -168,17 +168,17 @@ def test_without_the_package_the_message_names_the_extra(
 ) -> None:
     (no_whisper_weights / "tiny.en.pt").write_bytes(b"weights")
     monkeypatch.setattr(wer_module, "whisper_installed", lambda: False)
-    assert isinstance(choose_recogniser(GRID), Pocketsphinx)
+    assert isinstance(choose_recognizer(GRID), Pocketsphinx)
     for settings in ({}, {"asr": "whisper-tiny.en"}):
         with pytest.raises(MetricUnavailable, match="uv sync --extra whisper"):
-            choose_recogniser(MetricOptions(settings=settings))
+            choose_recognizer(MetricOptions(settings=settings))
 
 
 def test_unknown_settings_are_refused() -> None:
     with pytest.raises(F2VError, match="did you mean 'whisper-large-v3'"):
-        choose_recogniser(MetricOptions(settings={"asr": "whisper-large-v33"}))
+        choose_recognizer(MetricOptions(settings={"asr": "whisper-large-v33"}))
     with pytest.raises(F2VError, match="no setting 'model'"):
-        choose_recogniser(MetricOptions(settings={"model": "tiny"}))
+        choose_recognizer(MetricOptions(settings={"model": "tiny"}))
 
 
 def test_assets_know_every_size() -> None:

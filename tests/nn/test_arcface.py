@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from f2v_bench.errors import F2VError
-from f2v_bench.nn.arcface import IResNet50, load_arcface, scaled
+from f2v_bench.nn.encoders.arcface import IResNet50, load_arcface, scaled
 from tests.nn.published import published_shapes, shapes_of
 
 
@@ -51,7 +51,7 @@ def test_a_frame_gives_its_direction(network: IResNet50) -> None:
 
 
 def test_an_identity_is_the_direction_of_the_mean(network: IResNet50, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("f2v_bench.nn.arcface.FRAMES_AT_ONCE", 2)
+    monkeypatch.setattr("f2v_bench.nn.encoders.arcface.FRAMES_AT_ONCE", 2)
     monkeypatch.setattr(IResNet50, "forward", lambda _, pictures: pictures.flatten(1)[:, :512])
     clip = faces(5)
     clip[3] = clip[3] // 8 + 112  # near 0: a short vector

@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from f2v_bench.errors import F2VError
-from f2v_bench.nn import avhubert
-from f2v_bench.nn.avhubert import SHAPES, AVHuBERT, encoder_weights, load_avhubert, preprocess
-from f2v_bench.nn.fairseq import import_fairseq
-from f2v_bench.nn.lips import LipEncoderConfig
-from f2v_bench.nn.wav2vec2 import TransformerShape
+from f2v_bench.nn.checkpoints.fairseq import import_fairseq
+from f2v_bench.nn.encoders import avhubert
+from f2v_bench.nn.encoders.avhubert import SHAPES, AVHuBERT, encoder_weights, load_avhubert, preprocess
+from f2v_bench.nn.encoders.lip_encoder import LipEncoderConfig
+from f2v_bench.nn.encoders.wav2vec2 import TransformerShape
 from tests.nn.published import Shapes, published_shapes, randomised, shapes_of
 
 SMALL = TransformerShape(layers=2, width=32, heads=4, hidden=64, norm_first=True, position_kernel=8, position_groups=4)

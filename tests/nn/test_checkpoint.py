@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from f2v_bench.errors import F2VError
-from f2v_bench.nn.checkpoint import load_weights, read_checkpoint
+from f2v_bench.nn.checkpoints.torch import load_weights, read_checkpoint
 
 RAN: list[str] = []
 

@@ -6,8 +6,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from f2v_bench.errors import F2VError
-from f2v_bench.nn.batches import valid_mask
-from f2v_bench.nn.conformer import ConformerBlock, ConvolutionModule, RelativeAttention, distances, shifted
+from f2v_bench.nn.layers.conformer import (
+    ConformerBlock,
+    ConvolutionModule,
+    RelativeAttention,
+    relative_positions,
+    relative_shift,
+)
+from f2v_bench.nn.layers.masking import valid_mask
 from tests.nn.published import randomised
 
 
@@ -37,11 +43,11 @@ def test_attention_is_its_formula() -> None:
 def test_the_shift_finds_each_distance(frames: int) -> None:
     by_distance = torch.arange(frames - 1, -frames, -1).expand(2, 3, frames, -1)
     rows, columns = torch.meshgrid(torch.arange(frames), torch.arange(frames), indexing="ij")
-    assert torch.equal(shifted(by_distance), (rows - columns).expand(2, 3, -1, -1))
+    assert torch.equal(relative_shift(by_distance), (rows - columns).expand(2, 3, -1, -1))
 
 
 def test_distances_are_sinusoids() -> None:
-    found = distances(3, 4)
+    found = relative_positions(3, 4)
     assert found.shape == (5, 4)
     torch.testing.assert_close(found[2], torch.tensor([0.0, 1.0, 0.0, 1.0]))
     torch.testing.assert_close(found[0], torch.tensor([2.0, 2.0, 0.02, 0.02]).sin() * torch.tensor([1, 0, 1, 0])

@@ -6,16 +6,16 @@ import pytest
 import torch
 from torch.nn import functional
 
-from f2v_bench.nn.discriminators import (
+from f2v_bench.nn.vocoders.build import VocoderConfig
+from f2v_bench.nn.vocoders.discriminators import (
+    DiscriminatorOutput,
     Discriminators,
-    Judgement,
     SpectralLoss,
     adversarial_loss,
     discriminator_loss,
     feature_loss,
 )
-from f2v_bench.nn.hifigan import published_names
-from f2v_bench.nn.vocoder import VocoderConfig
+from f2v_bench.nn.vocoders.hifigan import published_names
 from tests.nn.published import chirp
 
 SMALL = VocoderConfig(discriminator_width=1 / 16, periods=(2, 3), scales=2, resolutions=(256, 512))
@@ -81,7 +81,7 @@ def test_parts_are_left_out() -> None:
         assert len(built(chirp(4000)[None])) == 1
 
 
-def judgement(scores: list[float], *maps: list[float]) -> Judgement:
+def judgement(scores: list[float], *maps: list[float]) -> DiscriminatorOutput:
     return torch.tensor([scores]), [torch.tensor([values]) for values in maps]
 
 

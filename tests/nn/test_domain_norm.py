@@ -6,7 +6,14 @@ import pytest
 import torch
 from torch import nn
 
-from f2v_bench.nn.domain_norm import DOMAINS, DomainBatchNorm, Form, domain_norms, in_domain, undivided
+from f2v_bench.nn.layers.domain_batchnorm import (
+    DOMAINS,
+    DomainBatchNorm,
+    Form,
+    domain_norms,
+    to_domain_state,
+    use_domain,
+)
 from tests.nn.published import randomised
 
 FORMS = get_args(Form)
@@ -24,7 +31,7 @@ def walked(norm: nn.Module, rounds: int = 30) -> nn.Module:
     norm.train()
     for _ in range(rounds):
         for domain, vectors in (("audio", AUDIO), ("video", VIDEO)):
-            with in_domain(norm, domain):
+            with use_domain(norm, domain):
                 norm(vectors)
     return norm
 
@@ -38,7 +45,7 @@ def test_each_domain_is_normed_as_if_it_were_alone(form: Form) -> None:
         for _ in range(30):
             alone(vectors)
         for mode in (True, False):
-            with in_domain(norm.train(mode), domain):
+            with use_domain(norm.train(mode), domain):
                 torch.testing.assert_close(norm(vectors), alone.train(mode)(vectors))
 
 
@@ -49,7 +56,7 @@ def test_shared_statistics_are_a_plain_norm_s() -> None:
         plain(VIDEO)
     norm.eval(), plain.eval()
     for domain, vectors in (("audio", AUDIO), ("video", VIDEO)):
-        with in_domain(norm, domain):
+        with use_domain(norm, domain):
             torch.testing.assert_close(norm(vectors), plain(vectors))
             assert not norm(vectors).mean().abs() < 0.3, "neither domain is centred"
 
@@ -57,7 +64,7 @@ def test_shared_statistics_are_a_plain_norm_s() -> None:
 def test_separate_statistics_do_not_meet() -> None:
     norm = DomainBatchNorm(5, "separate-stats").train()
     before = {name: tensor.clone() for name, tensor in norm.state_dict().items()}
-    with in_domain(norm, "audio"):
+    with use_domain(norm, "audio"):
         norm(AUDIO)
     moved = {name for name, tensor in norm.state_dict().items() if not torch.equal(tensor, before[name])}
     assert moved == {f"norms.audio.{name}" for name in ("running_mean", "running_var", "num_batches_tracked")}
@@ -66,7 +73,7 @@ def test_separate_statistics_do_not_meet() -> None:
 @pytest.mark.parametrize(("form", "own"), [("separate-stats", False), ("separate-stats+affine", True)])
 def test_weight_and_bias_belong_to_whom_they_should(form: Form, own: bool) -> None:
     norm = DomainBatchNorm(5, form).train()
-    with in_domain(norm, "video"):
+    with use_domain(norm, "video"):
         norm(VIDEO).square().sum().backward()  # type: ignore[no-untyped-call]
     touched = {name for name, one in norm.named_parameters() if one.grad is not None}
     assert touched == ({"norms.video.weight", "norms.video.bias"} if own else {"weight", "bias"})
@@ -90,10 +97,10 @@ def test_held_statistics_stay_only_where_they_are_shared() -> None:
 def test_a_domain_lasts_as_long_as_its_block() -> None:
     network = nn.Sequential(DomainBatchNorm(5, "separate-stats"), nn.Linear(5, 5), DomainBatchNorm(5, "shared"))
     assert len(domain_norms(network)) == 2
-    with in_domain(network, "audio"):
+    with use_domain(network, "audio"):
         assert {norm.domain for norm in domain_norms(network)} == {"audio"}
     assert {norm.domain for norm in domain_norms(network)} == {"video"}
-    with pytest.raises(ValueError, match="got 'smell'"), in_domain(network, "smell"):
+    with pytest.raises(ValueError, match="got 'smell'"), use_domain(network, "smell"):
         pass
 
 
@@ -104,7 +111,7 @@ def test_every_domain_begins_with_the_plain_norm_s_numbers(form: Form) -> None:
 
     plain = randomised(network(nn.BatchNorm1d(5)))
     ours = network(DomainBatchNorm(5, form)).eval()
-    ours.load_state_dict(undivided(ours, plain.state_dict()))
+    ours.load_state_dict(to_domain_state(ours, plain.state_dict()))
     for domain in DOMAINS:
-        with in_domain(ours, domain):
+        with use_domain(ours, domain):
             torch.testing.assert_close(ours(VIDEO), plain(VIDEO))

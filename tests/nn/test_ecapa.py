@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from f2v_bench.errors import F2VError
-from f2v_bench.nn.ecapa import ECAPA, MIN_SAMPLES, load_ecapa, log_mel, mel_filters
+from f2v_bench.nn.encoders.ecapa import ECAPA, MIN_SAMPLES, load_ecapa, log_mel, mel_filters
 from tests.nn.published import chirp, filled, randomised, shapes_of
 
 
@@ -96,7 +96,7 @@ def test_the_published_model() -> None:
 
 
 def test_the_published_file_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("f2v_bench.nn.ecapa.ECAPA", small)
+    monkeypatch.setattr("f2v_bench.nn.encoders.ecapa.ECAPA", small)
     state = filled(small()).state_dict()
     torch.save(state, tmp_path / "embedding_model.ckpt")
     loaded = load_ecapa(tmp_path / "embedding_model.ckpt", "")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from f2v_bench.nn.excitation import PitchNet, pulses_at, quietly_padded, source_of
+from f2v_bench.nn.vocoders.excitation import PitchNet, excitation_inputs, pad_silence, pulses_at
 from f2v_bench.signal.f0 import f0_contour
 
 
@@ -24,7 +24,7 @@ def test_pulses_are_the_sum_of_all_harmonics(f0: float) -> None:
 
 
 def test_pulses_have_unit_power_and_the_noise_too() -> None:
-    source = source_of(glide(90, 300, 400), vary=False)
+    source = excitation_inputs(glide(90, 300, 400), vary=False)
     assert float(source.pulses.square().mean()) == pytest.approx(1, abs=0.02)
     assert float(source.noise.square().mean()) == pytest.approx(1, abs=0.02)
 
@@ -43,16 +43,16 @@ def test_the_suite_s_own_tracker_finds_the_contour_again() -> None:
 
 def test_a_batch_equals_one_by_one_and_a_prefix_its_whole() -> None:
     f0 = torch.stack([glide(100, 150, 60)[0], glide(200, 90, 60)[0]])
-    both = source_of(f0, vary=False)
+    both = excitation_inputs(f0, vary=False)
     for row in range(2):
-        alone = source_of(f0[row : row + 1, :40], vary=False)
+        alone = excitation_inputs(f0[row : row + 1, :40], vary=False)
         torch.testing.assert_close(alone.noise[0], both.noise[row, :6400], atol=0, rtol=0)
         # the last frame glides towards the one that follows it
         torch.testing.assert_close(alone.pulses[0, :6240], both.pulses[row, :6240], atol=1e-5, rtol=0)
 
 
 def test_a_piece_is_of_the_frames_asked_for() -> None:
-    source = source_of(glide(100, 150, 60), vary=False)
+    source = excitation_inputs(glide(100, 150, 60), vary=False)
     piece = source.piece(10, 13)
     assert [tuple(part.shape) for part in piece] == [(1, 3), (1, 480), (1, 480)]
     torch.testing.assert_close(piece.pulses, source.pulses[:, 1600:2080], atol=0, rtol=0)
@@ -60,7 +60,7 @@ def test_a_piece_is_of_the_frames_asked_for() -> None:
 
 def test_training_hears_other_noise_each_time() -> None:
     torch.manual_seed(0)
-    first, second = (source_of(glide(100, 150, 10), vary=True).noise for _ in range(2))
+    first, second = (excitation_inputs(glide(100, 150, 10), vary=True).noise for _ in range(2))
     assert not torch.equal(first, second)
 
 
@@ -72,14 +72,14 @@ def test_an_hour_keeps_its_phase() -> None:
 
 
 def test_beyond_the_ends_it_is_silent() -> None:
-    padded = quietly_padded(torch.zeros(1, 2, 80), 3)
+    padded = pad_silence(torch.zeros(1, 2, 80), 3)
     assert padded.shape == (1, 80, 8)
     assert padded[0, 0].tolist() == pytest.approx([-11.512925] * 3 + [0, 0] + [-11.512925] * 3)
 
 
 def test_pitch_is_learned_from_mels() -> None:
     """A hundred steps on one contour; F0 within 5 % and voicing nearly everywhere right."""
-    from f2v_bench.nn.mel import LogMel
+    from f2v_bench.nn.layers.log_mel import LogMel
 
     torch.manual_seed(0)
     f0 = glide(100, 260, 80).clone()

@@ -19,10 +19,10 @@ from safetensors import safe_open
 
 from f2v_bench.assets import file_sha256
 from f2v_bench.errors import F2VError
-from f2v_bench.folders import cache_folder
-from f2v_bench.nn import fairseq
-from f2v_bench.nn.checkpoint import ANYBODY, read_checkpoint
-from f2v_bench.nn.fairseq import fairseq_weights, import_fairseq
+from f2v_bench.nn.checkpoints import fairseq
+from f2v_bench.nn.checkpoints.fairseq import fairseq_weights, import_fairseq
+from f2v_bench.nn.checkpoints.torch import ANY_MODULE, read_checkpoint
+from f2v_bench.utils.paths import cache_folder
 
 FORMATS = pytest.mark.parametrize("zipped", [True, False], ids=["zip", "before-1.6"])
 WEIGHTS = {
@@ -94,7 +94,7 @@ def test_weights_come_without_the_code_beside_them(
         assert found[name].dtype == tensor.dtype
     assert not ran
     assert "fairseq" not in sys.modules
-    held = read_checkpoint(path, "", with_settings=True, settings_of=ANYBODY)
+    held = read_checkpoint(path, "", with_settings=True, settings_of=ANY_MODULE)
     for thing in (held["args"], held["cfg"], held["task_state"]["dictionaries"][0], held["extra_state"]["loss"]):
         assert type(thing).__name__ == "_Inert"
         assert not vars(thing)

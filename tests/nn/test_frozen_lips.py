@@ -7,16 +7,16 @@ import torch
 
 from f2v_bench.assets import AssetMissing
 from f2v_bench.errors import F2VError
-from f2v_bench.nn.batches import valid_mask
-from f2v_bench.nn.frozen_lips import FrozenLips
-from f2v_bench.nn.lips import LipEncoder, LipEncoderConfig
+from f2v_bench.nn.encoders.frozen_lip_encoder import FrozenLipEncoder
+from f2v_bench.nn.encoders.lip_encoder import LipEncoder, LipEncoderConfig
+from f2v_bench.nn.layers.masking import valid_mask
 from tests.nn.test_lips import TINY, awake
 
 LENGTHS = [6, 2, 5]
 
 
-def frozen() -> FrozenLips:
-    return FrozenLips(TINY, awake(LipEncoder(TINY)).state_dict())
+def frozen() -> FrozenLipEncoder:
+    return FrozenLipEncoder(TINY, awake(LipEncoder(TINY)).state_dict())
 
 
 def crops(batch: int, frames: int) -> torch.Tensor:
@@ -49,8 +49,8 @@ def test_layers_are_those_of_the_encoder() -> None:
 
 def test_what_is_missing_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(F2VError, match="no weights"):
-        FrozenLips(TINY)
+        FrozenLipEncoder(TINY)
     monkeypatch.setenv("F2V_ASSETS", str(tmp_path))
     monkeypatch.setenv("HOME", str(tmp_path))
     with pytest.raises(AssetMissing):
-        FrozenLips(LipEncoderConfig(encoder="avhubert-base"))
+        FrozenLipEncoder(LipEncoderConfig(encoder="avhubert-base"))

@@ -12,7 +12,7 @@ import torch
 
 from f2v_bench.assets import find_asset
 from f2v_bench.errors import F2VError
-from f2v_bench.nn.ge2e import GE2E, load_ge2e, louder, piece_starts, pieces_of
+from f2v_bench.nn.encoders.ge2e import GE2E, load_ge2e, normalize_loudness, piece_starts, pieces_of
 from tests.metrics.conftest import make_speechlike
 
 
@@ -74,9 +74,9 @@ def test_a_batch_equals_one_by_one(encoder: GE2E) -> None:
 
 def test_quiet_clips_are_raised_and_loud_ones_kept() -> None:
     clip = make_speechlike(1.0)
-    quiet = louder((clip * 1e-3).astype(np.float32))
+    quiet = normalize_loudness((clip * 1e-3).astype(np.float32))
     assert 20 * math.log10(np.sqrt(np.mean(quiet**2))) == pytest.approx(-30, abs=1e-3)
-    assert louder(clip) is clip
+    assert normalize_loudness(clip) is clip
     assert pieces_of(clip).shape == (1, 160, 40)
 
 

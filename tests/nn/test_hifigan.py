@@ -8,8 +8,8 @@ import torch
 from torch.nn import functional
 
 from f2v_bench.errors import F2VError
-from f2v_bench.nn.hifigan import HiFiGAN, folded, load_hifigan, published_names, torch_names
-from f2v_bench.nn.vocoder import VocoderConfig, build_vocoder, vocode
+from f2v_bench.nn.vocoders.build import VocoderConfig, build_vocoder, vocode
+from f2v_bench.nn.vocoders.hifigan import HiFiGAN, fold_weight_norm, load_hifigan, published_names, torch_names
 from tests.nn.published import Shapes, published_shapes, randomised, shapes_of
 
 SMALL = VocoderConfig(channels=64, resblock_kernels=(3, 7))
@@ -108,7 +108,7 @@ def test_forward_is_the_definition(small: HiFiGAN) -> None:
 def test_folding_changes_nothing_and_leaves_the_original(small: HiFiGAN) -> None:
     mel = torch.randn(1, 12, 80, generator=torch.Generator().manual_seed(2))
     expected = small(mel)
-    plain = folded(small)
+    plain = fold_weight_norm(small)
     assert "conv_pre.weight" in plain.state_dict()
     assert "weight_g" not in str(list(plain.state_dict()))
     torch.testing.assert_close(plain(mel), expected, atol=1e-6, rtol=0)
@@ -120,7 +120,7 @@ def test_a_checkpoint_of_any_form_is_read(tmp_path: Path, small: HiFiGAN, form: 
     state = {
         "published": {"generator": published_names(small.state_dict())},
         "torch": {"generator": small.state_dict()},
-        "folded": {"generator": folded(small).state_dict()},
+        "folded": {"generator": fold_weight_norm(small).state_dict()},
         "bare": published_names(small.state_dict()),
     }[form]
     torch.save(state, tmp_path / "g_02500000")

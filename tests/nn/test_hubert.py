@@ -12,9 +12,9 @@ import torchaudio
 from sklearn.cluster import KMeans
 
 from f2v_bench.errors import ClipFailure, F2VError, FailureKind
-from f2v_bench.nn.checkpoint import load_weights
-from f2v_bench.nn.hubert import HubertUnits, from_fairseq, load_hubert, load_hubert_units
-from f2v_bench.nn.wav2vec2 import TransformerShape, Wav2Vec2, attention_mask, frame_count
+from f2v_bench.nn.checkpoints.torch import load_weights
+from f2v_bench.nn.encoders.hubert import HubertUnits, from_fairseq, load_hubert, load_hubert_units
+from f2v_bench.nn.encoders.wav2vec2 import TransformerShape, Wav2Vec2, attention_mask, frame_count
 from tests.nn.published import chirp, randomised, shapes_of
 
 SMALL = TransformerShape(layers=3, width=32, heads=4, hidden=64, norm_first=False, position_groups=4)
@@ -97,28 +97,28 @@ def test_units_are_those_of_the_nearest_centre(pair: tuple[Wav2Vec2, Any]) -> No
     _, ours = pair
     sound = chirp(16_000).numpy()
     features = HubertUnits(ours, np.ones((2, SMALL.width), np.float32), 2).features(sound).numpy()
-    centres = np.random.default_rng(0).permutation(features)[:7].copy()
-    units = HubertUnits(ours, centres, 2).label(sound)
+    centers = np.random.default_rng(0).permutation(features)[:7].copy()
+    units = HubertUnits(ours, centers, 2).label(sound)
     assert units.dtype == np.int64
     assert units.shape == (frame_count(16_000),) == (49,)
-    distance = np.linalg.norm(features[:, None].astype(float) - centres[None].astype(float), axis=2)
+    distance = np.linalg.norm(features[:, None].astype(float) - centers[None].astype(float), axis=2)
     np.testing.assert_array_equal(units, distance.argmin(1))
     assert len(set(units.tolist())) == 7
-    np.testing.assert_array_equal(HubertUnits(ours, centres, 2).label(sound), units)  # no dropout
+    np.testing.assert_array_equal(HubertUnits(ours, centers, 2).label(sound), units)  # no dropout
 
 
 def test_what_does_not_fit_is_refused(pair: tuple[Wav2Vec2, Any]) -> None:
     _, ours = pair
     with pytest.raises(F2VError, match="centres have 39 dimensions, and HuBERT's features 32"):
         HubertUnits(ours, np.ones((2, 39), np.float32))
-    centres = np.ones((2, 32), np.float32)
+    centers = np.ones((2, 32), np.float32)
     with pytest.raises(ClipFailure) as short:
-        HubertUnits(ours, centres, 3).label(np.zeros(399, np.float32))
+        HubertUnits(ours, centers, 3).label(np.zeros(399, np.float32))
     assert short.value.kind == FailureKind.TOO_SHORT
     for layer in (0, 4):
         with pytest.raises(F2VError, match=f"there is no layer {layer} in HuBERT"):
-            HubertUnits(ours, centres, layer)
-    assert HubertUnits(ours, centres, 3).label(np.zeros(400, np.float32)).shape == (1,)
+            HubertUnits(ours, centers, layer)
+    assert HubertUnits(ours, centers, 3).label(np.zeros(400, np.float32)).shape == (1,)
 
 
 def test_both_published_layouts_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pair: Any) -> None:

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from f2v_bench.errors import F2VError
-from f2v_bench.nn.istft_vocoder import ForwardSTFT, InverseSTFT, ISTFTVocoder, envelope, overlapped
-from f2v_bench.nn.vocoder import VocoderConfig, build_vocoder, vocode
+from f2v_bench.nn.vocoders.build import VocoderConfig, build_vocoder, vocode
+from f2v_bench.nn.vocoders.istft import ForwardSTFT, InverseSTFT, ISTFTVocoder, envelope, overlapped
 from f2v_bench.signal.f0 import f0_contour
 from f2v_bench.signal.mel import mel_filters
 from tests.nn.published import chirp, randomised

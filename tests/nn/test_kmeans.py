@@ -14,7 +14,7 @@ from safetensors.numpy import save_file
 from sklearn.cluster import KMeans, MiniBatchKMeans
 
 from f2v_bench.errors import F2VError
-from f2v_bench.nn.kmeans import read_centres
+from f2v_bench.nn.checkpoints.kmeans import read_centres
 
 
 def points(dtype: type = np.float32) -> Any:
@@ -45,10 +45,10 @@ def test_a_published_k_means_is_read(tmp_path: Path, protocol: int, kind: Any) -
 
 def test_columns_first_and_big_numbers_are_read(tmp_path: Path) -> None:
     model = KMeans(4, n_init=1).fit(points(np.float64))
-    for centres in (np.asfortranarray(model.cluster_centers_), model.cluster_centers_.astype(">f8")):
-        model.cluster_centers_ = centres
+    for centers in (np.asfortranarray(model.cluster_centers_), model.cluster_centers_.astype(">f8")):
+        model.cluster_centers_ = centers
         joblib.dump(model, tmp_path / "km.bin")
-        np.testing.assert_allclose(read_centres(tmp_path / "km.bin", ""), centres, rtol=1e-6)
+        np.testing.assert_allclose(read_centres(tmp_path / "km.bin", ""), centers, rtol=1e-6)
 
 
 def test_files_before_joblib_1_2_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,10 +95,10 @@ def test_no_library_is_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     np.testing.assert_array_equal(read_centres(tmp_path / "km.bin", ""), model.cluster_centers_)
 
 
-def whole_file(path: Path, centres: Any = None) -> bytes:
+def whole_file(path: Path, centers: Any = None) -> bytes:
     model = KMeans(4, n_init=1).fit(points())
-    if centres is not None:
-        model.cluster_centers_ = centres
+    if centers is not None:
+        model.cluster_centers_ = centers
     joblib.dump(model, path)
     return path.read_bytes()
 

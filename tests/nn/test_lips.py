@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from f2v_bench.nn.batches import valid_mask
-from f2v_bench.nn.lips import STACK, LipEncoder, LipEncoderConfig, normalised, scaled
+from f2v_bench.nn.encoders.lip_encoder import STACK, LipEncoder, LipEncoderConfig, normalize, standardize_pixels
+from f2v_bench.nn.layers.masking import valid_mask
 
 TINY = LipEncoderConfig(size=32, channels=(4, 6, 8), width=16, layers=2, heads=2, kernel=3)
 LENGTHS = [9, 4, 1, 7]
@@ -105,10 +105,10 @@ def test_every_weight_is_used() -> None:
 def test_what_the_encoder_sees_is_the_centre() -> None:
     crops = torch.zeros(1, 2, 96, 96, dtype=torch.uint8)
     crops[..., 14:82, 14:82] = 255
-    seen = normalised(crops, LipEncoderConfig(field=68, size=48))
+    seen = normalize(crops, LipEncoderConfig(field=68, size=48))
     assert seen.shape == (1, 2, 48, 48)
-    torch.testing.assert_close(seen, scaled(torch.full((1, 2, 48, 48), 255.0)))
-    assert float(normalised(crops, LipEncoderConfig(field=96, size=48)).min()) == pytest.approx(-0.421 / 0.165)
+    torch.testing.assert_close(seen, standardize_pixels(torch.full((1, 2, 48, 48), 255.0)))
+    assert float(normalize(crops, LipEncoderConfig(field=96, size=48)).min()) == pytest.approx(-0.421 / 0.165)
 
 
 @pytest.mark.parametrize(

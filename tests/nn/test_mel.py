@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from f2v_bench.nn.mel import LogMel
+from f2v_bench.nn.layers.log_mel import LogMel
 from f2v_bench.signal.mel import FLOOR, log_mel
 from tests.nn.published import chirp
 

@@ -10,14 +10,9 @@ import torch
 from numpy.typing import NDArray
 
 from f2v_bench.errors import F2VError
-from f2v_bench.nn import parallel_wavegan_archive as module
-from f2v_bench.nn.parallel_wavegan import (
-    Conditioning,
-    ParallelWaveGAN,
-    ResidualBlock,
-    vocode,
-)
-from f2v_bench.nn.parallel_wavegan_archive import check_archive, folded, load_parallel_wavegan
+from f2v_bench.nn.vocoders import parallel_wavegan_checkpoint as module
+from f2v_bench.nn.vocoders.parallel_wavegan import Conditioning, ParallelWaveGAN, ResidualBlock, vocode
+from f2v_bench.nn.vocoders.parallel_wavegan_checkpoint import check_archive, folded, load_parallel_wavegan
 from tests.nn.parallel_wavegans import MEAN, SCALE, made_archive, published_layout, random_state
 from tests.nn.published import randomised, shapes_of
 

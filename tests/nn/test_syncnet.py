@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from f2v_bench.errors import F2VError
-from f2v_bench.nn.syncnet import SyncNet, load_syncnet
+from f2v_bench.nn.encoders.syncnet import SyncNet, load_syncnet
 from tests.nn.published import filled, published_shapes, shapes_of
 
 

@@ -9,15 +9,15 @@ from hypothesis import strategies as st
 from torch import nn
 
 from f2v_bench.errors import F2VError
-from f2v_bench.nn.batches import valid_mask
-from f2v_bench.nn.transformer import (
+from f2v_bench.nn.layers.masking import valid_mask
+from f2v_bench.nn.layers.transformer import (
     AdaptiveLayerNorm,
     ChannelDropout,
     ConvBlock,
     SelfAttention,
     TimeEmbedding,
     TransformerBlock,
-    rotary,
+    apply_rotary,
 )
 
 M = TypeVar("M", bound=nn.Module)
@@ -87,13 +87,13 @@ def test_what_is_padded_gets_no_gradient_from_real_frames(name: str) -> None:
 
 def test_rotary_products_know_distances_alone() -> None:
     query, key = torch.randn(2, 1, 1, 1, 16, generator=seeded()).expand(2, 1, 1, 12, 16)
-    products = (rotary(query) @ rotary(key).transpose(2, 3))[0, 0]  # (12, 12), the same pair at all places
+    products = (apply_rotary(query) @ apply_rotary(key).transpose(2, 3))[0, 0]  # (12, 12), the same pair at all places
     for distance in range(-11, 12):
         diagonal = products.diagonal(distance)
         torch.testing.assert_close(diagonal, diagonal[:1].expand_as(diagonal), atol=1e-4, rtol=1e-4)
     assert products[0].std() > 0.1  # and distances do differ
-    torch.testing.assert_close(rotary(query).norm(dim=3), query.norm(dim=3))
-    torch.testing.assert_close(rotary(query)[..., 0, :], query[..., 0, :])
+    torch.testing.assert_close(apply_rotary(query).norm(dim=3), query.norm(dim=3))
+    torch.testing.assert_close(apply_rotary(query)[..., 0, :], query[..., 0, :])
 
 
 @torch.inference_mode()
@@ -104,7 +104,7 @@ def test_attention_is_the_softmax_of_products() -> None:
     query, key, value = attention.project_in(x)[0].chunk(3, dim=1)  # (6, 32) each
     heads = []
     for at in range(0, WIDTH, 8):
-        q, k = (rotary(part[None, None, :, at : at + 8])[0, 0] for part in (query, key))
+        q, k = (apply_rotary(part[None, None, :, at : at + 8])[0, 0] for part in (query, key))
         scores = (q @ k.T / 8**0.5).masked_fill(~mask, -torch.inf)
         heads.append(scores.softmax(1) @ value[:, at : at + 8])
     expected = attention.project_out(torch.cat(heads, dim=1))

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from f2v_bench.errors import F2VError
-from f2v_bench.nn.batches import padded
-from f2v_bench.nn.utmos import DOMAIN, JUDGE, UTMOS22Strong, from_official, load_utmos
-from f2v_bench.nn.wav2vec2 import TransformerShape
+from f2v_bench.nn.encoders.wav2vec2 import TransformerShape
+from f2v_bench.nn.layers.masking import pad_sequences
+from f2v_bench.nn.mos.utmos import DOMAIN, JUDGE, UTMOS22Strong, from_official, load_utmos
 from tests.nn.published import published_shapes, randomised, shapes_of
 
 SMALL = TransformerShape(layers=2, width=64, heads=4, hidden=128, norm_first=False, position_groups=4)
@@ -27,7 +27,7 @@ def test_scores_do_not_depend_on_the_batch() -> None:
     torch.manual_seed(0)
     network = randomised(UTMOS22Strong(SMALL))
     clips = [torch.randn(n) * 0.1 for n in (400, 16_000, 2_000, 721, 2_000)]
-    batch, lengths = padded([clip.numpy() for clip in clips])
+    batch, lengths = pad_sequences([clip.numpy() for clip in clips])
     with torch.inference_mode():
         together = network(batch, lengths)
         one_by_one = [network(clip[None], torch.tensor([len(clip)]))[0] for clip in clips]

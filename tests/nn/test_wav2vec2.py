@@ -6,8 +6,8 @@ import torchaudio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from f2v_bench.nn.batches import length_batches, padded
-from f2v_bench.nn.wav2vec2 import MIN_SAMPLES, MaskedGroupNorm, TransformerShape, Wav2Vec2, frame_count
+from f2v_bench.nn.encoders.wav2vec2 import MIN_SAMPLES, MaskedGroupNorm, TransformerShape, Wav2Vec2, frame_count
+from f2v_bench.nn.layers.masking import length_batches, pad_sequences
 from tests.nn.published import randomised
 
 SMALL = TransformerShape(layers=2, width=64, heads=4, hidden=128, norm_first=False, position_groups=4)
@@ -90,7 +90,7 @@ def to_torchaudio(name: str) -> str:
 def test_a_batch_equals_one_by_one(network: Wav2Vec2, lengths: list[int], seed: int) -> None:
     clips = waves(*lengths)
     order = torch.randperm(len(clips), generator=torch.Generator().manual_seed(seed)).tolist()
-    batch, counts = padded([clips[i].numpy() for i in order])
+    batch, counts = pad_sequences([clips[i].numpy() for i in order])
     with torch.inference_mode():
         found, frames = network(batch, counts)
     for row, count, i in zip(found, frames.tolist(), order, strict=True):
@@ -101,7 +101,7 @@ def test_extreme_ratios_and_zeros_at_the_end(network: Wav2Vec2) -> None:
     """One frame beside two seconds; and a clip that ends in silence of its own is not taken for padding."""
     clips = waves(MIN_SAMPLES, 32_000, 4_000)
     clips.append(torch.cat([clips[2], torch.zeros(4_000)]))
-    batch, counts = padded([clip.numpy() for clip in clips])
+    batch, counts = pad_sequences([clip.numpy() for clip in clips])
     with torch.inference_mode():
         found, frames = network(batch, counts)
     for row, count, clip in zip(found, frames.tolist(), clips, strict=True):

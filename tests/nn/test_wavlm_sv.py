@@ -9,10 +9,10 @@ import torch
 import torchaudio
 
 from f2v_bench.errors import F2VError
-from f2v_bench.nn.batches import padded
-from f2v_bench.nn.wav2vec2 import TransformerShape
-from f2v_bench.nn.wavlm import WavLM, distance_buckets, standardised
-from f2v_bench.nn.wavlm_sv import MIN_SAMPLES, WavLMSV, load_wavlm_sv
+from f2v_bench.nn.encoders.wav2vec2 import TransformerShape
+from f2v_bench.nn.encoders.wavlm import WavLM, distance_buckets, standardize_waveforms
+from f2v_bench.nn.encoders.wavlm_sv import MIN_SAMPLES, WavLMSV, load_wavlm_sv
+from f2v_bench.nn.layers.masking import pad_sequences
 from tests.nn.published import chirp, filled, randomised, shapes_of
 from tests.nn.test_wav2vec2 import to_torchaudio
 
@@ -97,7 +97,7 @@ def test_golden_embedding_of_the_published_code() -> None:
 @torch.inference_mode()
 def test_a_batch_equals_one_by_one(encoder: WavLMSV) -> None:
     clips = [chirp(n) * (0.1 + i) for i, n in enumerate((MIN_SAMPLES, 16_001, 5_000))]
-    batch, lengths = padded([clip.numpy() for clip in clips])
+    batch, lengths = pad_sequences([clip.numpy() for clip in clips])
     together = encoder(batch, lengths)
     alone = torch.cat([encoder(clip[None], torch.tensor([len(clip)])) for clip in clips])
     torch.testing.assert_close(together[1:], alone[1:], atol=1e-4, rtol=1e-4)
@@ -109,8 +109,8 @@ def test_a_batch_equals_one_by_one(encoder: WavLMSV) -> None:
 
 def test_clips_are_standardised_by_themselves() -> None:
     clips = [3 + torch.randn(500), 0.01 * torch.randn(2000)]
-    batch, lengths = padded([clip.numpy() for clip in clips])
-    out = standardised(batch, lengths)
+    batch, lengths = pad_sequences([clip.numpy() for clip in clips])
+    out = standardize_waveforms(batch, lengths)
     for row, clip in zip(out, clips, strict=True):
         inside = row[: len(clip)]
         assert (inside.mean().item(), inside.std(correction=0).item()) == pytest.approx((0, 1), abs=0.05)
@@ -124,7 +124,7 @@ def test_distances_fall_into_the_published_buckets() -> None:
 
 
 def test_the_published_file_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("f2v_bench.nn.wavlm_sv.WavLMSV", lambda: WavLMSV(SMALL))
+    monkeypatch.setattr("f2v_bench.nn.encoders.wavlm_sv.WavLMSV", lambda: WavLMSV(SMALL))
     state = filled(WavLMSV(SMALL)).state_dict()
     torch.save({"model": {**state, "loss_calculator.projection.weight": torch.zeros(9, 256)}}, tmp_path / "a.pth")
     torch.save(state, tmp_path / "bare.pth")

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from f2v_bench.nn.windows import faded, windows
+from f2v_bench.nn.layers.overlap_add import cross_fade_windows, windows
 
 SIZES = st.tuples(st.integers(1, 200), st.integers(1, 50), st.integers(0, 49)).filter(lambda one: one[2] < one[1])
 
@@ -26,7 +26,7 @@ def test_pieces_cover_the_sequence_and_overlap_enough(sizes: tuple[int, int, int
 
 @given(SIZES)
 def test_a_constant_stays_constant(sizes: tuple[int, int, int]) -> None:
-    made = faded(*sizes, lambda first, end: np.full((end - first, 2), 3, np.float32))
+    made = cross_fade_windows(*sizes, lambda first, end: np.full((end - first, 2), 3, np.float32))
     assert made.shape == (sizes[0], 2)
     assert made.dtype == np.float32
     np.testing.assert_allclose(made, 3, rtol=1e-6)
@@ -41,14 +41,16 @@ def test_pieces_that_agree_give_the_whole(sizes: tuple[int, int, int], seed: int
         asked.append((first, end))
         return whole[first:end]
 
-    np.testing.assert_allclose(faded(*sizes, piece), whole, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(cross_fade_windows(*sizes, piece), whole, rtol=1e-5, atol=1e-6)
     assert asked == windows(*sizes)
     if len(asked) == 1:
-        np.testing.assert_array_equal(faded(*sizes, piece), whole)
+        np.testing.assert_array_equal(cross_fade_windows(*sizes, piece), whole)
 
 
 def test_one_piece_fades_into_the_next() -> None:
-    made = faded(18, 10, 2, lambda first, end: np.full((end - first, 1), float(first > 0), np.float32))[:, 0]
+    made = cross_fade_windows(18, 10, 2, lambda first, end: np.full((end - first, 1), float(first > 0), np.float32))[
+        :, 0
+    ]
     assert (made[:8] == 0).all()
     assert (made[10:] == 1).all()
     np.testing.assert_allclose(made[8:10], [1 / 3, 2 / 3], rtol=1e-6)

@@ -14,31 +14,31 @@ from torch import nn
 from torch.nn import functional
 
 from f2v_bench.face.crops import FaceCrops
-from f2v_bench.nn.batches import valid_mask
-from f2v_bench.nn.frozen_lips import FrozenLips
-from f2v_bench.nn.lips import LipEncoder, LipEncoderConfig
-from f2v_bench.nn.vocoder import VocoderConfig, build_vocoder
-from f2v_bench.training.loader import Batch
-from f2v_bench.training.units import UnitConfig
-from f2v_bench.training.weights import Facts
-from reference_model.conditioned import Standard
+from f2v_bench.modeling.batch import Batch
+from f2v_bench.modeling.checkpoint import TrainingInfo
+from f2v_bench.modeling.shared_config import UnitConfig
+from f2v_bench.nn.encoders.frozen_lip_encoder import FrozenLipEncoder
+from f2v_bench.nn.encoders.lip_encoder import LipEncoder, LipEncoderConfig
+from f2v_bench.nn.layers.masking import valid_mask
+from f2v_bench.nn.vocoders.build import VocoderConfig, build_vocoder
 from reference_model.config import (
     Ablation,
     ConditionConfig,
     ContentConfig,
+    FacesToVoicesConfig,
     FlowConfig,
     ProsodyConfig,
-    ReferenceConfig,
     TimbreConfig,
 )
-from reference_model.model import ReferenceModel
-from reference_model.weights import Weights
+from reference_model.mel_decoder import DataStatistics
+from reference_model.model import FacesToVoices
+from reference_model.spec import Weights
 from tests.nn.test_transformer import awake, seeded
 
 UNITS = 10
 ABLATIONS: tuple[Ablation, ...] = ("none", "hierarchy", "timbre", "prosody")
-STANDARD = Standard(mel=(-5.0, 2.0), pitch=(5.0, 0.3), energy=(1.5, 0.8))
-SMALL = ReferenceConfig(
+STANDARD = DataStatistics(mel=(-5.0, 2.0), pitch=(5.0, 0.3), energy=(1.5, 0.8))
+SMALL = FacesToVoicesConfig(
     preset="small",
     lips=LipEncoderConfig(field=64, size=16, channels=(4, 4, 4, 4), width=8, layers=1, heads=2, kernel=3),
     units=UnitConfig(count=UNITS),
@@ -51,13 +51,13 @@ SMALL = ReferenceConfig(
         generator="istft", width=8, blocks=1, hidden=8, n_fft=320, adversarial_from=-1, spectral_sizes=(320,)
     ),
 )
-FACTS = Facts("small", "demo", "demo/train", 6, 0.01, {"main": {"steps": 3, "seconds": 1.0}}, "none", 0, "MIT")
+FACTS = TrainingInfo("small", "demo", "demo/train", 6, 0.01, {"main": {"steps": 3, "seconds": 1.0}}, "none", 0, "MIT")
 
 
-def small(ablate: Ablation = "none", standard: Standard = STANDARD, seed: int = 0, **flow: Any) -> ReferenceModel:
+def small(ablate: Ablation = "none", standard: DataStatistics = STANDARD, seed: int = 0, **flow: Any) -> FacesToVoices:
     """A model with weights that are all random, ready for inference."""
     config = replace(SMALL, ablate=ablate, flow=replace(SMALL.flow, **flow))
-    return awake(ReferenceModel(config, standard), seed)
+    return awake(FacesToVoices(config, standard), seed)
 
 
 def batch_of(lengths: Sequence[int], beyond: int = 0, seed: int = 0) -> Batch:
@@ -113,7 +113,7 @@ def crops_of(frames: int, seed: int = 0) -> FaceCrops:
 
 
 def save_small(
-    path: Path, config: ReferenceConfig = SMALL, facts: Facts = FACTS, *, vocoder: bool = True, seed: int = 0
+    path: Path, config: FacesToVoicesConfig = SMALL, facts: TrainingInfo = FACTS, *, vocoder: bool = True, seed: int = 0
 ) -> Path:
     """A weight file with random weights in every part; the vocoder's stay as they begin, so that it is not too loud."""
     Weights.save(
@@ -121,20 +121,20 @@ def save_small(
         config=config,
         standard=asdict(STANDARD),
         facts=facts,
-        model=awake(ReferenceModel(config, STANDARD), seed).state_dict(),
+        model=awake(FacesToVoices(config, STANDARD), seed).state_dict(),
         lips=awake(LipEncoder(config.lips), seed + 1).state_dict(),
         vocoder=small_vocoder(config, seed).state_dict() if vocoder else None,
     )
     return path
 
 
-def small_vocoder(config: ReferenceConfig = SMALL, seed: int = 0) -> nn.Module:
+def small_vocoder(config: FacesToVoicesConfig = SMALL, seed: int = 0) -> nn.Module:
     """The vocoder of ``save_small``."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return build_vocoder(config.vocoder)
 
 
-def small_lips(config: ReferenceConfig = SMALL, seed: int = 1) -> FrozenLips:
+def small_lips(config: FacesToVoicesConfig = SMALL, seed: int = 1) -> FrozenLipEncoder:
     """The lip encoder of ``save_small``."""
-    return FrozenLips(config.lips, awake(LipEncoder(config.lips), seed).state_dict())
+    return FrozenLipEncoder(config.lips, awake(LipEncoder(config.lips), seed).state_dict())

@@ -10,27 +10,27 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from f2v_bench.errors import F2VError
-from f2v_bench.nn.batches import valid_mask
-from f2v_bench.nn.frozen_lips import LayerSum
-from f2v_bench.training.phones import UNKNOWN
+from f2v_bench.nn.encoders.frozen_lip_encoder import WeightedLayerSum
+from f2v_bench.nn.layers.masking import valid_mask
+from f2v_bench.nn.losses.units import IGNORE_INDEX
 from reference_model import content as module
 from reference_model.config import ContentConfig
-from reference_model.content import Content, MaskedConvBlock
+from reference_model.content import ContentEncoder, MaskedConvBlock
 from tests.nn.test_transformer import awake, seeded
 
 UNITS, LAYERS, CHANNELS = 7, 3, 6
 SMALL = ContentConfig(width=12, blocks=2, kernel=5)
 
 
-def content(seed: int = 0, **changes: object) -> Content:
-    return awake(Content(replace(SMALL, **changes), (LAYERS, CHANNELS), UNITS), seed)  # type: ignore[arg-type]
+def content(seed: int = 0, **changes: object) -> ContentEncoder:
+    return awake(ContentEncoder(replace(SMALL, **changes), (LAYERS, CHANNELS), UNITS), seed)  # type: ignore[arg-type]
 
 
 def features(clips: int, frames: int, seed: int = 0) -> torch.Tensor:
     return torch.randn(clips, frames, LAYERS, CHANNELS, generator=seeded(seed))
 
 
-def masked_logits(network: Content, seen: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+def masked_logits(network: ContentEncoder, seen: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     return network.masked_logits(network.lips(seen), mask)
 
 
@@ -64,7 +64,7 @@ def test_the_ordinary_stream_sees_the_frame_itself() -> None:
 def test_the_masked_loss_of_a_frame_does_not_know_the_frame() -> None:
     """The same through ``loss``, as training calls it."""
     network, seen = content(mask="centre"), features(1, 9)
-    mask, labels = torch.ones(1, 9, dtype=torch.bool), torch.full((1, 18), UNKNOWN)
+    mask, labels = torch.ones(1, 9, dtype=torch.bool), torch.full((1, 18), IGNORE_INDEX)
     labels[0, 8:10] = torch.tensor([2, 5])  # only frame 4 is scored
     changed, beside = seen.clone(), seen.clone()
     changed[0, 4] *= -1
@@ -148,7 +148,7 @@ def test_the_losses_are_means_over_real_frames() -> None:
 
 @torch.no_grad()
 def test_a_layer_sum_takes_each_layer_at_its_own_scale() -> None:
-    layers = LayerSum(LAYERS, CHANNELS, CHANNELS)
+    layers = WeightedLayerSum(LAYERS, CHANNELS, CHANNELS)
     layers.project.weight.copy_(torch.eye(CHANNELS))
     layers.project.bias.zero_()
     seen = features(1, 4)

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from f2v_bench.nn.batches import valid_mask
+from f2v_bench.nn.layers.masking import valid_mask
 from reference_model.config import FlowConfig
-from reference_model.dit import DiTBlock, DiTDecoder
-from reference_model.unet import Down, Stage, UNetDecoder, Up
+from reference_model.dit import DiTBlock, DiTVelocityNet
+from reference_model.unet import Down, Stage, UNetVelocityNet, Up
 from tests.nn.test_transformer import awake, seeded
 
 BINS, FEATURES = 10, 6
@@ -30,7 +30,7 @@ Inputs = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
 
 def decoder(name: str, seed: int = 0) -> nn.Module:
     config = CONFIGS[name]
-    return awake((UNetDecoder if config.decoder == "unet" else DiTDecoder)(config, FEATURES, BINS), seed)
+    return awake((UNetVelocityNet if config.decoder == "unet" else DiTVelocityNet)(config, FEATURES, BINS), seed)
 
 
 def inputs(clips: int, frames: int, seed: int = 0) -> Inputs:
@@ -89,7 +89,7 @@ def test_every_parameter_learns(name: str) -> None:
 @pytest.mark.parametrize("name", CONFIGS)
 def test_training_begins_at_a_velocity_of_zero(name: str) -> None:
     config = CONFIGS[name]
-    network = (UNetDecoder if config.decoder == "unet" else DiTDecoder)(config, FEATURES, BINS)
+    network = (UNetVelocityNet if config.decoder == "unet" else DiTVelocityNet)(config, FEATURES, BINS)
     assert not network(*inputs(2, 9), torch.ones(2, 9, dtype=torch.bool)).any()
 
 
@@ -127,14 +127,14 @@ def test_a_pair_of_frames_goes_down_and_comes_up_in_its_place() -> None:
 
 
 def test_depth_and_blocks_are_those_of_the_config() -> None:
-    unet = UNetDecoder(replace(SMALL, depth=2, blocks=3), FEATURES, BINS)
+    unet = UNetVelocityNet(replace(SMALL, depth=2, blocks=3), FEATURES, BINS)
     stages = [module for module in unet.modules() if isinstance(module, Stage)]
     assert [len(stage.transformers) for stage in stages] == [3] * 5  # two down, the bottom, two up
-    assert len(DiTDecoder(replace(SMALL, depth=5), FEATURES, BINS).blocks) == 5
+    assert len(DiTVelocityNet(replace(SMALL, depth=5), FEATURES, BINS).blocks) == 5
 
 
 def test_the_default_is_small() -> None:
     """What a CPU can train."""
     with torch.device("meta"):
-        count = sum(parameter.numel() for parameter in UNetDecoder(FlowConfig(), 192).parameters())
+        count = sum(parameter.numel() for parameter in UNetVelocityNet(FlowConfig(), 192).parameters())
     assert 2_000_000 < count < 3_500_000

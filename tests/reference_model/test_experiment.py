@@ -14,12 +14,12 @@ import pytest
 import torch
 import yaml
 
+from f2v_bench.config import as_mapping
 from f2v_bench.errors import F2VError
-from f2v_bench.training import experiment as module
-from f2v_bench.training.runner import CHECKPOINT, trained_steps
-from f2v_bench.training.settings import as_mapping
-from reference_model.experiment import ReferenceTrainee
-from reference_model.weights import Weights
+from f2v_bench.training import staged_experiment as module
+from f2v_bench.training.trainer import CHECKPOINT, trained_steps
+from reference_model.spec import Weights
+from reference_model.train import FacesToVoicesExperiment
 from tests.reference_model.small import SMALL
 from tests.training.staged import STAGE, power_cut, refuse, same_state, state, train_options
 from tests.training.toys import demo_clips, toy_prepared
@@ -30,8 +30,8 @@ CONFIG = replace(SMALL, lips_stage=STAGE, vocoder_stage=STAGE, main_stage=STAGE)
 pytestmark = pytest.mark.usefixtures("noise")
 
 
-def trainee(folder: Path, config: Any = CONFIG, **named: Any) -> ReferenceTrainee:
-    return ReferenceTrainee(train_options(folder, config, **named))
+def trainee(folder: Path, config: Any = CONFIG, **named: Any) -> FacesToVoicesExperiment:
+    return FacesToVoicesExperiment(train_options(folder, config, **named))
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory, noise: None) -> Path:
     """A training from the first stage to the last."""
     folder = tmp_path_factory.mktemp("whole") / "ours-demo"
     training = trainee(folder)
-    for stage in ReferenceTrainee.stages:
+    for stage in FacesToVoicesExperiment.stages:
         assert training.export() is None
         training.train(stage)
     assert training.export() == folder / "weights.safetensors"
@@ -68,7 +68,7 @@ def test_a_second_training_does_nothing(whole: Path, monkeypatch: pytest.MonkeyP
     notes = (whole / "stages.json").read_text()
     monkeypatch.setattr(module, "fit", refuse)
     training = trainee(whole)
-    for stage in ReferenceTrainee.stages:
+    for stage in FacesToVoicesExperiment.stages:
         training.train(stage)
     exported = training.export()
     assert exported is not None

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from f2v_bench.errors import F2VError
-from f2v_bench.nn.batches import valid_mask
+from f2v_bench.nn.layers.masking import valid_mask
 from reference_model import flow
 from reference_model.config import FlowConfig
 from reference_model.flow import FlowMatching, draw_segments, draw_times, interpolate
@@ -90,15 +90,15 @@ def test_a_network_learns_the_field_of_normal_data() -> None:
     kinds = Gaussian(mean=1.0, deviation=0.3), Gaussian(mean=-1.0, deviation=0.3)
     config = FlowConfig(width=32, heads=1, depth=0, blocks=0, dropout=0.0, condition_dropout=0.0)
     matching = FlowMatching(config, features=1, n_mels=1)
-    optimiser = torch.optim.Adam(matching.parameters())
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 0.012, total_steps=200)
+    optimizer = torch.optim.Adam(matching.parameters())
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.012, total_steps=200)
     sign = torch.tensor([1.0, -1.0]).repeat(128)[:, None, None].expand(256, 4, 1)  # (B, T, 1)
     mask, mu = torch.ones(256, 4, dtype=torch.bool), torch.zeros(256, 4, 1)
     for _ in range(200):
         loss = matching.loss(sign + 0.3 * torch.randn(256, 4, 1), mu, sign, mask)
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
-        optimiser.step()
+        optimizer.step()
         schedule.step()
     noise = torch.randn(256, 4, 1)
     for t in torch.tensor([0.1, 0.5, 0.9]):

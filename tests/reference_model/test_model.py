@@ -10,10 +10,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from f2v_bench.training.loader import Batch
-from reference_model.conditioned import Condition, Standard
+from f2v_bench.modeling.batch import Batch
 from reference_model.config import Ablation
-from reference_model.model import ReferenceModel
+from reference_model.mel_decoder import DataStatistics, DecoderInputs
+from reference_model.model import FacesToVoices
 from reference_model.presets import PRESETS, preset
 from reference_model.prosody import Contours
 from tests.nn.test_transformer import awake, seeded
@@ -33,7 +33,7 @@ def noise_for(batch: Batch, seed: int = 0) -> torch.Tensor:
     return torch.randn(clips, 4 * frames, 80, generator=seeded(seed))
 
 
-def moved(model: ReferenceModel, batch: Batch, **changes: torch.Tensor) -> float:
+def moved(model: FacesToVoices, batch: Batch, **changes: torch.Tensor) -> float:
     """How far mu and the features go when a part of the batch is another."""
     before, after = model.condition(batch), model.condition(batch | changes)
     return max(float((a - b).abs().max()) for a, b in zip(before[:2], after[:2], strict=True))
@@ -72,7 +72,7 @@ def test_padding_changes_no_taught_condition(ablate: Ablation) -> None:
 @pytest.mark.parametrize("decoder", ["unet", "dit"])
 @torch.no_grad()
 def test_a_guidance_of_one_is_the_conditional_field(decoder: str) -> None:
-    model, batch = small(decoder=decoder, standard=Standard()), batch_of([6, 4])
+    model, batch = small(decoder=decoder, standard=DataStatistics()), batch_of([6, 4])
     noise, condition = noise_for(batch), model.condition(batch)
     t = torch.zeros(2)
     field = model.flow.decoder(0.5 * noise, t, condition.mu, condition.features, condition.mask)
@@ -144,7 +144,7 @@ def test_an_ablation_has_no_loss_of_what_it_lacks(ablate: Ablation) -> None:
 def test_ablations_are_of_about_the_same_size(name: str) -> None:
     with torch.device("meta"):
         counts = [
-            sum(parameter.numel() for parameter in ReferenceModel(preset(name, ablate), Standard()).parameters())
+            sum(parameter.numel() for parameter in FacesToVoices(preset(name, ablate), DataStatistics()).parameters())
             for ablate in ABLATIONS
         ]
     assert all(abs(count / counts[0] - 1) < 0.2 for count in counts)
@@ -169,7 +169,7 @@ def test_the_loss_is_the_weighted_sum() -> None:
         "prosody": replace(SMALL.prosody, weight=5.0),
         "flow": replace(SMALL.flow, prior_weight=7.0),
     }
-    model = awake(ReferenceModel(replace(SMALL, **weights), STANDARD))  # type: ignore[arg-type]
+    model = awake(FacesToVoices(replace(SMALL, **weights), STANDARD))  # type: ignore[arg-type]
     parts = model.losses(batch_of([6, 5]))
     shares = {"units": 2, "units_masked": 0.5, "timbre": 3, "prior": 7, "flow": 1}
     shares |= dict.fromkeys(("place", "pitch", "voicing", "energy"), 5)
@@ -272,7 +272,7 @@ def test_predicted_pitch_lies_where_the_speaker_s_does(monkeypatch: pytest.Monke
 @torch.no_grad()
 def test_a_condition_is_at_mel_rate_and_carries_losses_only_in_teaching() -> None:
     model, batch = small(), batch_of([6, 5], 1)
-    condition: Condition = model.condition(batch)
+    condition: DecoderInputs = model.condition(batch)
     assert condition.mu.shape == (2, 28, 80)
     assert condition.features.shape == (2, 28, SMALL.content.width)
     assert condition.mask.sum(1).tolist() == [24, 20]
@@ -284,7 +284,7 @@ def test_a_condition_is_at_mel_rate_and_carries_losses_only_in_teaching() -> Non
 def test_no_loss_sees_beyond_the_clip(mask: str) -> None:
     """Other targets and pictures behind the end change no loss; a change within does."""
     content = replace(SMALL.content, mask=mask, hidden=0.9)  # type: ignore[arg-type]
-    model = awake(ReferenceModel(replace(SMALL, content=content), STANDARD))
+    model = awake(FacesToVoices(replace(SMALL, content=content), STANDARD))
     batch = batch_of([6, 4])
     other = batch_of([6, 4], seed=5)
 

@@ -6,12 +6,12 @@ import pytest
 import torch
 import yaml
 
+from f2v_bench.config import as_mapping, from_mapping, with_overrides
 from f2v_bench.errors import F2VError
-from f2v_bench.nn.vocoder import build_vocoder
-from f2v_bench.training.settings import as_mapping, from_mapping, with_texts
-from reference_model.conditioned import Standard
-from reference_model.config import ReferenceConfig
-from reference_model.model import ReferenceModel
+from f2v_bench.nn.vocoders.build import build_vocoder
+from reference_model.config import FacesToVoicesConfig
+from reference_model.mel_decoder import DataStatistics
+from reference_model.model import FacesToVoices
 from reference_model.presets import PRESETS, preset
 from tests.reference_model.small import ABLATIONS
 
@@ -21,9 +21,9 @@ def test_a_preset_builds_and_travels_through_yaml(name: str) -> None:
     config = preset(name)
     assert config.preset == name
     with torch.device("meta"):
-        ReferenceModel(config, Standard())
+        FacesToVoices(config, DataStatistics())
     build_vocoder(config.vocoder)
-    assert from_mapping(ReferenceConfig, yaml.safe_load(yaml.safe_dump(as_mapping(config)))) == config
+    assert from_mapping(FacesToVoicesConfig, yaml.safe_load(yaml.safe_dump(as_mapping(config)))) == config
 
 
 @pytest.mark.parametrize("ablate", ABLATIONS)
@@ -49,9 +49,9 @@ def test_paper_takes_official_weights_throughout_and_the_others_none() -> None:
 
 
 def test_one_switch_moves_between_stand_in_and_official_weights() -> None:
-    config = with_texts(preset("tiny"), ["lips.encoder=avhubert-base", "timbre.face=arcface"])
+    config = with_overrides(preset("tiny"), ["lips.encoder=avhubert-base", "timbre.face=arcface"])
     with torch.device("meta"):
-        model = ReferenceModel(config, Standard())
+        model = FacesToVoices(config, DataStatistics())
     assert model.content is not None
     assert model.content.lips.share.shape == (13,)
     assert model.content.lips.project.in_features == 768

@@ -7,9 +7,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from f2v_bench.nn.batches import valid_mask
+from f2v_bench.nn.layers.masking import valid_mask
 from reference_model.config import ProsodyConfig
-from reference_model.prosody import Contours, ExpressionEncoder, Prosody, contour_losses, without_mean
+from reference_model.prosody import Contours, ExpressionEncoder, ProsodyPredictor, contour_losses, subtract_mean
 from tests.nn.test_transformer import awake, seeded
 
 SMALL = ProsodyConfig(channels=(4, 4, 8), width=6, blocks=2, kernel=3)
@@ -51,20 +51,20 @@ def test_a_still_face_says_nothing_and_a_moving_one_something() -> None:
 def test_whose_face_moves_does_not_matter_as_a_constant() -> None:
     x, mask = torch.randn(2, 9, 4, generator=seeded()), valid_mask(torch.tensor([9, 5]), 9)
     constant = 3 * torch.randn(2, 1, 4, generator=seeded(1))
-    torch.testing.assert_close(without_mean(x + constant, mask), without_mean(x, mask), atol=1e-5, rtol=0)
+    torch.testing.assert_close(subtract_mean(x + constant, mask), subtract_mean(x, mask), atol=1e-5, rtol=0)
 
 
 @torch.no_grad()
 def test_the_mean_is_taken_off_in_full_precision() -> None:
     x, mask = (100 + torch.randn(1, 300, 4, generator=seeded())).bfloat16(), torch.ones(1, 300, dtype=torch.bool)
-    assert without_mean(x, mask).mean(1).abs().max() < 1e-4
+    assert subtract_mean(x, mask).mean(1).abs().max() < 1e-4
 
 
 @given(lengths=st.lists(st.integers(1, 20), min_size=1, max_size=3), beyond=st.integers(0, 5))
 @settings(max_examples=15)
 @torch.no_grad()
 def test_padding_changes_no_contour_and_no_embedding(lengths: list[int], beyond: int) -> None:
-    prosody, longest, rng = awake(Prosody(SMALL, WIDTH, 16)), max(lengths) + beyond, seeded()
+    prosody, longest, rng = awake(ProsodyPredictor(SMALL, WIDTH, 16)), max(lengths) + beyond, seeded()
     voiced, expression = (torch.randn(len(lengths), longest, c, generator=rng) for c in (WIDTH, SMALL.width))
     mask = valid_mask(torch.tensor(lengths), longest)
     found = prosody(voiced, expression, mask)
@@ -80,7 +80,7 @@ def test_padding_changes_no_contour_and_no_embedding(lengths: list[int], beyond:
 @torch.no_grad()
 @pytest.mark.parametrize("name", Contours._fields)
 def test_every_contour_is_heard(name: str) -> None:
-    prosody, mask = awake(Prosody(SMALL, WIDTH, 16)), torch.ones(1, 8, dtype=torch.bool)
+    prosody, mask = awake(ProsodyPredictor(SMALL, WIDTH, 16)), torch.ones(1, 8, dtype=torch.bool)
     flat = Contours(*(torch.zeros(1, 8) for _ in range(3)))
     moved = flat._replace(**{name: torch.ones(1, 8)})
     assert (prosody.embedding(moved, mask) - prosody.embedding(flat, mask)).abs().mean() > 0.05

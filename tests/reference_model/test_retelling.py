@@ -13,17 +13,17 @@ import torch
 from f2v_bench.clip import Waveform
 from f2v_bench.errors import F2VError
 from f2v_bench.media import write_audio
-from f2v_bench.nn.conformer import ConformerConfig
-from f2v_bench.training.contract import TrainOptions
-from f2v_bench.training.hearing import BottleneckConfig, PretrainingConfig
-from f2v_bench.training.pretrained import read_pretrained, write_pretrained
-from f2v_bench.training.pretraining import FILE
-from reference_model.conditioned import Standard
-from reference_model.config import ReferenceConfig
-from reference_model.experiment import ReferenceTrainee
-from reference_model.model import ReferenceModel
-from reference_model.retelling import HANDED_OVER, Retelling, hand_over
-from reference_model.weights import Weights
+from f2v_bench.modeling.audio_encoder import BottleneckConfig, PretrainingConfig
+from f2v_bench.nn.layers.conformer import ConformerConfig
+from f2v_bench.training.audio_checkpoint import read_pretrained, write_pretrained
+from f2v_bench.training.audio_pretraining import FILE
+from f2v_bench.training.experiment import TrainOptions
+from reference_model.audio_autoencoder import HANDED_OVER, AudioAutoencoder, load_pretrained
+from reference_model.config import FacesToVoicesConfig
+from reference_model.mel_decoder import DataStatistics
+from reference_model.model import FacesToVoices
+from reference_model.spec import Weights
+from reference_model.train import FacesToVoicesExperiment
 from tests.clips import RATE, babble
 from tests.nn.test_transformer import awake
 from tests.reference_model.small import SMALL, STANDARD, alone, batch_of
@@ -41,44 +41,44 @@ CONFIG = replace(SMALL, **GROUND, **HEARING)
 
 
 @pytest.fixture
-def heard() -> Retelling:
-    return awake(Retelling(CONFIG, STANDARD))
+def heard() -> AudioAutoencoder:
+    return awake(AudioAutoencoder(CONFIG, STANDARD))
 
 
-def test_a_clip_alone_is_the_clip_in_a_batch(heard: Retelling) -> None:
+def test_a_clip_alone_is_the_clip_in_a_batch(heard: AudioAutoencoder) -> None:
     batch = batch_of([5, 9, 2])
     noise = torch.randn(3, 36, 80)
-    both = heard.say(batch, noise)
+    both = heard.synthesize(batch, noise)
     for at, length in enumerate((5, 9, 2)):
-        one = heard.say(alone(batch, at), noise[at : at + 1, : 4 * length])
+        one = heard.synthesize(alone(batch, at), noise[at : at + 1, : 4 * length])
         torch.testing.assert_close(both[at : at + 1, : 4 * length], one, atol=1e-4, rtol=1e-4)
 
 
-def test_it_is_told_what_is_heard_and_the_true_contours(heard: Retelling) -> None:
+def test_it_is_told_what_is_heard_and_the_true_contours(heard: AudioAutoencoder) -> None:
     batch = batch_of([8])
     noise = torch.randn(1, 32, 80)
-    said = heard.say(batch, noise)
+    said = heard.synthesize(batch, noise)
     for name in ("mel", "speaker", "f0", "energy"):
-        assert not torch.allclose(said, heard.say(batch | {name: batch[name].flip(1)}, noise)), name
+        assert not torch.allclose(said, heard.synthesize(batch | {name: batch[name].flip(1)}, noise)), name
     unseen = {name: torch.zeros_like(batch[name]) for name in ("features", "face", "identity")}
-    assert torch.equal(said, heard.say(batch | unseen, noise))
+    assert torch.equal(said, heard.synthesize(batch | unseen, noise))
 
 
-def test_it_learns_of_prior_and_flow_alone(heard: Retelling) -> None:
+def test_it_learns_of_prior_and_flow_alone(heard: AudioAutoencoder) -> None:
     parts = heard.losses(batch_of([5, 9]))
     assert set(parts) == {"prior", "flow", "loss"}
     parts["loss"].backward()
     assert all(one.grad is not None for one in heard.parameters())  # several devices want that
 
 
-def test_everything_after_content_is_handed_over(heard: Retelling, tmp_path: Path) -> None:
+def test_everything_after_content_is_handed_over(heard: AudioAutoencoder, tmp_path: Path) -> None:
     standard = {name: getattr(STANDARD, name) for name in ("mel", "pitch", "energy")}
     write_pretrained(tmp_path / FILE, "ours", CONFIG, standard, "2 h of noise", heard.state_dict())
-    found = read_pretrained(tmp_path / FILE, "ours", CONFIG, ReferenceTrainee.sizes)
-    assert Standard(**found.standard) == STANDARD
-    model = ReferenceModel(CONFIG, STANDARD)
+    found = read_pretrained(tmp_path / FILE, "ours", CONFIG, FacesToVoicesExperiment.sizes)
+    assert DataStatistics(**found.standard) == STANDARD
+    model = FacesToVoices(CONFIG, STANDARD)
     before = {name: one.clone() for name, one in model.state_dict().items()}
-    hand_over(found, model)
+    load_pretrained(found, model)
     theirs = heard.state_dict()
     for name, tensor in model.state_dict().items():
         if name.startswith(tuple(f"{part}." for part in HANDED_OVER)):
@@ -88,7 +88,7 @@ def test_everything_after_content_is_handed_over(heard: Retelling, tmp_path: Pat
     assert {name for name in theirs if not name.startswith("hearing.")} <= set(before)
     other = replace(CONFIG, flow=replace(CONFIG.flow, heads=4))
     with pytest.raises(F2VError, match=r"other settings under 'flow.heads': 2, not 4"):
-        read_pretrained(tmp_path / FILE, "ours", other, ReferenceTrainee.sizes)
+        read_pretrained(tmp_path / FILE, "ours", other, FacesToVoicesExperiment.sizes)
 
 
 # -- trainings ---------------------------------------------------------------------------------------------------------
@@ -97,8 +97,8 @@ def test_everything_after_content_is_handed_over(heard: Retelling, tmp_path: Pat
 pytestmark = pytest.mark.usefixtures("noise")
 
 
-def trainee(folder: Path, config: ReferenceConfig = CONFIG, **named: Any) -> ReferenceTrainee:
-    return ReferenceTrainee(train_options(folder, config, **named))
+def trainee(folder: Path, config: FacesToVoicesConfig = CONFIG, **named: Any) -> FacesToVoicesExperiment:
+    return FacesToVoicesExperiment(train_options(folder, config, **named))
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +110,7 @@ def test_the_weights_say_that_the_decoder_has_heard_first(whole: Path) -> None:
     weights = Weights(whole / "weights.safetensors")
     assert "decoder (init) pre-trained on the sound of the same clips" in weights.provenance
     assert set(weights.facts.stages) == {"lips", "vocoder", "audio", "main"}
-    found = read_pretrained(whole / FILE, "ours", CONFIG, ReferenceTrainee.sizes)
+    found = read_pretrained(whole / FILE, "ours", CONFIG, FacesToVoicesExperiment.sizes)
     assert weights.standard["pitch"] == pytest.approx(found.standard["pitch"])
 
 
@@ -144,4 +144,4 @@ def test_without_a_transfer_nothing_is_heard(tmp_path: Path) -> None:
 def test_an_ablated_model_has_no_place_for_it(tmp_path: Path) -> None:
     options: TrainOptions = train_options(tmp_path / "t", CONFIG)
     with pytest.raises(F2VError, match="does not fit a model without timbre"):
-        ReferenceTrainee(replace(options, ablate="timbre"))
+        FacesToVoicesExperiment(replace(options, ablate="timbre"))

@@ -14,11 +14,11 @@ import pytest
 from numpy.typing import NDArray
 
 from f2v_bench.face.crops import FaceCrops
-from f2v_bench.training import synthesis as module
-from f2v_bench.training.speech import Speech, sound
-from reference_model.config import ReferenceConfig
-from reference_model.synthesis import OursSynthesizer
-from reference_model.weights import Weights
+from f2v_bench.modeling import synthesizer as module
+from f2v_bench.modeling.synthesizer import Speech, to_waveform
+from reference_model.config import FacesToVoicesConfig
+from reference_model.spec import Weights
+from reference_model.synthesis import FacesToVoicesSynthesizer
 from tests.reference_model.small import SMALL, crops_of, save_small
 
 #: what the last bit of a contour becomes in the phase of the highest harmonics
@@ -26,15 +26,17 @@ PHASE = 2e-3
 FLOW: dict[str, Any] = {"steps": 2, "solver": "euler", "guidance": 1.5, "temperature": 0.7}
 
 
-def synthesizer(folder: Path, config: ReferenceConfig = SMALL, *, vocoder: bool = True) -> OursSynthesizer:
-    return OursSynthesizer(Weights(save_small(folder / "w.safetensors", config, vocoder=vocoder)), FLOW, "cpu")
+def synthesizer(folder: Path, config: FacesToVoicesConfig = SMALL, *, vocoder: bool = True) -> FacesToVoicesSynthesizer:
+    return FacesToVoicesSynthesizer(Weights(save_small(folder / "w.safetensors", config, vocoder=vocoder)), FLOW, "cpu")
 
 
 def rngs(seeds: Sequence[int]) -> list[np.random.Generator]:
     return [np.random.default_rng(seed) for seed in seeds]
 
 
-def mels(speaker: OursSynthesizer, crops: Sequence[FaceCrops], monkeypatch: pytest.MonkeyPatch) -> list[NDArray[Any]]:
+def mels(
+    speaker: FacesToVoicesSynthesizer, crops: Sequence[FaceCrops], monkeypatch: pytest.MonkeyPatch
+) -> list[NDArray[Any]]:
     """What comes before the vocoder, clip ``i`` with noise of its own."""
     monkeypatch.setattr(module, "sound", lambda speech, *_: speech.mel)
     return speaker.speak(crops, rngs(range(len(crops))))
@@ -153,10 +155,10 @@ for name in ("lightning", "pytorch_lightning", "torchmetrics", "tensorboard", "s
     sys.modules[name] = None
 import reference_model.system
 assert "torch" not in sys.modules
-from f2v_bench.systems.contract import SystemOptions
+from f2v_bench.systems.base import SystemOptions
 from tests.reference_model.small import crops_of
 ours = reference_model.system.Ours(SystemOptions(weights=sys.argv[1]))
-(spoken,) = ours.speak([crops_of(5)], ["somebody"], 0)
+(spoken,) = ours.synthesize_crops([crops_of(5)], ["somebody"], 0)
 print(len(spoken.samples), spoken.sample_rate)
 """
     done = subprocess.run([sys.executable, "-c", code, str(weights)], capture_output=True, text=True, check=False)
@@ -189,6 +191,6 @@ def test_the_vocoder_is_given_the_melody(tmp_path: Path) -> None:
     def melody(hertz: float) -> NDArray[np.float32]:
         return np.tile(np.array([[np.log(hertz), 0.9]], np.float32), (40, 1))
 
-    low, high, own = (sound(Speech(mel, one), vocoder, rngs([0])[0]) for one in (melody(100), melody(200), None))
+    low, high, own = (to_waveform(Speech(mel, one), vocoder, rngs([0])[0]) for one in (melody(100), melody(200), None))
     assert not np.allclose(low, high, atol=1e-3)
     assert own.shape == low.shape == (6400,)

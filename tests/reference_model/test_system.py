@@ -10,18 +10,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from f2v_bench.cli.options import ModelSpec, SystemChoices, open_systems
+from f2v_bench.cli.options import ModelSpec, SystemChoices, load_systems
 from f2v_bench.clip import Clip, Waveform
-from f2v_bench.datasets.contract import Dataset, DatasetOptions
+from f2v_bench.datasets.base import Dataset, DatasetOptions
 from f2v_bench.errors import ClipFailure, F2VError, FailureKind
 from f2v_bench.face import crops as crops_module
 from f2v_bench.face.crops import FaceCrops
 from f2v_bench.media import write_audio
+from f2v_bench.modeling.synthesizer import Synthesizer
 from f2v_bench.registry import SYSTEMS
-from f2v_bench.systems.contract import SpeakerReference, SystemOptions
-from f2v_bench.training.synthesis import Synthesizer
+from f2v_bench.systems.base import SpeakerReference, SystemOptions
 from reference_model.config import Ablation
-from reference_model.system import Ours
+from reference_model.system import FacesToVoicesSystem
 from tests.clips import RATE, babble, write_clip
 from tests.reference_model.small import SMALL, crops_of, save_small
 
@@ -53,11 +53,11 @@ def clips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Clip, ...]:
     return tuple(made)
 
 
-def ours(weights: Path, clips: Sequence[Clip] = (), **named: Any) -> Ours:
-    return Ours(SystemOptions(clips=clips, weights=str(weights), dataset="demo", **named))
+def ours(weights: Path, clips: Sequence[Clip] = (), **named: Any) -> FacesToVoicesSystem:
+    return FacesToVoicesSystem(SystemOptions(clips=clips, weights=str(weights), dataset="demo", **named))
 
 
-def sounds(system: Ours, clips: Sequence[Clip], seed: int = 0) -> list[np.ndarray[Any, Any]]:
+def sounds(system: FacesToVoicesSystem, clips: Sequence[Clip], seed: int = 0) -> list[np.ndarray[Any, Any]]:
     made = system.synthesize(clips, seed)
     assert all(isinstance(one, Waveform) for one in made), made
     return [one.samples for one in made if isinstance(one, Waveform)]
@@ -70,7 +70,7 @@ def same(first: Sequence[np.ndarray[Any, Any]], second: Sequence[np.ndarray[Any,
 
 def test_every_clip_is_spoken_as_long_as_it_is_seen(weights: Path, clips: tuple[Clip, ...]) -> None:
     system = ours(weights, clips)
-    assert SYSTEMS.load("ours") is Ours
+    assert SYSTEMS.load("ours") is FacesToVoicesSystem
     made = system.synthesize(clips, 0)
     for one, frames in zip(made, FRAMES.values(), strict=True):
         assert isinstance(one, Waveform)
@@ -109,12 +109,12 @@ def test_each_model_of_a_run_can_be_told_its_voice(weights: Path, clips: tuple[C
 
     specs = [ModelSpec(label, "ours", str(weights)) for label in ("seen", "told")]
     said = {"told": {"speaker_reference": "same-clip", "steps": "3"}}
-    systems = dict(open_systems(specs, Corpus(DatasetOptions()), "cpu", tmp_path, SystemChoices(), said))
+    systems = dict(load_systems(specs, Corpus(DatasetOptions()), "cpu", tmp_path, SystemChoices(), said))
     assert {label: one.speaker_reference for label, one in systems.items()} == {"seen": "face", "told": "same-clip"}
-    assert not same(*(sounds(one, clips[:1]) for one in systems.values() if isinstance(one, Ours)))
+    assert not same(*(sounds(one, clips[:1]) for one in systems.values() if isinstance(one, FacesToVoicesSystem)))
     said["told"]["speaker_reference"] = "mother"
     with pytest.raises(F2VError, match="'ours' cannot take the voice from 'mother'"):
-        open_systems(specs, Corpus(DatasetOptions()), "cpu", tmp_path, SystemChoices(), said)
+        load_systems(specs, Corpus(DatasetOptions()), "cpu", tmp_path, SystemChoices(), said)
 
 
 def test_a_fingerprint_follows_everything_that_is_heard(weights: Path, clips: tuple[Clip, ...], tmp_path: Path) -> None:
@@ -208,8 +208,8 @@ def test_ablations_declare_where_their_voice_comes_from(ablate: Ablation, declar
 
 
 def test_weights_may_follow_the_colon_and_missing_ones_are_refused(weights: Path) -> None:
-    assert Ours(SystemOptions(argument=str(weights))).provenance == ours(weights).provenance
+    assert FacesToVoicesSystem(SystemOptions(argument=str(weights))).provenance == ours(weights).provenance
     with pytest.raises(F2VError, match="neither a weight file nor"):
         ours(weights.with_name("gone.safetensors"))
     with pytest.raises(F2VError, match="trained on 'lrs9'"):
-        Ours(SystemOptions(dataset="lrs9"))
+        FacesToVoicesSystem(SystemOptions(dataset="lrs9"))

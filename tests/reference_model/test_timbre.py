@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional
 
 from reference_model.config import TimbreConfig
-from reference_model.timbre import Fusion, Timbre
+from reference_model.timbre import SpeakerFusion, TimbreEncoder
 from tests.nn.test_transformer import awake, seeded
 
 PEOPLE = torch.arange(16)
@@ -21,7 +21,7 @@ def faces(clips: int, frames: int, seed: int = 0) -> torch.Tensor:
 
 @torch.no_grad()
 def test_faces_become_unit_vectors_of_the_speaker_space() -> None:
-    timbre = awake(Timbre(SMALL))
+    timbre = awake(TimbreEncoder(SMALL))
     speaker = timbre(faces(3, 2))
     assert speaker.shape == (3, 256)
     torch.testing.assert_close(speaker.norm(dim=1), torch.ones(3))
@@ -30,7 +30,7 @@ def test_faces_become_unit_vectors_of_the_speaker_space() -> None:
 
 @torch.no_grad()
 def test_the_order_of_frames_and_the_other_clips_do_not_matter() -> None:
-    timbre, seen = awake(Timbre(SMALL)), faces(3, 4)
+    timbre, seen = awake(TimbreEncoder(SMALL)), faces(3, 4)
     speaker = timbre(seen)
     torch.testing.assert_close(timbre(seen.flip(1)), speaker, atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(timbre(seen[1:2]), speaker[1:2], atol=1e-5, rtol=1e-5)
@@ -38,14 +38,14 @@ def test_the_order_of_frames_and_the_other_clips_do_not_matter() -> None:
 
 @torch.no_grad()
 def test_arcface_vectors_take_the_place_of_the_stand_in() -> None:
-    timbre = awake(Timbre(replace(SMALL, face="arcface")))
+    timbre = awake(TimbreEncoder(replace(SMALL, face="arcface")))
     assert timbre.face is None
     speaker = timbre(torch.randn(2, 512, generator=seeded()))
     torch.testing.assert_close(speaker.norm(dim=1), torch.ones(2))
 
 
 def test_the_loss_is_least_where_faces_and_voices_agree() -> None:
-    timbre = Timbre(SMALL)
+    timbre = TimbreEncoder(SMALL)
     target = functional.normalize(torch.randn(8, 256, generator=seeded()), dim=1)
     least = timbre.loss(target, target, PEOPLE[: len(target)])
     contrast = functional.cross_entropy(target @ target.T / SMALL.temperature, torch.arange(8))
@@ -57,7 +57,7 @@ def test_the_loss_is_least_where_faces_and_voices_agree() -> None:
 
 
 def test_contrast_alone_pairs_each_face_with_its_own_voice() -> None:
-    timbre = Timbre(replace(SMALL, contrast_weight=1.0))
+    timbre = TimbreEncoder(replace(SMALL, contrast_weight=1.0))
     target = torch.eye(4, 256)
     right, wrong = (
         timbre.loss(target, target, PEOPLE[: len(target)]),
@@ -69,7 +69,7 @@ def test_contrast_alone_pairs_each_face_with_its_own_voice() -> None:
 
 def test_other_clips_of_the_same_person_are_no_wrong_answers() -> None:
     """The voices of one person alone leave nothing to tell apart; a second one is told from them, not they apart."""
-    timbre = Timbre(replace(SMALL, contrast_weight=1.0))
+    timbre = TimbreEncoder(replace(SMALL, contrast_weight=1.0))
     target = functional.normalize(torch.randn(4, 256, generator=seeded()), dim=1)
     near = (1 - (target.roll(1, 0) * target).sum(1)).mean()
     torch.testing.assert_close(timbre.loss(target.roll(1, 0), target, torch.zeros(4, dtype=torch.int64)), near)
@@ -79,21 +79,21 @@ def test_other_clips_of_the_same_person_are_no_wrong_answers() -> None:
 
 
 def test_descent_on_the_loss_finds_the_voices() -> None:
-    timbre = Timbre(SMALL)
+    timbre = TimbreEncoder(SMALL)
     target = functional.normalize(torch.rand(6, 256, generator=seeded()), dim=1)
     free = torch.randn(6, 256, generator=seeded(1)).requires_grad_()
-    optimiser = torch.optim.Adam([free], lr=0.05)
+    optimizer = torch.optim.Adam([free], lr=0.05)
     for _ in range(200):
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         timbre.loss(functional.normalize(free, dim=1), target, PEOPLE[:6]).backward()
-        optimiser.step()
+        optimizer.step()
     found = functional.normalize(free, dim=1) @ target.T
     assert found.diagonal().min() > 0.9
     assert (found.argmax(1) == torch.arange(6)).all()
 
 
 def test_the_cosine_keeps_its_precision_under_autocast() -> None:
-    timbre = Timbre(replace(SMALL, contrast_weight=0.0))
+    timbre = TimbreEncoder(replace(SMALL, contrast_weight=0.0))
     target = functional.normalize(torch.rand(4, 256, generator=seeded()), dim=1)
     near = functional.normalize(target + 0.002 * torch.randn(4, 256, generator=seeded(1)), dim=1)
     exact = timbre.loss(near, target, PEOPLE[: len(target)])
@@ -103,7 +103,7 @@ def test_the_cosine_keeps_its_precision_under_autocast() -> None:
 
 @torch.no_grad()
 def test_fusion_puts_content_in_a_voice_frame_by_frame() -> None:
-    fusion = awake(Fusion(8, 256))
+    fusion = awake(SpeakerFusion(8, 256))
     content, speakers = torch.randn(2, 5, 8, generator=seeded()), functional.normalize(torch.randn(2, 256), dim=1)
     voiced = fusion(content, speakers)
     assert (fusion(content, speakers.flip(0)) - voiced).abs().amax(2).min() > 1e-4

@@ -10,27 +10,27 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from f2v_bench.training.clips import Clips, Units
-from f2v_bench.training.loader import collated
-from f2v_bench.training.module import ModelTraining
-from f2v_bench.training.prepare import prepare
-from f2v_bench.training.targets import Targets
-from reference_model.conditioned import Spoken, Standard
+from f2v_bench.modeling.batch import collate
+from f2v_bench.training.data.dataset import ClipDataset, UnitLabeler
+from f2v_bench.training.data.features import ClipFeatures
+from f2v_bench.training.data.prepare import prepare
+from f2v_bench.training.module import ModelModule
 from reference_model.config import FlowConfig
-from reference_model.model import ReferenceModel
-from reference_model.training import Person, main_item, people, standard_of
+from reference_model.mel_decoder import DataStatistics, ModelOutput
+from reference_model.model import FacesToVoices
+from reference_model.train_data import SpeakerStats, compute_statistics, speaker_stats, training_example
 from tests.reference_model.small import SMALL, STANDARD, batch_of
 from tests.training.toys import demo_clips, toy_targets
 
 
-def voiced_at(hertz: list[float], seed: int = 0) -> Targets:
+def voiced_at(hertz: list[float], seed: int = 0) -> ClipFeatures:
     targets = toy_targets(len(hertz), seed)
     return replace(targets, f0=np.repeat(np.array(hertz, np.float32), 4))
 
 
 def test_means_and_deviations_are_those_of_all_frames_and_pitch_of_the_voiced_ones() -> None:
     clips = [voiced_at([0, 100, 100, 0]), voiced_at([200, 200], seed=1)]
-    found = standard_of(clips)
+    found = compute_statistics(clips)
     mel = np.concatenate([clip.mel for clip in clips])
     np.testing.assert_allclose(found.mel, (mel.mean(), mel.std()), rtol=1e-5)
     np.testing.assert_allclose(found.pitch, (np.log(100 * 2**0.5), np.log(2) / 2), rtol=1e-5)
@@ -39,14 +39,14 @@ def test_means_and_deviations_are_those_of_all_frames_and_pitch_of_the_voiced_on
 
 
 def test_a_speaker_s_pitch_is_placed_among_the_corpus_s() -> None:
-    standard = Standard(pitch=(float(np.log(100)), 0.5))
+    standard = DataStatistics(pitch=(float(np.log(100)), 0.5))
     clips = [
         ("ann", voiced_at([200, 0, 200])),
         ("bob", voiced_at([100, 0])),
         ("ann", voiced_at([50, 50])),
         ("mute", voiced_at([0, 0])),
     ]
-    found = people(iter(clips), standard)
+    found = speaker_stats(iter(clips), standard)
     assert [person.number for person in found.values()] == [0, 1, 2]
     places = {name: person.place for name, person in found.items()}
     np.testing.assert_allclose(places["ann"], [0, 2 * np.log(2)], atol=1e-6)  # two octaves apart, evenly
@@ -59,23 +59,23 @@ def test_an_item_holds_what_the_model_is_taught_with() -> None:
     targets = toy_targets(6)
     labels = np.arange(12)
     features = np.ones((6, *SMALL.lips.outputs), np.float32)
-    person = Person(3, np.zeros(2, np.float32))
-    item = main_item(targets, features, lambda _: labels, person, targets.identity[:2])  # type: ignore[arg-type]
-    batch = collated([item])
+    person = SpeakerStats(3, np.zeros(2, np.float32))
+    item = training_example(targets, features, lambda _: labels, person, targets.identity[:2])  # type: ignore[arg-type]
+    batch = collate([item])
     wanted = batch_of([6])
     assert {name: (tensor.shape[1:], tensor.dtype) for name, tensor in batch.items() if name in wanted} == {
         name: (tensor.shape[1:], tensor.dtype) for name, tensor in wanted.items()
     }
 
 
-def training(seed: int = 0) -> ModelTraining:
-    return ModelTraining(ReferenceModel(SMALL, STANDARD), SMALL, asdict(STANDARD), seed)
+def training(seed: int = 0) -> ModelModule:
+    return ModelModule(FacesToVoices(SMALL, STANDARD), SMALL, asdict(STANDARD), seed)
 
 
 def test_a_module_carries_its_settings_and_measures_the_same_twice() -> None:
     module = training(3)
     assert module.hparams["config"]["content"]["width"] == SMALL.content.width
-    assert Standard(**module.hparams["standard"]) == STANDARD
+    assert DataStatistics(**module.hparams["standard"]) == STANDARD
     logged: list[dict[str, torch.Tensor]] = []
     module.log_dict = lambda values, **_: logged.append(values)  # type: ignore[method-assign]
     before = torch.get_rng_state()
@@ -90,9 +90,9 @@ def test_the_distance_of_mels_is_over_real_frames(monkeypatch: pytest.MonkeyPatc
     module, batch = training(), batch_of([6, 4], 2)
     real = batch["mask"].repeat_interleave(4, 1)[..., None]
     monkeypatch.setattr(
-        ReferenceModel,
+        FacesToVoices,
         "synthesize",
-        lambda *_, **__: Spoken(torch.where(real, batch["mel"] + 0.25, batch["mel"] + 100), None),
+        lambda *_, **__: ModelOutput(torch.where(real, batch["mel"] + 0.25, batch["mel"] + 100), None),
     )
     logged: list[dict[str, torch.Tensor]] = []
     module.log_dict = lambda values, **_: logged.append(values)  # type: ignore[method-assign]
@@ -102,11 +102,11 @@ def test_the_distance_of_mels_is_over_real_frames(monkeypatch: pytest.MonkeyPatc
 
 def test_a_clip_is_spoken_the_same_each_time_it_is_listened_to() -> None:
     module, batch = training(), batch_of([5])
-    first, again = (module.said(batch, 2) for _ in range(2))
+    first, again = (module.predict(batch, 2) for _ in range(2))
     assert first.shape == (20, 82)  # mel and melody
     assert first.dtype == np.float32
     assert np.array_equal(first, again)
-    assert not np.allclose(module.said(batch, 3)[:, :80], first[:, :80], atol=1e-3)
+    assert not np.allclose(module.predict(batch, 3)[:, :80], first[:, :80], atol=1e-3)
 
 
 def test_a_step_draws_by_seed_and_step_alone() -> None:
@@ -125,8 +125,8 @@ def test_a_step_draws_by_seed_and_step_alone() -> None:
 def seen(lips: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Features that tell frames apart, of the shape of the lip encoder's: brightness over time in 16 fields."""
     fields = lips.reshape(len(lips), 4, 24, 4, 24).mean((2, 4)).reshape(len(lips), -1)
-    standardised = ((fields - fields.mean(0)) / fields.std(0)).astype(np.float32)
-    return np.reshape(standardised, (-1, *SMALL.lips.outputs))
+    standardized = ((fields - fields.mean(0)) / fields.std(0)).astype(np.float32)
+    return np.reshape(standardized, (-1, *SMALL.lips.outputs))
 
 
 @pytest.mark.slow
@@ -143,27 +143,27 @@ def test_four_clips_are_learned_by_heart(tmp_path: Path) -> None:
         flow=FlowConfig(width=64, heads=2, dropout=0, condition_dropout=0, guidance=1.0, steps=8),
     )
     demo = demo_clips(4)
-    clips = Clips(prepare(demo, 1))
-    units = Units(config.units, tmp_path / "units.npz", clips)
+    clips = ClipDataset(prepare(demo, 1))
+    units = UnitLabeler(config.units, tmp_path / "units.npz", clips)
     pairs = [(clip.speaker, clips[at]) for at, clip in enumerate(demo)]
-    standard = standard_of([one for _, one in pairs])
-    known = people(pairs, standard)
-    batch = collated(
-        [main_item(one, seen(one.lips), units, known[speaker], one.identity[:2]) for speaker, one in pairs]  # type: ignore[arg-type]
+    standard = compute_statistics([one for _, one in pairs])
+    known = speaker_stats(pairs, standard)
+    batch = collate(
+        [training_example(one, seen(one.lips), units, known[speaker], one.identity[:2]) for speaker, one in pairs]  # type: ignore[arg-type]
     )
-    model = ReferenceModel(config, standard)
-    optimiser = torch.optim.AdamW(model.parameters(), lr=rate)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=steps, pct_start=0.1)
+    model = FacesToVoices(config, standard)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=rate)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=steps, pct_start=0.1)
     mask = batch["mask"].repeat_interleave(4, 1)[..., None]
 
     def distance(mel: torch.Tensor) -> float:
         return float(((mel - batch["mel"]).abs() * mask).sum() / (80 * mask.sum()))
 
     for _ in range(steps):
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         model.losses(batch)["loss"].backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimiser.step()
+        optimizer.step()
         schedule.step()
     model.eval()
     noise = torch.randn(batch["mel"].shape, generator=torch.Generator().manual_seed(0))

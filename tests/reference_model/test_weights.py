@@ -13,11 +13,11 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from f2v_bench.errors import F2VError
-from f2v_bench.nn.lips import LipEncoder
-from f2v_bench.training import weights as module
-from f2v_bench.training.weights import leave_to_base, write_base
-from reference_model.model import ReferenceModel
-from reference_model.weights import Weights
+from f2v_bench.modeling import checkpoint as module
+from f2v_bench.modeling.checkpoint import strip_shared, write_shared
+from f2v_bench.nn.encoders.lip_encoder import LipEncoder
+from reference_model.model import FacesToVoices
+from reference_model.spec import Weights
 from tests.nn.test_transformer import awake
 from tests.reference_model.small import FACTS, SMALL, STANDARD, save_small, small_lips, small_vocoder
 
@@ -31,7 +31,7 @@ def file(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def weights_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Stands in for the folder of shipped weights."""
     folder = tmp_path / "shelf"
     folder.mkdir()
@@ -53,7 +53,7 @@ def test_what_is_saved_comes_back_rounded_to_half_precision(file: Path) -> None:
     assert weights.standard == asdict(STANDARD)
     assert weights.facts == FACTS
     model, vocoder = weights.model(), weights.vocoder()
-    near(model.state_dict(), awake(ReferenceModel(SMALL, STANDARD)).state_dict())
+    near(model.state_dict(), awake(FacesToVoices(SMALL, STANDARD)).state_dict())
     near(weights.lips().encoder.state_dict(), small_lips().encoder.state_dict())
     assert vocoder is not None
     near(vocoder.state_dict(), small_vocoder().state_dict())
@@ -67,7 +67,7 @@ def test_means_and_deviations_are_not_rounded(tmp_path: Path) -> None:
     config = replace(SMALL, ablate="prosody")
     Weights.save(
         tmp_path / "w", config=config, standard=asdict(standard), facts=FACTS,
-        model=ReferenceModel(config, standard).state_dict(), lips=None, vocoder=None,
+        model=FacesToVoices(config, standard).state_dict(), lips=None, vocoder=None,
     )  # fmt: skip
     assert torch.equal(Weights(tmp_path / "w").model().mel_standard, torch.tensor([-5.123456, 2.345678]))
 
@@ -79,7 +79,7 @@ def test_counters_stay_integers(tmp_path: Path) -> None:
     counter.fill_(100_001)  # beyond what half precision counts
     Weights.save(
         tmp_path / "w", config=SMALL, standard=asdict(STANDARD), facts=FACTS,
-        model=ReferenceModel(SMALL, STANDARD).state_dict(), lips=encoder.state_dict(), vocoder=None,
+        model=FacesToVoices(SMALL, STANDARD).state_dict(), lips=encoder.state_dict(), vocoder=None,
     )  # fmt: skip
     assert Weights(tmp_path / "w").lips().encoder.state_dict()["front_end.norm.num_batches_tracked"] == 100_001
 
@@ -170,28 +170,28 @@ def test_flow_settings_are_typed(file: Path) -> None:
         weights.flow_settings(names, {"solver": "midpiont"})
 
 
-def test_weights_are_found_by_corpus_name_or_file(shelf: Path, file: Path) -> None:
+def test_weights_are_found_by_corpus_name_or_file(weights_dir: Path, file: Path) -> None:
     for name in ("demo", "grid"):
-        save_small(shelf / f"{name}.safetensors", facts=replace(FACTS, name=name, dataset=name))
+        save_small(weights_dir / f"{name}.safetensors", facts=replace(FACTS, name=name, dataset=name))
     assert list(Weights.shipped()) == ["demo", "grid"]
     assert Weights.find(None, "grid").facts.name == "grid"
     assert Weights.find("demo", "grid").facts.name == "demo"
     assert Weights.find(str(file), "lrs3").path == file
 
 
-def test_weights_without_a_part_are_never_chosen_by_corpus(shelf: Path) -> None:
-    save_small(shelf / "demo-no-timbre.safetensors", replace(SMALL, ablate="timbre"))
+def test_weights_without_a_part_are_never_chosen_by_corpus(weights_dir: Path) -> None:
+    save_small(weights_dir / "demo-no-timbre.safetensors", replace(SMALL, ablate="timbre"))
     with pytest.raises(F2VError):
         Weights.find(None, "demo")
-    save_small(shelf / "demo.safetensors")
+    save_small(weights_dir / "demo.safetensors")
     assert Weights.find(None, "demo").config.ablate == "none"
 
 
-def test_a_corpus_without_weights_is_refused_with_what_there_is(shelf: Path) -> None:
+def test_a_corpus_without_weights_is_refused_with_what_there_is(weights_dir: Path) -> None:
     with pytest.raises(F2VError, match="trained on 'lrs3'") as error:
         Weights.find(None, "lrs3")
     assert "none are shipped" in error.value.do
-    save_small(shelf / "demo.safetensors")
+    save_small(weights_dir / "demo.safetensors")
     with pytest.raises(F2VError, match="trained on 'lrs3'") as error:
         Weights.find(None, "lrs3")
     assert "train --model ours --dataset lrs3" in error.value.do
@@ -201,8 +201,8 @@ def test_a_corpus_without_weights_is_refused_with_what_there_is(shelf: Path) -> 
     assert "demo/train" in error.value.do
 
 
-def test_an_unknown_name_is_refused_with_a_suggestion(shelf: Path) -> None:
-    save_small(shelf / "demo.safetensors")
+def test_an_unknown_name_is_refused_with_a_suggestion(weights_dir: Path) -> None:
+    save_small(weights_dir / "demo.safetensors")
     with pytest.raises(F2VError, match="did you mean 'demo'"):
         Weights.find("dmeo", "demo")
 
@@ -213,12 +213,12 @@ def base(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "bases"
     folder.mkdir()
     monkeypatch.setattr(module, "BASES", folder)
-    write_base(file, folder / "common.safetensors")
+    write_shared(file, folder / "common.safetensors")
     return folder / "common.safetensors"
 
 
 def test_lip_encoder_and_vocoder_may_be_left_to_a_base(file: Path, base: Path, tmp_path: Path) -> None:
-    leave_to_base(file, base, tmp_path / "lean.safetensors")
+    strip_shared(file, base, tmp_path / "lean.safetensors")
     whole, lean = Weights(file), Weights(tmp_path / "lean.safetensors")
     assert lean.path.stat().st_size + base.stat().st_size < file.stat().st_size + 20_000
     assert (lean.config, lean.standard, lean.facts) == (whole.config, whole.standard, whole.facts)
@@ -230,11 +230,11 @@ def test_lip_encoder_and_vocoder_may_be_left_to_a_base(file: Path, base: Path, t
 
 
 def test_a_base_that_is_missing_or_another_is_refused(file: Path, base: Path, tmp_path: Path) -> None:
-    leave_to_base(file, base, tmp_path / "lean.safetensors")
+    strip_shared(file, base, tmp_path / "lean.safetensors")
     other = save_small(tmp_path / "other.safetensors", seed=1)
     with pytest.raises(F2VError, match="another lip encoder or vocoder"):
-        leave_to_base(other, base, tmp_path / "lean2.safetensors")
-    write_base(other, base)
+        strip_shared(other, base, tmp_path / "lean2.safetensors")
+    write_shared(other, base)
     with pytest.raises(F2VError, match="is another file"):
         Weights(tmp_path / "lean.safetensors")
     base.unlink()

@@ -7,11 +7,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from f2v_bench.datasets.contract import list_sha256
-from f2v_bench.metrics.contract import Aggregate, Column
+from f2v_bench.datasets.base import list_sha256
+from f2v_bench.metrics.base import Aggregate, Column
 from f2v_bench.runs.folder import RunFolder, column_names
 from f2v_bench.runs.tables import CLIP_COLUMNS
-from f2v_bench.scoring.rows import OK, ScoreRow
+from f2v_bench.scoring.records import OK, ScoreRow
 
 WER = Column("wer", "WER", "%", False, 0, 9, "errors", aggregate=Aggregate.RATIO, scale=100, digits=1)
 MOS = Column("mos", "MOS", "MOS", True, 1, 5, "rating")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from f2v_bench.errors import F2VError
-from f2v_bench.metrics.contract import MetricUnavailable
+from f2v_bench.metrics.base import MetricUnavailable
 from f2v_bench.reporting.results import Results, read_results
 from f2v_bench.reporting.spectrogram import pick_clip, spectrogram_grid, write_spectrograms
 from f2v_bench.reporting.table import csv_text, latex, markdown, terminal_table, write_tables

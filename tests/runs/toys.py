@@ -9,19 +9,19 @@ from pathlib import Path
 import numpy as np
 
 from f2v_bench.clip import Clip, Waveform
-from f2v_bench.datasets.contract import Dataset, DatasetOptions, unique_sorted
+from f2v_bench.datasets.base import Dataset, DatasetOptions, unique_sorted
 from f2v_bench.errors import ClipFailure, FailureKind
-from f2v_bench.metrics.contract import Column, Metric, MetricOptions, Sample, Scores
-from f2v_bench.runs.plan import RunPlan
-from f2v_bench.systems.contract import SpeakerReference, System, SystemOptions, clip_generator
+from f2v_bench.metrics.base import Column, Metric, MetricOptions, Sample, Scores
+from f2v_bench.runs.spec import RunPlan
+from f2v_bench.systems.base import SpeakerReference, System, SystemOptions, clip_generator
 from tests.clips import RATE, write_clip
 
 
 class Toys(Dataset):
     name = "toys"
     summary = "made by a test"
-    licence = "none"
-    how_to_get = "run the test"
+    license = "none"
+    instructions = "run the test"
     list_id = "toys/test"
 
     def __init__(self, clips: Sequence[Clip]) -> None:

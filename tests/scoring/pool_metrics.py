@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from f2v_bench.errors import ClipFailure, F2VError
-from f2v_bench.metrics.contract import Column, Metric, Sample, Scores
+from f2v_bench.metrics.base import Column, Metric, Sample, Scores
 from tests.clips import RATE
 
 

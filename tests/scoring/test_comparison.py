@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.stats import binomtest, false_discovery_control, permutation_test
 
+from f2v_bench.metrics.aggregation import MIN_CLUSTERS, Sums, unit_sums
 from f2v_bench.scoring.comparison import (
     ALPHA,
     COVERAGE_FLOOR,
     ClipScores,
-    Contest,
+    ColumnRanking,
     common_clips,
     difference,
     holm,
@@ -21,7 +22,6 @@ from f2v_bench.scoring.comparison import (
     permutations_for,
     rank,
 )
-from f2v_bench.scoring.statistics import MIN_CLUSTERS, Sums, unit_sums
 
 Array = NDArray[np.float64]
 
@@ -210,8 +210,8 @@ def test_intervals_cover_the_truth_as_often_as_stated(aggregate: str, count: int
 _TRUE_GAP = float(np.mean(np.clip(np.random.default_rng(9).beta(2, 5, 10**6) + 0.1, 0, 1))) - 2 / 7
 
 
-def contest(higher_is_better: bool = True, **systems: ClipScores) -> Contest:
-    return Contest("col", higher_is_better, "mean", systems)
+def contest(higher_is_better: bool = True, **systems: ClipScores) -> ColumnRanking:
+    return ColumnRanking("col", higher_is_better, "mean", systems)
 
 
 def noisy(level: float, seed: int, count: int = 50) -> Array:
@@ -248,17 +248,20 @@ def test_the_correction_spans_the_table() -> None:
     assert uncorrected is not None
     assert 0.001 < uncorrected.p < ALPHA
     assert rank([contest(a=a, b=b)], one_speaker(50)).leaders == {("a", "col")}
-    many = [Contest(f"col{n}", True, "mean", {"a": a, "b": b}) for n in range(math.ceil(2 * ALPHA / uncorrected.p) + 1)]
+    many = [
+        ColumnRanking(f"col{n}", True, "mean", {"a": a, "b": b})
+        for n in range(math.ceil(2 * ALPHA / uncorrected.p) + 1)
+    ]
     assert len(rank(many, one_speaker(50)).leaders) == 2 * len(many)
 
 
 def test_the_best_is_found_among_many_systems_by_few_speakers() -> None:
     systems = {f"s{n}": scores(noisy(3 * (n == 0), n, 12)) for n in range(8)}
-    table = [Contest(f"col{n}", True, "mean", systems) for n in range(7)]
+    table = [ColumnRanking(f"col{n}", True, "mean", systems) for n in range(7)]
     found = rank(table, one_speaker(12))
     assert found.leaders == {("s0", one.column) for one in table}
     assert found.tests == 49
-    larger = [Contest(f"col{n}", True, "mean", systems) for n in range(30)]  # 210 / 2^12 is above 5 %
+    larger = [ColumnRanking(f"col{n}", True, "mean", systems) for n in range(30)]  # 210 / 2^12 is above 5 %
     nothing = rank(larger, one_speaker(12))
     assert not nothing.leaders
     assert nothing.unresolved == {one.column for one in larger}
@@ -271,7 +274,7 @@ def test_the_best_is_dropped_as_seldom_as_stated() -> None:
     for _ in range(trials):
         made = rng.normal(0, 1, (3, 3, 10)) + 0.3 * (np.arange(3) == 0)[None, :, None]
         table = [
-            Contest(f"col{at}", True, "mean", {f"s{n}": scores(one) for n, one in enumerate(column)})
+            ColumnRanking(f"col{at}", True, "mean", {f"s{n}": scores(one) for n, one in enumerate(column)})
             for at, column in enumerate(made)
         ]
         leaders = rank(table, one_speaker(10)).leaders

@@ -10,12 +10,12 @@ import soundfile
 
 from f2v_bench.clip import Clip, Waveform
 from f2v_bench.errors import ClipFailure, F2VError, FailureKind
-from f2v_bench.metrics.contract import Column, Metric, MetricOptions, Need, Sample, Scores
-from f2v_bench.scoring.engine import Candidate, Scorer, WaveformCache
-from f2v_bench.scoring.rows import OK, ScoreRow
+from f2v_bench.metrics.base import Column, Metric, MetricOptions, Need, Sample, Scores
+from f2v_bench.scoring.records import OK, ScoreRow
+from f2v_bench.scoring.scorer import Scorer, ScoringItem, WaveformCache
 from tests.clips import RATE, tone
 
-Make = Callable[..., Candidate]
+Make = Callable[..., ScoringItem]
 
 
 def column(name: str) -> Column:
@@ -58,14 +58,14 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def candidate(sound: Path) -> Make:
-    def make(text: str | None = "fine", clip: str = "a", *, mute: bool = False) -> Candidate:
+    def make(text: str | None = "fine", clip: str = "a", *, mute: bool = False) -> ScoringItem:
         record = Clip(clip, "s", sound, None if mute else sound, text, "test")
-        return Candidate("sys", record, sound, clip * 20, 0.2)
+        return ScoringItem("sys", record, sound, clip * 20, 0.2)
 
     return make
 
 
-def score(*batch: Candidate) -> tuple[list[ScoreRow], list[str]]:
+def score(*batch: ScoringItem) -> tuple[list[ScoreRow], list[str]]:
     errors: list[str] = []
     rows = Scorer(lambda metric, clip, trace: errors.append(f"{metric} {clip} {trace}")).score(
         Toy(MetricOptions()), "toy:1", batch

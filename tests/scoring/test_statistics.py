@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import t as student
 
-from f2v_bench.scoring.statistics import MIN_CLUSTERS, estimate
+from f2v_bench.metrics.aggregation import MIN_CLUSTERS
+from f2v_bench.scoring.statistics import estimate
 
 values = st.lists(st.floats(0, 100), min_size=1, max_size=30)
 

@@ -3,7 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from f2v_bench.signal.f0 import F0_MAX, F0_MIN, HOP_LENGTH, SAMPLE_RATE, f0_contour, f0_protocol
+from f2v_bench.signal.f0 import F0_MAX, F0_MIN, HOP_LENGTH, f0_contour, f0_protocol
+from f2v_bench.timing import SAMPLE_RATE
 
 
 def tone(frequency: float, seconds: float = 0.6, rate: int = SAMPLE_RATE) -> np.ndarray:

@@ -6,7 +6,8 @@ import pytest
 
 from f2v_bench.signal.energy import energy_contour
 from f2v_bench.signal.griffin_lim import griffin_lim
-from f2v_bench.signal.mel import FLOOR, SAMPLE_RATE, log_mel, magnitude
+from f2v_bench.signal.mel import FLOOR, log_mel, magnitude
+from f2v_bench.timing import SAMPLE_RATE
 from tests.clips import RATE, babble, tone
 
 

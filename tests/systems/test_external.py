@@ -8,7 +8,7 @@ import pytest
 
 from f2v_bench.clip import Clip, Waveform
 from f2v_bench.errors import ClipFailure, F2VError, FailureKind
-from f2v_bench.systems.contract import SystemOptions
+from f2v_bench.systems.base import SystemOptions
 from f2v_bench.systems.external import External
 from tests.clips import write_clip
 

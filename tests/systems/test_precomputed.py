@@ -7,7 +7,7 @@ import soundfile
 
 from f2v_bench.clip import Clip, Waveform
 from f2v_bench.errors import ClipFailure, F2VError, FailureKind
-from f2v_bench.systems.contract import SystemOptions
+from f2v_bench.systems.base import SystemOptions
 from f2v_bench.systems.precomputed import Precomputed, match_files
 from tests.clips import RATE, tone
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from f2v_bench.errors import FailureKind
-from f2v_bench.systems.process import run_process
+from f2v_bench.utils.subprocess import run_process
 
 
 def run(tmp_path: Path, code: str, timeout_s: float = 60.0, **env: str) -> tuple[str, str] | None:

@@ -9,7 +9,7 @@ import pytest
 from f2v_bench.clip import Clip, Waveform
 from f2v_bench.errors import ClipFailure, FailureKind
 from f2v_bench.media import clip_audio
-from f2v_bench.systems.contract import System, SystemOptions, clip_generator
+from f2v_bench.systems.base import System, SystemOptions, clip_generator
 from f2v_bench.systems.ground_truth import GroundTruth
 from f2v_bench.systems.resynthesis import Resynthesis
 from f2v_bench.systems.shuffled import Shuffled

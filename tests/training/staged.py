@@ -15,21 +15,20 @@ import torch
 import yaml
 
 from f2v_bench.clip import Clip
+from f2v_bench.config import as_mapping
 from f2v_bench.errors import F2VError
-from f2v_bench.nn.checkpoint import read_checkpoint
-from f2v_bench.nn.lips import LipEncoderConfig
-from f2v_bench.nn.vocoder import VocoderConfig
+from f2v_bench.modeling.shared_config import StageConfig, UnitConfig
+from f2v_bench.modeling.synthesizer import Synthesizer
+from f2v_bench.nn.checkpoints.torch import read_checkpoint
+from f2v_bench.nn.encoders.lip_encoder import LipEncoderConfig
+from f2v_bench.nn.vocoders.build import VocoderConfig
 from f2v_bench.registry import SYSTEMS
-from f2v_bench.systems.contract import CropSystem, System, SystemOptions
-from f2v_bench.training import experiment as module
-from f2v_bench.training.contract import TrainOptions
-from f2v_bench.training.experiment import StagedTrainee
-from f2v_bench.training.module import ModelTraining
-from f2v_bench.training.runner import CHECKPOINT, Hardware
-from f2v_bench.training.settings import as_mapping
-from f2v_bench.training.stage import StageConfig
-from f2v_bench.training.synthesis import Synthesizer
-from f2v_bench.training.units import UnitConfig
+from f2v_bench.systems.base import FaceSystem, System, SystemOptions
+from f2v_bench.training import staged_experiment as module
+from f2v_bench.training.experiment import TrainOptions
+from f2v_bench.training.module import ModelModule
+from f2v_bench.training.staged_experiment import StagedExperiment
+from f2v_bench.training.trainer import CHECKPOINT, TrainerConfig
 from tests.reference_model.small import crops_of
 from tests.training.toys import toy_prepared
 
@@ -48,7 +47,7 @@ TRAINING, VALIDATION = (
     [Clip(f"{name}-{who}/0", f"{name}-{who}", Path(name), Path(name), None, name) for who in "ab"]
     for name in ("train", "val")
 )
-HERE = Hardware(accelerator="cpu", save_every=2, progress=False)
+HERE = TrainerConfig(accelerator="cpu", save_every=2, progress=False)
 
 
 class Heard(lightning.Callback):
@@ -108,7 +107,7 @@ def same_state(folder: Path, other: Path, stage: str = "main") -> bool:
 
 
 @contextmanager
-def power_cut(at: int, kind: type[Any] = ModelTraining) -> Iterator[None]:
+def power_cut(at: int, kind: type[Any] = ModelModule) -> Iterator[None]:
     """The main stage dies in a step, or the stage that another kind of module trains."""
     step = kind.training_step
 
@@ -128,7 +127,7 @@ def refuse(*_: object, **__: object) -> None:
     raise AssertionError("nothing was left to be trained")
 
 
-def trained(training: StagedTrainee) -> Path:
+def trained(training: StagedExperiment) -> Path:
     """The folder of a training that has gone from the first stage to the last."""
     for stage in training.stages:
         training.train(stage)
@@ -150,10 +149,10 @@ def alone_as_in_a_batch(speaker: Synthesizer, *, told: bool = True, near: float 
 
 def told_system(name: str, weights: Path) -> System:
     """A system that takes the voice from real speech alone: from nowhere else, and it says so."""
-    system: CropSystem = SYSTEMS.load(name)(SystemOptions(weights=str(weights)))
+    system: FaceSystem = SYSTEMS.load(name)(SystemOptions(weights=str(weights)))
     assert system.speaker_reference == "same-clip"
     with pytest.raises(F2VError, match="takes the voice from real speech") as error:
-        system.speak([crops_of(5)], ["somebody"], 0)
+        system.synthesize_crops([crops_of(5)], ["somebody"], 0)
     assert "--speaker-reference" in error.value.do
     with pytest.raises(F2VError, match="cannot take the voice from 'face'"):
         SYSTEMS.load(name)(SystemOptions(weights=str(weights), speaker_reference="face"))

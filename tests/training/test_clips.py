@@ -7,21 +7,22 @@ import numpy as np
 import pytest
 
 from f2v_bench.errors import F2VError
+from f2v_bench.modeling.batch import Example
+from f2v_bench.modeling.shared_config import UnitConfig
 from f2v_bench.signal.mel import log_mel
-from f2v_bench.training.clips import Clips, Units, segment_of, speech
-from f2v_bench.training.loader import Item, Steps, steps_loader
-from f2v_bench.training.prepare import Prepared
-from f2v_bench.training.targets import Targets
-from f2v_bench.training.units import UnitConfig
+from f2v_bench.training.data.dataset import ClipDataset, UnitLabeler, clip_samples, sample_segment
+from f2v_bench.training.data.features import ClipFeatures
+from f2v_bench.training.data.loader import StepSampler, build_loader
+from f2v_bench.training.data.prepare import Prepared
 from tests.clips import babble
 from tests.training.toys import toy_prepared, toy_targets
 
 
-def spoken(frames: int) -> Targets:
+def spoken(frames: int) -> ClipFeatures:
     """A clip of noise whose sound and mel belong together."""
     audio = np.rint(babble(frames / 25)[: 640 * frames] * 32_767).astype(np.int16)
     plain = replace(toy_targets(frames), audio=audio)
-    return replace(plain, mel=log_mel(speech(plain), 16_000))
+    return replace(plain, mel=log_mel(clip_samples(plain), 16_000))
 
 
 def test_clips_stay_in_memory_as_far_as_they_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -30,12 +31,12 @@ def test_clips_stay_in_memory_as_far_as_they_fit(tmp_path: Path, monkeypatch: py
     read: list[int] = []
     load = Prepared.load
 
-    def noted(self: Prepared, at: int) -> Targets:
+    def noted(self: Prepared, at: int) -> ClipFeatures:
         read.append(at)
         return load(self, at)
 
     monkeypatch.setattr(Prepared, "load", noted)
-    clips = Clips(prepared, budget=sizes[0] + sizes[2])
+    clips = ClipDataset(prepared, budget=sizes[0] + sizes[2])
     assert len(clips) == 4
     for _ in range(2):
         for at in range(4):
@@ -45,34 +46,36 @@ def test_clips_stay_in_memory_as_far_as_they_fit(tmp_path: Path, monkeypatch: py
 
 @pytest.mark.slow
 def test_loading_processes_keep_nothing_of_their_own(tmp_path: Path) -> None:
-    clips = Clips(toy_prepared(tmp_path, [3, 3, 3]))
+    clips = ClipDataset(toy_prepared(tmp_path, [3, 3, 3]))
     assert clips[0].frames == 3
 
-    def load(at: int, _: np.random.Generator) -> Item:
+    def load(at: int, _: np.random.Generator) -> Example:
         assert clips[at].frames == 3
-        return Item(1, {"kept": np.array([len(clips._kept)])})
+        return Example(1, {"kept": np.array([len(clips._kept)])})
 
-    batches = list(steps_loader(Steps(load, count=3, batch=1, steps=9, seed=0), 1))
+    batches = list(build_loader(StepSampler(load, count=3, batch=1, steps=9, seed=0), 1))
     assert {int(batch["kept"][0, 0]) for batch in batches} == {1}
 
 
 def test_hours_are_those_that_the_corpus_states_or_counted(tmp_path: Path) -> None:
     prepared = toy_prepared(tmp_path, [25, 50])
-    assert Clips(prepared).hours == pytest.approx(3 / 3600)
+    assert ClipDataset(prepared).hours == pytest.approx(3 / 3600)
     stated = tuple(replace(clip, duration_s=1800.0) for clip in prepared.clips)
-    assert Clips(replace(prepared, clips=stated)).hours == pytest.approx(1)
+    assert ClipDataset(replace(prepared, clips=stated)).hours == pytest.approx(1)
 
 
 def test_units_are_fitted_once_and_kept(tmp_path: Path) -> None:
-    clips = Clips(toy_prepared(tmp_path, [20, 20]))
+    clips = ClipDataset(toy_prepared(tmp_path, [20, 20]))
     config, file = UnitConfig(count=5), tmp_path / "new" / "units.npz"
-    units = Units(config, file, clips)
+    units = UnitLabeler(config, file, clips)
     labels = units(clips[0])
     assert labels.shape == (40,)
     assert set(labels.tolist()) <= set(range(5))
     written = file.stat().st_mtime_ns
-    np.testing.assert_array_equal(Units(config, file)(clips[0]), labels)
-    np.testing.assert_array_equal(Units(config, file, Clips(toy_prepared(tmp_path, [9])))(toy_targets(20, 0)), labels)
+    np.testing.assert_array_equal(UnitLabeler(config, file)(clips[0]), labels)
+    np.testing.assert_array_equal(
+        UnitLabeler(config, file, ClipDataset(toy_prepared(tmp_path, [9])))(toy_targets(20, 0)), labels
+    )
     assert file.stat().st_mtime_ns == written
     assert [path.name for path in file.parent.iterdir()] == ["units.npz"]
 
@@ -80,17 +83,17 @@ def test_units_are_fitted_once_and_kept(tmp_path: Path) -> None:
 def test_units_that_are_not_there_or_of_another_number(tmp_path: Path) -> None:
     file = tmp_path / "units.npz"
     with pytest.raises(F2VError, match="are not there"):
-        Units(UnitConfig(count=5), file)
-    Units(UnitConfig(count=5), file, Clips(toy_prepared(tmp_path, [20])))
+        UnitLabeler(UnitConfig(count=5), file)
+    UnitLabeler(UnitConfig(count=5), file, ClipDataset(toy_prepared(tmp_path, [20])))
     with pytest.raises(F2VError, match="holds 5 units, the settings ask for 6"):
-        Units(UnitConfig(count=6), file)
+        UnitLabeler(UnitConfig(count=6), file)
 
 
 def test_a_segments_sound_and_mel_belong_together() -> None:
     whole = spoken(30)
     firsts = set()
     for seed in range(10):
-        sound, mel, f0 = segment_of(whole, 8000, np.random.default_rng(seed)).values()
+        sound, mel, f0 = sample_segment(whole, 8000, np.random.default_rng(seed)).values()
         assert sound.shape == (8000,)
         assert mel.shape == (50, 80)
         np.testing.assert_allclose(log_mel(sound, 16_000)[2:-2], mel[2:-2], atol=2e-3)  # mel frames at an edge differ
@@ -98,13 +101,13 @@ def test_a_segments_sound_and_mel_belong_together() -> None:
         np.testing.assert_array_equal(f0, whole.f0[first : first + 50])
         firsts.add(first)
     assert len(firsts) > 5
-    ends = {segment_of(whole, 160 * 119, np.random.default_rng(seed))["mel"][0, 0] for seed in range(20)}
+    ends = {sample_segment(whole, 160 * 119, np.random.default_rng(seed))["mel"][0, 0] for seed in range(20)}
     assert ends == {whole.mel[0, 0], whole.mel[1, 0]}, "every beginning can be drawn, the last one too"
 
 
 def test_short_clips_end_in_silence() -> None:
     whole = spoken(5)
-    sound, mel, f0 = segment_of(whole, 8000, np.random.default_rng(0)).values()
+    sound, mel, f0 = sample_segment(whole, 8000, np.random.default_rng(0)).values()
     np.testing.assert_array_equal(mel[:20], whole.mel)
     np.testing.assert_allclose(mel[20:], np.log(1e-5))
     np.testing.assert_allclose(log_mel(sound, 16_000)[23:], mel[23:], atol=1e-5)
@@ -119,16 +122,16 @@ def test_a_segment_with_units_begins_where_one_does() -> None:
     units = np.arange(60)  # the number of a unit is its place
     firsts = set()
     for seed in range(20):
-        piece = segment_of(whole, 160 * 51, np.random.default_rng(seed), units)
+        piece = sample_segment(whole, 160 * 51, np.random.default_rng(seed), units)
         first = next(at for at in range(70) if np.array_equal(whole.mel[at : at + 51], piece["mel"]))
         assert first % 2 == 0
         np.testing.assert_array_equal(piece["units"], np.arange(first, first + 51) // 2)
         firsts.add(first)
     assert len(firsts) > 5
-    ends = [segment_of(whole, 160 * 117, np.random.default_rng(seed), units)["units"][-1] for seed in range(20)]
+    ends = [sample_segment(whole, 160 * 117, np.random.default_rng(seed), units)["units"][-1] for seed in range(20)]
     assert set(ends) == {58, 59}, "every beginning can be drawn, the last one too"
 
 
 def test_the_last_unit_of_a_short_clip_stays() -> None:
-    piece = segment_of(spoken(2), 160 * 11, np.random.default_rng(0), np.array([5, 6, 7, 8]))
+    piece = sample_segment(spoken(2), 160 * 11, np.random.default_rng(0), np.array([5, 6, 7, 8]))
     assert piece["units"].tolist() == [5, 5, 6, 6, 7, 7, 8, 8, 8, 8, 8]

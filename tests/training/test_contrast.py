@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from f2v_bench.training.contrast import contrast
+from f2v_bench.nn.losses.infonce import info_nce
 from tests.nn.test_transformer import seeded
 
 
@@ -21,14 +21,14 @@ def test_it_is_written_out() -> None:
         against = [j for j in range(4) if j == at or person[j] != person[at]]
         terms = {j: np.exp(a[at] @ b[j] / 0.07) for j in against}
         each.append(-np.log(terms[at] / sum(terms.values())))
-    found = contrast(anchor, other, person, 0.07)
+    found = info_nce(anchor, other, person, 0.07)
     np.testing.assert_allclose(float(found), np.mean(each), rtol=1e-5)
-    assert float(contrast(anchor, other, torch.arange(4), 0.07)) > float(found)
+    assert float(info_nce(anchor, other, torch.arange(4), 0.07)) > float(found)
 
 
 def test_the_clips_of_one_person_alone_leave_nothing_to_tell() -> None:
     anchor = unit(3, 0).requires_grad_()
-    loss = contrast(anchor, unit(3, 1), torch.zeros(3, dtype=torch.long), 0.07)
+    loss = info_nce(anchor, unit(3, 1), torch.zeros(3, dtype=torch.long), 0.07)
     loss.backward()
     assert float(loss.detach()) == 0
     assert anchor.grad is not None

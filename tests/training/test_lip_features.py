@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from f2v_bench.nn.frozen_lips import FrozenLips
-from f2v_bench.nn.lips import LipEncoder
-from f2v_bench.training import lip_features as module
-from f2v_bench.training.augment import AugmentConfig
-from f2v_bench.training.lip_features import LipFeatures
-from f2v_bench.training.prepare import Prepared
+from f2v_bench.nn.encoders.frozen_lip_encoder import FrozenLipEncoder
+from f2v_bench.nn.encoders.lip_encoder import LipEncoder
+from f2v_bench.nn.layers.augment import AugmentConfig
+from f2v_bench.training.data import lip_features as module
+from f2v_bench.training.data.lip_features import LipFeatures
+from f2v_bench.training.data.prepare import Prepared
 from tests.nn.test_lips import awake
 from tests.training.toys import ENCODER, toy_prepared
 
@@ -25,7 +25,7 @@ def prepared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Prepared:
 
 
 def made(prepared: Prepared, folder: Path, variants: int = 2) -> LipFeatures:
-    frozen = FrozenLips(ENCODER, awake(LipEncoder(ENCODER)).state_dict())
+    frozen = FrozenLipEncoder(ENCODER, awake(LipEncoder(ENCODER)).state_dict())
     features = LipFeatures(frozen, prepared, variants=variants, augment=AugmentConfig(), folder=folder)
     features.make()
     return features
@@ -87,7 +87,7 @@ def test_the_rest_of_the_program_draws_as_before(prepared: Prepared, tmp_path: P
     made(prepared, tmp_path / "f")
     torch.manual_seed(5)
     features = LipFeatures(
-        FrozenLips(ENCODER, awake(LipEncoder(ENCODER)).state_dict()),
+        FrozenLipEncoder(ENCODER, awake(LipEncoder(ENCODER)).state_dict()),
         prepared,
         variants=1,
         augment=AugmentConfig(),
@@ -102,7 +102,7 @@ def test_another_encoder_or_augmentation_has_a_folder_of_its_own(prepared: Prepa
     state = awake(LipEncoder(ENCODER)).state_dict()
     other = {name: one + 1 for name, one in state.items()}
     folders = {
-        LipFeatures(FrozenLips(ENCODER, weights), prepared, variants=1, augment=augment, folder=tmp_path).folder
+        LipFeatures(FrozenLipEncoder(ENCODER, weights), prepared, variants=1, augment=augment, folder=tmp_path).folder
         for weights in (state, other)
         for augment in (AugmentConfig(), AugmentConfig(shift=1))
     }

@@ -8,53 +8,51 @@ import numpy as np
 import pytest
 import torch
 
-from f2v_bench.nn.lips import normalised
-from f2v_bench.training.labels import UNITS
-from f2v_bench.training.lips import LipNetwork, LipTraining, lip_item
-from f2v_bench.training.loader import collated
-from f2v_bench.training.phones import PHONES, UNKNOWN
-from f2v_bench.training.stage import StageConfig
-from f2v_bench.training.teaching import LipTrainingConfig
-from f2v_bench.training.units import UnitConfig
+from f2v_bench.modeling.batch import collate
+from f2v_bench.modeling.shared_config import LipEncoderTrainingConfig, StageConfig, UnitConfig
+from f2v_bench.nn.encoders.lip_encoder import normalize
+from f2v_bench.nn.losses.units import IGNORE_INDEX
+from f2v_bench.timing import UNITS_PER_VIDEO_FRAME
+from f2v_bench.training.data.alignment import PHONES
+from f2v_bench.training.lip_encoder import LipEncoderModule, LipNetwork, lip_example
 from tests.nn.test_lips import awake
 from tests.training.toys import ENCODER, UNIT_COUNT, toy_item, toy_targets
 
 if TYPE_CHECKING:
-    from f2v_bench.training.clips import Units
-    from f2v_bench.training.targets import Targets
+    from f2v_bench.training.data.features import ClipFeatures
 
 
-def module(**changes: float) -> LipTraining:
+def module(**changes: float) -> LipEncoderModule:
     torch.manual_seed(0)
-    config = replace(LipTrainingConfig(), **changes)  # type: ignore[arg-type]
-    return LipTraining(ENCODER, UnitConfig(count=UNIT_COUNT), config, StageConfig())
+    config = replace(LipEncoderTrainingConfig(), **changes)  # type: ignore[arg-type]
+    return LipEncoderModule(ENCODER, UnitConfig(count=UNIT_COUNT), config, StageConfig())
 
 
-def units_of(targets: Targets) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+def units_of(targets: ClipFeatures) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
     """Units that tell their own place."""
     return np.arange(2 * targets.frames)
 
 
-UNITS_OF = cast("Units", units_of)
+UNITS_OF = cast("UnitLabeler", units_of)
 
 
 @torch.inference_mode()
 def test_two_labels_a_video_frame_whatever_the_batch() -> None:
     network = awake(LipNetwork(ENCODER, UNIT_COUNT))
-    batch = collated([toy_item(at) for at in range(3)])
-    seen = normalised(batch["lips"], ENCODER)
+    batch = collate([toy_item(at) for at in range(3)])
+    seen = normalize(batch["lips"], ENCODER)
     together = network(seen, batch["mask"])
     assert [one.shape for one in together] == [(3, 12, UNIT_COUNT), (3, 12, len(PHONES))]
     for row, frames in enumerate(batch["lengths"].tolist()):
         alone = network(seen[row : row + 1, :frames], batch["mask"][row : row + 1, :frames])
         for ours, theirs in zip(together, alone, strict=True):
-            torch.testing.assert_close(ours[row, : UNITS * frames], theirs[0], atol=1e-5, rtol=1e-5)
+            torch.testing.assert_close(ours[row, : UNITS_PER_VIDEO_FRAME * frames], theirs[0], atol=1e-5, rtol=1e-5)
 
 
 def test_a_step_draws_as_its_number_says(monkeypatch: pytest.MonkeyPatch) -> None:
     training = module()
     monkeypatch.setattr(training, "log", lambda *_, **__: None)
-    batch = collated([toy_item(at) for at in range(3)])
+    batch = collate([toy_item(at) for at in range(3)])
     losses = [training.training_step(batch | {"step": torch.tensor(step)}, 0).item() for step in (4, 5, 4)]
     assert losses[0] == losses[2] != losses[1]
 
@@ -64,8 +62,8 @@ def test_without_transcripts_units_alone_teach(monkeypatch: pytest.MonkeyPatch) 
     logged: dict[str, float] = {}
     monkeypatch.setattr(training, "log", lambda name, value, **_: logged.update({name: float(value)}))
     monkeypatch.setattr(training, "log_dict", lambda values, **_: logged.update(values))
-    batch = collated([toy_item(at) for at in range(3)]) | {"step": torch.tensor(0)}
-    batch["phones"] = torch.full_like(batch["phones"], UNKNOWN)
+    batch = collate([toy_item(at) for at in range(3)]) | {"step": torch.tensor(0)}
+    batch["phones"] = torch.full_like(batch["phones"], IGNORE_INDEX)
     loss = training.training_step(batch, 0)
     assert logged["train/phones_seen"] == logged["train/phones_hidden"] == 0
     assert logged["train/loss"] == pytest.approx(
@@ -81,7 +79,7 @@ def test_the_loss_weighs_its_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     training = module(hidden=0.5, hidden_weight=0.25, phones=3.0)
     parts: dict[str, float] = {}
     monkeypatch.setattr(training, "log", lambda name, value, **_: parts.update({name: float(value)}))
-    training.training_step(collated([toy_item(at) for at in range(5)]) | {"step": torch.tensor(1)}, 0)
+    training.training_step(collate([toy_item(at) for at in range(5)]) | {"step": torch.tensor(1)}, 0)
     assert all(parts[f"train/{name}_{where}"] > 0 for name in ("units", "phones") for where in ("seen", "hidden"))
     expected = sum(
         weight * (parts[f"train/{name}_seen"] + 0.25 * parts[f"train/{name}_hidden"])
@@ -97,8 +95,8 @@ def test_validation_measures_the_average_on_real_frames(monkeypatch: pytest.Monk
     with torch.no_grad():
         for parameter in training.network.parameters():
             parameter.zero_()  # the trained weights are not looked at
-    batch = collated([toy_item(at) for at in range(3)])
-    units, _ = training.ema.average(normalised(batch["lips"], ENCODER), batch["mask"])
+    batch = collate([toy_item(at) for at in range(3)])
+    units, _ = training.ema.average(normalize(batch["lips"], ENCODER), batch["mask"])
     pairs = [
         (units[row, : 2 * n].argmax(-1), batch["units"][row, : 2 * n])
         for row, n in enumerate(batch["lengths"].tolist())
@@ -112,7 +110,7 @@ def test_validation_measures_the_average_on_real_frames(monkeypatch: pytest.Monk
 def test_it_learns_a_batch_by_heart(monkeypatch: pytest.MonkeyPatch) -> None:
     training = module(smoothing=0.0, hidden=0.0).train()
     monkeypatch.setattr(training, "log", lambda *_, **__: None)
-    batch = collated([toy_item(at) for at in range(2)]) | {"step": torch.tensor(0)}
+    batch = collate([toy_item(at) for at in range(2)]) | {"step": torch.tensor(0)}
     best = torch.optim.Adam(training.network.parameters(), 1e-2)
     losses = []
     for _ in range(40):
@@ -133,12 +131,12 @@ def test_names_in_checkpoints_stay() -> None:
 
 def test_a_clip_is_shown_whole_or_at_another_tempo() -> None:
     targets = toy_targets(40)
-    plain = lip_item(targets, UNITS_OF, 0.5, None)
+    plain = lip_example(targets, UNITS_OF, 0.5, None)
     assert plain.frames == 40
     np.testing.assert_array_equal(plain.sequences["lips"], targets.lips)
     lengths = set()
     for seed in range(8):
-        item = lip_item(targets, UNITS_OF, 0.3, np.random.default_rng(seed))
+        item = lip_example(targets, UNITS_OF, 0.3, np.random.default_rng(seed))
         lengths.add(item.frames)
         places = item.sequences["units"]
         assert len(places) == len(item.sequences["phones"]) == 2 * item.frames

@@ -9,11 +9,11 @@ import pytest
 import torch
 from lightning.pytorch.loggers import TensorBoardLogger
 
-from f2v_bench.adapters.torch_metric import TorchMetric
-from f2v_bench.datasets.contract import DatasetOptions
+from f2v_bench.datasets.base import DatasetOptions
 from f2v_bench.datasets.demo import Demo
 from f2v_bench.media import clip_audio
-from f2v_bench.training.listening import Listening
+from f2v_bench.metrics.torch import TorchMetric
+from f2v_bench.training.callbacks import SpeechMetricsCallback
 from tests.clips import babble
 
 
@@ -44,7 +44,7 @@ REAL = [babble(1.5, seed) for seed in range(4)]
 def test_real_speech_has_no_error() -> None:
     notes, where = Notes(), trainer()
     where.loggers.append(notes)
-    listening = Listening(lambda at: REAL[at], REAL, [None] * 4, "grid")
+    listening = SpeechMetricsCallback(lambda at: REAL[at], REAL, [None] * 4, "grid")
     for _ in range(2):  # each validation by itself
         listening.on_validation_end(where, None)  # type: ignore[arg-type]
     assert [step for step, _ in notes.said] == [7, 7]
@@ -57,7 +57,7 @@ def test_real_speech_has_no_error() -> None:
 
 def test_other_speech_has() -> None:
     notes = Notes()
-    Listening(lambda at: REAL[at - 1], REAL, [None] * 4, None).on_validation_end(trainer(notes), None)  # type: ignore[arg-type]
+    SpeechMetricsCallback(lambda at: REAL[at - 1], REAL, [None] * 4, None).on_validation_end(trainer(notes), None)  # type: ignore[arg-type]
     assert notes.said[0][1]["val/estoi"] < 0.8
 
 
@@ -79,7 +79,7 @@ def test_devices_share_the_clips_out(monkeypatch: pytest.MonkeyPatch) -> None:
             return compute(metric)
 
         monkeypatch.setattr(TorchMetric, "compute", counted)
-        Listening(speak, REAL, [None] * 4, None).on_validation_end(trainer(notes, rank=rank, world=3), None)  # type: ignore[arg-type]
+        SpeechMetricsCallback(speak, REAL, [None] * 4, None).on_validation_end(trainer(notes, rank=rank, world=3), None)  # type: ignore[arg-type]
         spoken.append(own)
         assert bool(notes.said) == (rank == 0)
     assert spoken == [[0, 3], [1], [2]]
@@ -94,7 +94,9 @@ def test_words_are_recognised_under_the_corpus_grammar() -> None:
     rates = []
     for shift in (0, 1):
         notes = Notes()
-        listening = Listening(lambda at, s=shift: real[at - s], real, [clip.text for clip in clips], demo.grammar)  # type: ignore[misc]
+        listening = SpeechMetricsCallback(
+            lambda at, s=shift: real[at - s], real, [clip.text for clip in clips], demo.grammar
+        )  # type: ignore[misc]
         listening.on_validation_end(trainer(notes), None)  # type: ignore[arg-type]
         rates.append(notes.said[0][1]["val/wer"])
     assert rates[0] < 0.5 < rates[1]
@@ -104,7 +106,7 @@ def test_the_first_clips_are_shown(tmp_path: Path) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     board = TensorBoardLogger(tmp_path, name="", version="tensorboard")
-    Listening(lambda at: REAL[at][:9000], REAL, [None] * 4, None).on_validation_end(trainer(board), None)  # type: ignore[arg-type]
+    SpeechMetricsCallback(lambda at: REAL[at][:9000], REAL, [None] * 4, None).on_validation_end(trainer(board), None)  # type: ignore[arg-type]
     board.finalize("success")
     tags = EventAccumulator(str(tmp_path / "tensorboard")).Reload().Tags()
     assert set(tags["images"]) == {f"clip{at}/real_below_made" for at in range(3)}

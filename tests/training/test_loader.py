@@ -9,18 +9,19 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from f2v_bench.training.loader import Batch, Item, Steps, collated, steps_loader, whole_batches
+from f2v_bench.modeling.batch import Batch, Example, collate
+from f2v_bench.training.data.loader import StepSampler, build_loader, iter_batches
 from tests.training.toys import toy_item
 
 
-def load(index: int, rng: np.random.Generator) -> Item:
+def load(index: int, rng: np.random.Generator) -> Example:
     """A clip that tells its number, and what was drawn for it."""
     frames = 1 + index % 3
-    return Item(frames, {"x": np.full((2 * frames, 1), index, np.float32)}, {"drawn": np.array(rng.random())})
+    return Example(frames, {"x": np.full((2 * frames, 1), index, np.float32)}, {"drawn": np.array(rng.random())})
 
 
-def steps(**changes: int) -> Steps:
-    return Steps(load, **({"count": 7, "batch": 4, "steps": 9, "seed": 3} | changes))
+def steps(**changes: int) -> StepSampler:
+    return StepSampler(load, **({"count": 7, "batch": 4, "steps": 9, "seed": 3} | changes))
 
 
 def seen(batches: list[Batch]) -> list[tuple[int, list[int], list[float]]]:
@@ -63,7 +64,7 @@ def test_a_resumed_training_sees_the_same_batches() -> None:
 def test_groups_are_gone_through_one_after_the_other(groups: list[int], batch: int) -> None:
     """Every clip once a round, a group's clips in a row, and the groups in another order each round."""
     count = sum(groups)
-    source = Steps(load, count=count, batch=batch, steps=3 * count, seed=3, groups=groups)
+    source = StepSampler(load, count=count, batch=batch, steps=3 * count, seed=3, groups=groups)
     order = [at for step in range(3 * count) for at in source.clips_of(step)]
     owner = [group for group, size in enumerate(groups) for _ in range(size)]
     for first in range(0, 3 * count, count):
@@ -71,7 +72,7 @@ def test_groups_are_gone_through_one_after_the_other(groups: list[int], batch: i
         assert sorted(whole) == list(range(count))
         changes = sum(owner[now] != owner[after] for now, after in pairwise(whole))
         assert changes == sum(size > 0 for size in groups) - 1
-    again = Steps(load, count=count, batch=batch, steps=3 * count, seed=3, groups=groups)
+    again = StepSampler(load, count=count, batch=batch, steps=3 * count, seed=3, groups=groups)
     assert again.clips_of(count) == source.clips_of(count)
 
 
@@ -83,12 +84,12 @@ def test_ranks_draw_for_themselves() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 def test_worker_count_does_not_matter(workers: int) -> None:
-    assert seen(list(steps_loader(steps(first=2), workers))) == seen(list(steps(first=2)))
+    assert seen(list(build_loader(steps(first=2), workers))) == seen(list(steps(first=2)))
 
 
 def test_clips_are_padded_at_their_end() -> None:
     items = [toy_item(at) for at in (2, 0, 4)]
-    batch = collated(items)
+    batch = collate(items)
     assert batch["lengths"].tolist() == [6, 4, 8]
     assert batch["mask"].sum(1).tolist() == [6, 4, 8]
     assert batch["lips"].dtype == torch.uint8
@@ -100,13 +101,13 @@ def test_clips_are_padded_at_their_end() -> None:
 
 
 def test_a_sequence_of_another_rate_is_an_error() -> None:
-    items = [Item(2, {"x": np.zeros(4)}), Item(3, {"x": np.zeros(5)})]
+    items = [Example(2, {"x": np.zeros(4)}), Example(3, {"x": np.zeros(5)})]
     with pytest.raises(RuntimeError):
-        collated(items)
+        collate(items)
 
 
 def test_validation_goes_through_every_clip_in_order() -> None:
-    batches = list(whole_batches(lambda at: toy_item(at), 5, 2))
+    batches = list(iter_batches(lambda at: toy_item(at), 5, 2))
     assert [len(batch["lips"]) for batch in batches] == [2, 2, 1]
     lengths = [int(n) for batch in batches for n in batch["lengths"]]
     assert lengths == [toy_item(at).frames for at in range(5)]

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from f2v_bench.nn.batches import valid_mask
-from f2v_bench.training.mel_losses import mel_losses
+from f2v_bench.nn.layers.masking import valid_mask
+from f2v_bench.nn.losses.mel import mel_losses
 
 
 def test_losses_are_their_formulas() -> None:

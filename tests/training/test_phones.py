@@ -7,7 +7,8 @@ import pytest
 from numpy.typing import NDArray
 
 from f2v_bench.media import clip_audio
-from f2v_bench.training.phones import PHONES, UNKNOWN, align_phones
+from f2v_bench.nn.losses.units import IGNORE_INDEX
+from f2v_bench.training.data.alignment import PHONES, align_phones
 from tests.training.toys import demo_clips
 
 #: words of the demo's sentences as the CMU dictionary says them first
@@ -54,12 +55,12 @@ def test_what_cannot_be_aligned_is_unknown(text: str | None) -> None:
     noise = np.random.default_rng(0).uniform(-0.1, 0.1, 16_000).astype(np.float32)
     labels = align_phones(noise, text, 50)
     assert labels.shape == (50,)
-    assert (labels == UNKNOWN).all()
+    assert (labels == IGNORE_INDEX).all()
 
 
 def test_a_clip_too_short_for_its_words_is_unknown() -> None:
     labels = align_phones(np.zeros(1600, np.float32), "place green by f two again", 5)
-    assert (labels == UNKNOWN).all()
+    assert (labels == IGNORE_INDEX).all()
 
 
 def test_phones_are_those_of_the_dictionary() -> None:

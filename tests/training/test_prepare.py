@@ -9,9 +9,9 @@ import pytest
 
 from f2v_bench.clip import Clip
 from f2v_bench.errors import F2VError
-from f2v_bench.training import prepare as module
-from f2v_bench.training.prepare import Prepared, prepare
-from f2v_bench.training.targets import targets_of
+from f2v_bench.training.data import prepare as module
+from f2v_bench.training.data.features import extract_features
+from f2v_bench.training.data.prepare import Prepared, prepare
 from tests.clips import write_clip
 from tests.training.toys import demo_clips, toy_prepared
 
@@ -47,7 +47,7 @@ def test_bad_clips_are_named_and_the_others_go_on(cache: Path, tmp_path: Path, m
     }
     assert told == [(done, 5) for done in range(6)]
     assert entries(cache) == list(ready.files), "one whole entry, and no part of another"
-    for name, array in targets_of(good).arrays().items():
+    for name, array in extract_features(good).arrays().items():
         np.testing.assert_array_equal(ready.load(0).arrays()[name], array)
 
     # what is there is not made again, whatever its path; other words are another entry
@@ -69,7 +69,7 @@ def test_processes_make_the_same(cache: Path, tmp_path: Path) -> None:
     assert len(ready) == 1
     assert ready.failures[clips[1].id].startswith("no_face")
     assert entries(cache) == list(ready.files)
-    np.testing.assert_array_equal(ready.load(0).mel, targets_of(clips[0]).mel)
+    np.testing.assert_array_equal(ready.load(0).mel, extract_features(clips[0]).mel)
 
 
 def test_without_a_single_clip(cache: Path, tmp_path: Path) -> None:

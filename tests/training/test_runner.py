@@ -11,18 +11,16 @@ import pytest
 import torch
 
 from f2v_bench.errors import F2VError
-from f2v_bench.training import runner
-from f2v_bench.training.lips import LipTraining
-from f2v_bench.training.loader import whole_batches
-from f2v_bench.training.runner import CHECKPOINT, Hardware, Source, fit, require_lightning, trained_steps
-from f2v_bench.training.stage import StageConfig
-from f2v_bench.training.teaching import LipTrainingConfig
-from f2v_bench.training.units import UnitConfig
+from f2v_bench.modeling.shared_config import LipEncoderTrainingConfig, StageConfig, UnitConfig
+from f2v_bench.training import trainer as runner
+from f2v_bench.training.data.loader import iter_batches
+from f2v_bench.training.lip_encoder import LipEncoderModule
+from f2v_bench.training.trainer import CHECKPOINT, TrainerConfig, TrainingData, fit, require_lightning, trained_steps
 from tests.training.toys import ENCODER, UNIT_COUNT, toy_item
 
 STAGE = StageConfig(steps=7, batch=2, warmup=2, precision="32-true", validate_every=2)
-HERE = Hardware(accelerator="cpu", save_every=3, progress=False)
-SOURCE = Source(5, toy_item, list(whole_batches(toy_item, 3, 2)))
+HERE = TrainerConfig(accelerator="cpu", save_every=3, progress=False)
+SOURCE = TrainingData(5, toy_item, list(iter_batches(toy_item, 3, 2)))
 
 
 class Interrupt(lightning.Callback):
@@ -47,11 +45,15 @@ class Validations(lightning.Callback):
 
 
 def trained(
-    folder: Path, stage: StageConfig = STAGE, hardware: Hardware = HERE, callbacks: Sequence[Any] = (), seed: int = 0
-) -> LipTraining:
+    folder: Path,
+    stage: StageConfig = STAGE,
+    hardware: TrainerConfig = HERE,
+    callbacks: Sequence[Any] = (),
+    seed: int = 0,
+) -> LipEncoderModule:
     """A toy after ``fit``; the seed is of its first weights alone."""
     torch.manual_seed(seed)
-    module = LipTraining(ENCODER, UnitConfig(count=UNIT_COUNT), LipTrainingConfig(), stage)
+    module = LipEncoderModule(ENCODER, UnitConfig(count=UNIT_COUNT), LipEncoderTrainingConfig(), stage)
     fit(module, SOURCE, stage, folder, hardware, 0, callbacks)
     return module
 
@@ -64,7 +66,7 @@ def same(one: torch.nn.Module, other: torch.nn.Module) -> None:
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> LipTraining:
+def whole(tmp_path_factory: pytest.TempPathFactory) -> LipEncoderModule:
     """Trained without interruption."""
     return trained(tmp_path_factory.mktemp("whole"))
 
@@ -75,7 +77,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> LipTraining:
     ids=["between", "at", "after validation", "at validation", "before any"],
 )
 def test_a_killed_training_goes_on_to_the_same_weights(
-    whole: LipTraining, tmp_path: Path, save_every: int, interrupted: int, kept: int
+    whole: LipEncoderModule, tmp_path: Path, save_every: int, interrupted: int, kept: int
 ) -> None:
     hardware = replace(HERE, save_every=save_every)
     with pytest.raises(RuntimeError, match="killed"):
@@ -88,7 +90,7 @@ def test_a_killed_training_goes_on_to_the_same_weights(
     assert trained_steps(tmp_path / CHECKPOINT) == 7
 
 
-def test_it_can_be_killed_again_and_again(whole: LipTraining, tmp_path: Path) -> None:
+def test_it_can_be_killed_again_and_again(whole: LipEncoderModule, tmp_path: Path) -> None:
     hardware = replace(HERE, save_every=1)
     for step in (2, 3, 6):
         with pytest.raises(RuntimeError):
@@ -105,7 +107,7 @@ def test_ctrl_c_is_ctrl_c(tmp_path: Path) -> None:
     assert trained_steps(tmp_path / CHECKPOINT) == 3
 
 
-def test_the_last_step_is_kept_whatever_the_interval(whole: LipTraining, tmp_path: Path) -> None:
+def test_the_last_step_is_kept_whatever_the_interval(whole: LipEncoderModule, tmp_path: Path) -> None:
     trained(tmp_path, hardware=replace(HERE, save_every=500))
     assert trained_steps(tmp_path / CHECKPOINT) == 7
     assert {path.name for path in tmp_path.iterdir()} == {CHECKPOINT, "tensorboard"}
@@ -138,7 +140,7 @@ def test_without_validation_clips(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.slow
-def test_loading_processes_change_nothing(whole: LipTraining, tmp_path: Path) -> None:
+def test_loading_processes_change_nothing(whole: LipEncoderModule, tmp_path: Path) -> None:
     same(trained(tmp_path, hardware=replace(HERE, workers=2)), whole)
 
 

@@ -7,9 +7,9 @@ from typing import Literal
 import pytest
 import yaml
 
+from f2v_bench.config import as_mapping, from_mapping, override, with_overrides, with_yaml
 from f2v_bench.errors import F2VError
-from f2v_bench.training.settings import as_mapping, changed, from_mapping, with_file, with_texts
-from f2v_bench.training.stage import StageConfig
+from f2v_bench.modeling.shared_config import StageConfig
 
 
 @dataclass(frozen=True)
@@ -32,21 +32,21 @@ def test_what_goes_into_a_file_comes_back(tmp_path: Path) -> None:
     outer = Outer(Inner(3, 0.5, (4, 5, 6), "right"), StageConfig(steps=7), "a", True)
     file = tmp_path / "settings.yaml"
     file.write_text(yaml.safe_dump(as_mapping(outer)))
-    assert with_file(Outer(), file) == outer
+    assert with_yaml(Outer(), file) == outer
     assert from_mapping(Outer, as_mapping(outer)) == outer
     assert from_mapping(Outer, {}) == Outer()
     assert as_mapping(outer)["inner"]["sizes"] == [4, 5, 6]
 
 
 def test_texts_are_read_by_type() -> None:
-    made = with_texts(
+    made = with_overrides(
         Outer(), ["inner.steps=5", "inner.rate=1e-4", "inner.sizes=[3]", "inner.kind=right", "name=x", "fast=true"]
     )
     assert made == Outer(Inner(5, 1e-4, (3,), "right"), name="x", fast=True)
-    assert isinstance(with_texts(Outer(), ["inner.rate=2"]).inner.rate, float)
-    assert with_texts(made, ["name=null"]).name is None
-    assert with_texts(Outer(), ["inner={steps: 4, rate: 2}"]).inner == Inner(4, 2.0)
-    assert with_texts(Outer(), ["inner.steps=1", "inner.steps=2"]).inner.steps == 2
+    assert isinstance(with_overrides(Outer(), ["inner.rate=2"]).inner.rate, float)
+    assert with_overrides(made, ["name=null"]).name is None
+    assert with_overrides(Outer(), ["inner={steps: 4, rate: 2}"]).inner == Inner(4, 2.0)
+    assert with_overrides(Outer(), ["inner.steps=1", "inner.steps=2"]).inner.steps == 2
 
 
 @pytest.mark.parametrize(
@@ -72,18 +72,18 @@ def test_texts_are_read_by_type() -> None:
 )
 def test_what_does_not_fit_is_refused(text: str, what: str) -> None:
     with pytest.raises(F2VError) as error:
-        with_texts(Outer(), [text])
+        with_overrides(Outer(), [text])
     assert what in error.value.what
     assert error.value.do
 
 
 def test_unknown_names_come_with_the_nearest_known_one() -> None:
     with pytest.raises(F2VError, match="did you mean 'steps'"):
-        changed(Outer(), {"inner": {"stepps": 3}})
+        override(Outer(), {"inner": {"stepps": 3}})
     with pytest.raises(F2VError, match="did you mean 'right'"):
-        with_texts(Outer(), ["inner.kind=rihgt"])
+        with_overrides(Outer(), ["inner.kind=rihgt"])
     with pytest.raises(F2VError, match="no setting '3'"):
-        changed(Outer(), {3: 4})  # type: ignore[dict-item]
+        override(Outer(), {3: 4})  # type: ignore[dict-item]
 
 
 @pytest.mark.parametrize("content", ["- a\n- b\n", "a: [", "just words"])
@@ -91,11 +91,11 @@ def test_files_that_are_no_settings(tmp_path: Path, content: str) -> None:
     file = tmp_path / "x.yaml"
     file.write_text(content)
     with pytest.raises(F2VError):
-        with_file(Outer(), file)
+        with_yaml(Outer(), file)
 
 
 def test_files_that_are_empty_or_missing(tmp_path: Path) -> None:
     (tmp_path / "empty.yaml").touch()
-    assert with_file(Outer(), tmp_path / "empty.yaml") == Outer()
+    assert with_yaml(Outer(), tmp_path / "empty.yaml") == Outer()
     with pytest.raises(F2VError, match="cannot be read"):
-        with_file(Outer(), tmp_path / "none.yaml")
+        with_yaml(Outer(), tmp_path / "none.yaml")

@@ -13,13 +13,13 @@ import torch
 from torch.nn import functional
 
 from f2v_bench.errors import F2VError
-from f2v_bench.nn.excitation import pulses_at
+from f2v_bench.nn.vocoders.excitation import pulses_at
 from f2v_bench.signal.mel import log_mel
-from f2v_bench.training.clips import Clips
-from f2v_bench.training.loader import Steps
-from f2v_bench.training.shards import list_folder, shard_of
-from f2v_bench.training.sounds import ClipSounds, FolderSounds, quick_f0, sound_of
-from f2v_bench.training.throughput import Throughput
+from f2v_bench.training.callbacks import ThroughputCallback
+from f2v_bench.training.data.audio_dataset import ClipAudioDataset, FolderAudioDataset, clip_audio_features, dio_f0
+from f2v_bench.training.data.audio_index import index_folder, shard_index
+from f2v_bench.training.data.dataset import ClipDataset
+from f2v_bench.training.data.loader import StepSampler
 from tests.clips import babble
 from tests.training.toys import toy_prepared
 
@@ -35,7 +35,7 @@ class Ears:
 
 @pytest.fixture(autouse=True)
 def ears(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("f2v_bench.training.sounds.speaker_encoder", Ears)
+    monkeypatch.setattr("f2v_bench.training.data.audio_dataset.speaker_encoder", Ears)
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def folder(tmp_path: Path) -> Path:
 def test_every_file_is_in_one_shard_and_whole(folder: Path, tmp_path: Path) -> None:
     """Each piece is of one file, and the pieces of a file are all there."""
     done: list[tuple[int, int]] = []
-    shards = list_folder(folder, tmp_path / "lists", 4, 25, progress=lambda *at: done.append(at))
+    shards = index_folder(folder, tmp_path / "lists", 4, 25, progress=lambda *at: done.append(at))
     pieces = [shards[at] for at in range(len(shards))]
     assert (done[0], done[-1]) == ((0, 13), (13, 13))
     assert {piece.path.relative_to(folder) for piece in pieces} == {
@@ -69,27 +69,27 @@ def test_every_file_is_in_one_shard_and_whole(folder: Path, tmp_path: Path) -> N
     at = 0
     for shard, count in enumerate(shards.index.pieces):
         names = {str(piece.path.relative_to(folder)) for piece in pieces[at : at + count]}
-        assert {shard_of(name, 4) for name in names} <= {shard}
+        assert {shard_index(name, 4) for name in names} <= {shard}
         at += count
 
 
 def test_shards_follow_from_names_alone(folder: Path, tmp_path: Path) -> None:
     """Another file moves none, and a list that is there is taken as it is."""
-    first = list_folder(folder, tmp_path / "one", 4, 25)
-    before = {first[at].path: shard_of(str(first[at].path.relative_to(folder)), 4) for at in range(len(first))}
+    first = index_folder(folder, tmp_path / "one", 4, 25)
+    before = {first[at].path: shard_index(str(first[at].path.relative_to(folder)), 4) for at in range(len(first))}
     soundfile.write(folder / "new.wav", babble(1.0), RATE)
-    again = list_folder(folder, tmp_path / "two", 4, 25)
+    again = index_folder(folder, tmp_path / "two", 4, 25)
     assert len(again) == len(first) + 1
-    assert all(shard_of(str(path.relative_to(folder)), 4) == shard for path, shard in before.items())
-    kept = list_folder(folder, tmp_path / "one", 4, 25)
+    assert all(shard_index(str(path.relative_to(folder)), 4) == shard for path, shard in before.items())
+    kept = index_folder(folder, tmp_path / "one", 4, 25)
     assert [kept[at] for at in range(len(kept))] == [first[at] for at in range(len(first))]
 
 
 def test_empty_shards_are_passed_over(folder: Path, tmp_path: Path) -> None:
-    shards = list_folder(folder, tmp_path / "lists", 200, 25)
+    shards = index_folder(folder, tmp_path / "lists", 200, 25)
     assert 0 in shards.index.pieces
     assert len({shards[at].path for at in range(len(shards))}) == 13
-    order = Steps(
+    order = StepSampler(
         lambda *_: None,  # type: ignore[arg-type,return-value]
         count=len(shards), batch=4, steps=50, seed=0, groups=shards.index.pieces,
     )  # fmt: skip
@@ -99,28 +99,30 @@ def test_empty_shards_are_passed_over(folder: Path, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_processes_list_as_one(folder: Path, tmp_path: Path) -> None:
-    alone, together = (list_folder(folder, tmp_path / str(count), 4, 25, workers=count) for count in (1, 2))
+    alone, together = (index_folder(folder, tmp_path / str(count), 4, 25, workers=count) for count in (1, 2))
     assert alone.index == together.index
 
 
 def test_what_cannot_be_heard_is_named(folder: Path, tmp_path: Path) -> None:
     (folder / "broken.wav").write_bytes(b"RIFF and nothing")
     soundfile.write(folder / "blink.wav", babble(0.03), RATE)
-    shards = list_folder(folder, tmp_path / "lists", 4, 25)
+    shards = index_folder(folder, tmp_path / "lists", 4, 25)
     assert shards.index.files == 13
     assert set(shards.index.left_out) == {"broken.wav", "blink.wav"}
     assert shards.index.left_out["broken.wav"].startswith("unreadable_audio")
     assert "lasts 30 ms" in shards.index.left_out["blink.wav"]
     with pytest.raises(F2VError, match="is not a folder"):
-        list_folder(folder / "nowhere", tmp_path / "a", 4, 25)
+        index_folder(folder / "nowhere", tmp_path / "a", 4, 25)
     (tmp_path / "empty").mkdir()
     with pytest.raises(F2VError, match="there is no audio file in it"):
-        list_folder(tmp_path / "empty", tmp_path / "b", 4, 25)
+        index_folder(tmp_path / "empty", tmp_path / "b", 4, 25)
 
 
-def sounds(folder: Path, lists: Path, rate: int | None = None, segment: int = 25) -> tuple[FolderSounds, list[str]]:
+def sounds(
+    folder: Path, lists: Path, rate: int | None = None, segment: int = 25
+) -> tuple[FolderAudioDataset, list[str]]:
     told: list[str] = []
-    return FolderSounds(list_folder(folder, lists, 4, segment), rate, segment, told.append), told
+    return FolderAudioDataset(index_folder(folder, lists, 4, segment), rate, segment, told.append), told
 
 
 def test_a_piece_is_heard_as_it_lies_in_the_file(folder: Path, tmp_path: Path) -> None:
@@ -202,8 +204,8 @@ def test_memory_does_not_grow_with_a_file(tmp_path: Path) -> None:
 
 
 def test_clips_are_heard_in_segments(tmp_path: Path) -> None:
-    clips = Clips(toy_prepared(tmp_path, [20, 6]))
-    found = ClipSounds(clips, RATE, 8)
+    clips = ClipDataset(toy_prepared(tmp_path, [20, 6]))
+    found = ClipAudioDataset(clips, RATE, 8)
     assert list(found.groups) == [2]
     firsts = set()
     for draw in range(20):
@@ -212,25 +214,25 @@ def test_clips_are_heard_in_segments(tmp_path: Path) -> None:
         (first,) = (at for at in range(13) if np.array_equal(clips[0].mel[4 * at : 4 * at + 32], item.sequences["mel"]))
         np.testing.assert_array_equal(item.sequences["f0"], clips[0].f0[4 * first : 4 * first + 32])
         np.testing.assert_array_equal(
-            item.sequences["audio"], sound_of(clips, 0, RATE)["audio"][640 * first : 640 * first + 5120]
+            item.sequences["audio"], clip_audio_features(clips, 0, RATE)["audio"][640 * first : 640 * first + 5120]
         )
         firsts.add(first)
     assert len(firsts) > 5
     assert found.load(1, np.random.default_rng(0)).frames == 6
-    assert set(ClipSounds(clips, None, 8).load(0, np.random.default_rng(0)).sequences) == {"mel"}
+    assert set(ClipAudioDataset(clips, None, 8).load(0, np.random.default_rng(0)).sequences) == {"mel"}
 
 
 def test_quick_f0_follows_a_gliding_voice() -> None:
     """On the grid of the protocol's F0: frame i is centred on sample 160 i."""
     real = torch.linspace(110, 190, 200)[None]
     speech = functional.avg_pool1d(0.1 * pulses_at(real), 5, 1, 2)[0].numpy()
-    found = quick_f0(np.concatenate([speech, np.zeros(6400, np.float32)]))
+    found = dio_f0(np.concatenate([speech, np.zeros(6400, np.float32)]))
     assert found.shape == (240,)
     assert np.median(np.abs(found[:200] - real[0].numpy())) < 1
     assert (found[210:] == 0).all()
 
 
 def test_throughput_is_told_in_hours_an_hour() -> None:
-    speed = Throughput(1000, print)
+    speed = ThroughputCallback(1000, print)
     speed.heard, speed.seen = 0.5, 100
     assert speed.told(300, 60.0) == "audio: step 300 of 1,000, 30 hours of audio an hour, 7 min left"

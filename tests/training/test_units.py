@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from f2v_bench.errors import F2VError
-from f2v_bench.training.units import HOP, MfccUnits, UnitConfig, features, fit_units
+from f2v_bench.modeling.shared_config import UnitConfig
+from f2v_bench.training.data.units import HOP, MfccUnits, features, fit_units
 from tests.clips import babble
 
 CONFIG = UnitConfig(count=8)
@@ -23,20 +24,20 @@ def test_features_are_two_a_video_frame_and_free_of_the_clips_mean() -> None:
 def test_units_are_the_same_every_time() -> None:
     clips = [features(babble(1.0, seed)) for seed in range(4)]
     one, other = fit_units(clips, CONFIG), fit_units(clips, CONFIG)
-    np.testing.assert_array_equal(one.centres, other.centres)
+    np.testing.assert_array_equal(one.centers, other.centers)
     np.testing.assert_array_equal(one.label(babble(1.0, 9)), other.label(babble(1.0, 9)))
-    assert not np.array_equal(fit_units(clips, UnitConfig(count=8, seed=1)).centres, one.centres)
+    assert not np.array_equal(fit_units(clips, UnitConfig(count=8, seed=1)).centers, one.centers)
     assert one.label(babble(1.0)).shape == (50,)
     assert len(set(one.label(babble(1.0)).tolist())) > 3
 
 
 def test_a_unit_is_the_nearest_centre() -> None:
     rng = np.random.default_rng(0)
-    centres, scale = rng.standard_normal((6, 39)).astype(np.float32), rng.uniform(1, 2, 39).astype(np.float32)
+    centers, scale = rng.standard_normal((6, 39)).astype(np.float32), rng.uniform(1, 2, 39).astype(np.float32)
     points = rng.standard_normal((20, 39)).astype(np.float32)
-    distances = ((points[:, None] / scale - centres) ** 2).sum(2)
-    np.testing.assert_array_equal(MfccUnits(centres, scale).nearest(points), distances.argmin(1))
-    np.testing.assert_array_equal(MfccUnits(centres, scale).nearest(centres * scale), np.arange(6))
+    distances = ((points[:, None] / scale - centers) ** 2).sum(2)
+    np.testing.assert_array_equal(MfccUnits(centers, scale).nearest(points), distances.argmin(1))
+    np.testing.assert_array_equal(MfccUnits(centers, scale).nearest(centers * scale), np.arange(6))
 
 
 def test_too_little_sound() -> None:

@@ -13,13 +13,14 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from torch.nn import functional
 from torch.utils.data import DataLoader, IterableDataset
 
-from f2v_bench.nn.excitation import pulses_at
-from f2v_bench.nn.mel import LogMel
-from f2v_bench.nn.vocoder import VocoderConfig
-from f2v_bench.training.loader import Batch, Item, collated
-from f2v_bench.training.runner import quiet
-from f2v_bench.training.stage import StageConfig, optimiser
-from f2v_bench.training.vocoder import VocoderTraining, clips_of
+from f2v_bench.modeling.batch import Batch, Example, collate
+from f2v_bench.modeling.shared_config import StageConfig
+from f2v_bench.nn.layers.log_mel import LogMel
+from f2v_bench.nn.vocoders.build import VocoderConfig
+from f2v_bench.nn.vocoders.excitation import pulses_at
+from f2v_bench.training.optim import build_optimizer
+from f2v_bench.training.trainer import silence_lightning
+from f2v_bench.training.vocoder import VocoderModule, clips_of
 from tests.nn.published import chirp
 
 TINY = VocoderConfig(
@@ -31,7 +32,7 @@ STAGE = StageConfig(steps=4, batch=2, warmup=1, ema=0.9, precision="32-true")
 
 @pytest.fixture(autouse=True)
 def silence() -> None:
-    quiet()
+    silence_lightning()
 
 
 def batches(count: int) -> list[Batch]:
@@ -66,9 +67,9 @@ def loader(steps: list[Batch]) -> DataLoader[Batch]:
     return DataLoader(Rest(steps), batch_size=None)
 
 
-def trained(folder: Path, config: VocoderConfig, steps: list[Batch], precision: str = "32-true") -> VocoderTraining:
+def trained(folder: Path, config: VocoderConfig, steps: list[Batch], precision: str = "32-true") -> VocoderModule:
     torch.manual_seed(0)
-    module = VocoderTraining(config, STAGE)
+    module = VocoderModule(config, STAGE)
     run = trainer(folder, len(steps), precision)
     run.fit(module, loader(steps))
     assert run.global_step == len(steps), "a step of both sides counts once"
@@ -83,9 +84,9 @@ def test_a_resumed_training_ends_as_an_uninterrupted_one(tmp_path: Path, precisi
     torch.manual_seed(0)
     saver = ModelCheckpoint(dirpath=tmp_path, filename="half", every_n_train_steps=2, save_top_k=1)
     first = trainer(tmp_path, 2, precision, enable_checkpointing=True, callbacks=[saver])
-    first.fit(VocoderTraining(TINY, STAGE), loader(steps))
+    first.fit(VocoderModule(TINY, STAGE), loader(steps))
     torch.manual_seed(1)
-    resumed = VocoderTraining(TINY, STAGE)  # other weights, all to be replaced
+    resumed = VocoderModule(TINY, STAGE)  # other weights, all to be replaced
     again = trainer(tmp_path, 4, precision)
     again.fit(resumed, loader(steps[2:]), ckpt_path=tmp_path / "half.ckpt", weights_only=True)
     assert again.global_step == 4
@@ -97,7 +98,7 @@ def test_a_resumed_training_ends_as_an_uninterrupted_one(tmp_path: Path, precisi
 def test_discriminators_come_when_they_should(tmp_path: Path) -> None:
     """Before their step they stay as they were; from it on both sides move, and without them the result is another."""
     torch.manual_seed(0)
-    before = VocoderTraining(TINY, STAGE).discriminators
+    before = VocoderModule(TINY, STAGE).discriminators
     assert before is not None
     steps = batches(2)
     waiting, taking_part = (trained(tmp_path, replace(TINY, adversarial_from=at), steps) for at in (2, 1))
@@ -125,7 +126,7 @@ def test_gradients_of_each_loss_reach_the_whole_generator(
         adversarial_weight=float(term == "adversarial"), feature_weight=float(term == "features"),
     )  # fmt: skip
     torch.manual_seed(0)
-    module = VocoderTraining(config, STAGE)
+    module = VocoderModule(config, STAGE)
     monkeypatch.setattr(module, "log_dict", lambda *_, **__: None)
     (batch,) = batches(1)
     loss = module.generator_loss(batch["audio"], module.generator(batch["mel"]), module.discriminators)
@@ -152,12 +153,12 @@ def test_gradients_of_each_loss_reach_the_whole_generator(
 def test_it_learns_one_clip_by_heart(monkeypatch: pytest.MonkeyPatch, config: VocoderConfig, factor: float) -> None:
     """Forty steps on half a second of a gliding voice bring the loss to a third (istft) or under a half (hifigan)."""
     torch.manual_seed(0)
-    module = VocoderTraining(replace(config, adversarial_from=-1), StageConfig(learning_rate=3e-3))
+    module = VocoderModule(replace(config, adversarial_from=-1), StageConfig(learning_rate=3e-3))
     monkeypatch.setattr(module, "log_dict", lambda *_, **__: None)
     f0 = torch.linspace(120, 180, 51)[None]
     noise = torch.randn(1, 8160, generator=torch.Generator().manual_seed(0))
     real = functional.avg_pool1d(0.1 * pulses_at(f0), 5, 1, 2) + 0.01 * noise
-    mel, best = module.log_mel(real), optimiser(module.generator.named_parameters(), module.stage)
+    mel, best = module.log_mel(real), build_optimizer(module.generator.named_parameters(), module.stage)
     losses = []
     for _ in range(41):
         loss = module.generator_loss(real, module.generator(mel, module.generator.source(mel, f0)))
@@ -170,11 +171,11 @@ def test_it_learns_one_clip_by_heart(monkeypatch: pytest.MonkeyPatch, config: Vo
 
 def test_padding_of_a_validation_batch_is_cut_off() -> None:
     mel, audio = np.ones((8, 80), np.float32), np.ones(1280, np.float32)
-    items = [Item(2, {"mel": mel, "audio": audio}), Item(3, {"mel": np.ones((12, 80)), "audio": np.ones(1920)})]
-    found = list(clips_of(collated(items)))
+    items = [Example(2, {"mel": mel, "audio": audio}), Example(3, {"mel": np.ones((12, 80)), "audio": np.ones(1920)})]
+    found = list(clips_of(collate(items)))
     assert [(tuple(one.shape), tuple(other.shape)) for one, other in found] == [((8, 80), (1280,)), ((12, 80), (1920,))]
     assert all(bool((one == 1).all() and (other == 1).all()) for one, other in found)
-    del (plain := collated(items))["mask"]
+    del (plain := collate(items))["mask"]
     assert [len(one) for one, _ in clips_of(plain)] == [12, 12]
 
 
@@ -184,13 +185,13 @@ def test_validation_measures_the_average_and_shows_it(tmp_path: Path) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     torch.manual_seed(0)
-    module = VocoderTraining(TINY, STAGE)
+    module = VocoderModule(TINY, STAGE)
     with torch.no_grad():
         for parameter in module.generator.parameters():
             parameter.zero_()  # the trained weights are not looked at
     waves = [chirp(640 * frames).numpy() for frames in (5, 3)]
     mels = [LogMel()(torch.from_numpy(wave)[None])[0].numpy() for wave in waves]
-    both = collated([Item(len(w) // 640, {"audio": w, "mel": m}) for w, m in zip(waves, mels, strict=True)])
+    both = collate([Example(len(w) // 640, {"audio": w, "mel": m}) for w, m in zip(waves, mels, strict=True)])
     run = trainer(tmp_path, 1, logger=TensorBoardLogger(tmp_path, name="", version="tensorboard"))
     (values,) = run.validate(module, loader([both]), verbose=False)
     with torch.inference_mode():
@@ -215,7 +216,7 @@ def test_settings_travel_in_the_checkpoint(tmp_path: Path) -> None:
 def test_f0_is_learned_beside_the_sound(tmp_path: Path) -> None:
     """Every weight that hears F0 moves in a step, and no loss of the sound reaches it."""
     torch.manual_seed(0)
-    before = VocoderTraining(TINY, STAGE).generator.state_dict()
+    before = VocoderModule(TINY, STAGE).generator.state_dict()
     after = trained(tmp_path, TINY, batches(1)).generator.state_dict()
     heard = [name for name in before if name.startswith("pitch.")]
     assert heard

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 
 from f2v_bench.clip import Clip
-from f2v_bench.datasets.contract import DatasetOptions
+from f2v_bench.datasets.base import DatasetOptions
 from f2v_bench.datasets.demo import Demo
-from f2v_bench.nn.lips import LipEncoderConfig
-from f2v_bench.training.loader import Item
-from f2v_bench.training.prepare import Prepared
-from f2v_bench.training.targets import Targets
+from f2v_bench.modeling.batch import Example
+from f2v_bench.nn.encoders.lip_encoder import LipEncoderConfig
+from f2v_bench.training.data.features import ClipFeatures
+from f2v_bench.training.data.prepare import Prepared
 
 ENCODER = LipEncoderConfig(size=32, channels=(16, 16, 16), width=8, layers=1, heads=2, kernel=3)
 UNIT_COUNT = 5
@@ -23,7 +23,7 @@ def demo_clips(count: int | None = None) -> list[Clip]:
     return list(Demo(DatasetOptions()).clips())[:count]
 
 
-def toy_item(index: int, rng: np.random.Generator | None = None) -> Item:
+def toy_item(index: int, rng: np.random.Generator | None = None) -> Example:
     """A clip of noise for the lips stage; with a generator, a little of it is drawn anew."""
     own = np.random.default_rng(index)
     frames = 4 + index % 5
@@ -31,13 +31,13 @@ def toy_item(index: int, rng: np.random.Generator | None = None) -> Item:
     if rng is not None:
         lips = lips + rng.integers(0, 50, dtype=np.uint8)
     units, phones = own.integers(0, UNIT_COUNT, 2 * frames), own.integers(0, 40, 2 * frames)
-    return Item(frames, {"lips": lips, "units": units, "phones": phones})
+    return Example(frames, {"lips": lips, "units": units, "phones": phones})
 
 
-def toy_targets(frames: int = 20, seed: int = 0) -> Targets:
+def toy_targets(frames: int = 20, seed: int = 0) -> ClipFeatures:
     """A clip of noise, of the shapes and types of a real one."""
     rng = np.random.default_rng(seed)
-    return Targets(
+    return ClipFeatures(
         lips=rng.integers(0, 256, (frames, 96, 96), dtype=np.uint8),
         face=rng.integers(0, 256, (frames, 56, 56), dtype=np.uint8),
         identity=rng.integers(0, 256, (8, 112, 112, 3), dtype=np.uint8),

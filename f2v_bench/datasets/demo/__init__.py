@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from f2v_bench.clip import Clip
-from f2v_bench.datasets.contract import DatasetOptions, list_sha256
+from f2v_bench.datasets.base import DatasetOptions, list_sha256
 from f2v_bench.datasets.grid_sentences import JSGF
 from f2v_bench.datasets.lists import ListedDataset, find_listed, list_name, read_list
 from f2v_bench.datasets.manifest import Entry, read_manifest
@@ -27,8 +27,8 @@ class Demo(ListedDataset):
 
     name = "demo"
     summary = "synthetic talking faces, 100 people, GRID sentences, 25 fps, 192x192; 24 test clips ship with the suite"
-    licence = "MIT; speech by espeak-ng"
-    how_to_get = "Run 'f2v-bench data make-demo --clips N -o DIR'"
+    license = "MIT; speech by espeak-ng"
+    instructions = "Run 'f2v-bench data make-demo --clips N -o DIR'"
 
     def __init__(self, options: DatasetOptions) -> None:
         super().__init__(options)

@@ -21,24 +21,24 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from f2v_bench.clip import FPS, Waveform
+from f2v_bench.clip import Waveform
 from f2v_bench.datasets.demo.expression import express
-from f2v_bench.datasets.demo.identity import Identity, identity
-from f2v_bench.datasets.demo.scene import film
+from f2v_bench.datasets.demo.render.scene import film
 from f2v_bench.datasets.demo.speech import Delivery, Phone, say
+from f2v_bench.datasets.demo.traits import Identity, identity
 from f2v_bench.datasets.demo.visemes import articulate
 from f2v_bench.datasets.grid_sentences import PLACES, code
 from f2v_bench.errors import F2VError
-from f2v_bench.folders import replacing, write_whole
-from f2v_bench.media import placed, resample, write_video
-from f2v_bench.processes import each_done
+from f2v_bench.media import pad_or_trim, resample, write_video
+from f2v_bench.timing import FPS, SAMPLE_RATE
+from f2v_bench.utils.multiprocessing import unordered_map
+from f2v_bench.utils.paths import atomic_path, atomic_write
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 #: raise when equal seeds give other clips
 GENERATOR_VERSION = 1
-SAMPLE_RATE = 16_000  # of the sound track
 LICENCE = (
     "Rendered by f2v-bench (MIT); the speech is output of espeak-ng, whose GPL-3 covers the program, not its output. "
     "No real person is shown or heard."
@@ -146,7 +146,7 @@ def render(clip: Plan) -> Rendered:
     speech = say(clip.sentence, voice, clip.delivery, seed=clip.index)
     own = resample(speech.waveform.samples, speech.waveform.sample_rate, SAMPLE_RATE)
     count = int(np.ceil((clip.lead_s + len(own) / SAMPLE_RATE + clip.trail_s) * FPS))
-    samples = placed(own, round(clip.lead_s * SAMPLE_RATE), round(count * SAMPLE_RATE / FPS))
+    samples = pad_or_trim(own, round(clip.lead_s * SAMPLE_RATE), round(count * SAMPLE_RATE / FPS))
     audio = Waveform(np.clip(samples, -0.99, 0.99), SAMPLE_RATE)
     rng = np.random.default_rng([clip.seed, 4, clip.index])
     expression = express(audio, voice.pitch_hz, count, rng)
@@ -207,7 +207,7 @@ def generate(
         report = progress or (lambda _done, _total: None)
         report(kept, len(plans))
         jobs = [(root, seed, index) for index in missing]
-        for done, _ in enumerate(each_done(write_clip, jobs, workers), kept + 1):
+        for done, _ in enumerate(unordered_map(write_clip, jobs, workers), kept + 1):
             report(done, len(plans))
         _write_manifest(root, plans)
     except OSError as error:
@@ -229,7 +229,7 @@ def _claim(root: Path, seed: int) -> None:
                 "use another folder",
             )
     else:
-        write_whole(path, json.dumps(own, indent=2) + "\n")
+        atomic_write(path, json.dumps(own, indent=2) + "\n")
 
 
 def _complete(root: Path, clip: Plan) -> bool:
@@ -248,7 +248,7 @@ def write_clip(root: Path, seed: int, index: int) -> None:
             [phone.name, round(phone.start_s, 4), round(phone.end_s, 4), phone.word] for phone in rendered.phones
         ]
     }
-    write_whole(path.with_suffix(".json"), json.dumps(described) + "\n")
+    atomic_write(path.with_suffix(".json"), json.dumps(described) + "\n")
     write_video(path, rendered.frames, rendered.audio, crf=_CRF, audio_bit_rate=_AUDIO_BIT_RATE, preset=_PRESET)
 
 
@@ -270,7 +270,7 @@ def _row(clip: Plan, frames: int) -> dict[str, Any]:
 def _write_manifest(root: Path, plans: list[Plan]) -> None:
     rows = [json.loads((root / clip.path).with_suffix(".json").read_text(encoding="utf-8")) for clip in plans]
     path = root / "manifest.csv"
-    with replacing(path) as part, part.open("w", encoding="utf-8", newline="") as file:
+    with atomic_path(path) as part, part.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, [name for name in rows[0] if name != "phones"], extrasaction="ignore")
         writer.writeheader()
         writer.writerows(sorted(rows, key=lambda row: str(row["clip_id"])))

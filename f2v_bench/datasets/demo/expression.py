@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from f2v_bench.clip import FPS
 from f2v_bench.signal.energy import energy_contour
 from f2v_bench.signal.f0 import f0_contour
+from f2v_bench.timing import FPS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

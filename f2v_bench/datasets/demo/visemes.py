@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from f2v_bench.clip import FPS
+from f2v_bench.timing import FPS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -159,13 +159,13 @@ def _segments(phones: Sequence[Phone]) -> list[tuple[float, float, _Target]]:
 
 def _blend(phones: Sequence[Phone], times: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
     segments = _segments(phones)
-    centres, halves = np.array([(centre, half) for centre, half, _ in segments]).T
+    centers, halves = np.array([(center, half) for center, half, _ in segments]).T
     values = np.array([target.blended for *_, target in segments])  # (S, 6)
     weights = np.array(
         [[target.jaw, target.lips, target.lips, target.jaw, target.jaw, target.jaw] for *_, target in segments]
     )
     reach = halves * 0.9 + 0.022
-    dominance = np.exp(-(np.abs((times[:, None] - centres) / reach) ** 2)) + 1e-9  # (t, S)
+    dominance = np.exp(-(np.abs((times[:, None] - centers) / reach) ** 2)) + 1e-9  # (t, S)
     tracks = (dominance @ (weights * values)) / (dominance @ weights)
     return dict(zip(BLENDED, tracks.T, strict=True))
 

@@ -10,16 +10,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from f2v_bench.errors import F2VError
-from f2v_bench.folders import cache_folder, write_whole
-from f2v_bench.metrics.asr.contract import Hypothesis, Recogniser
+from f2v_bench.metrics.asr.base import Hypothesis, Recognizer
+from f2v_bench.utils.paths import atomic_write, cache_folder
 
 if TYPE_CHECKING:
     from f2v_bench.clip import Waveform
 
 
-def hearing_signature(recogniser: Recogniser) -> str:
+def transcription_key(recognizer: Recognizer) -> str:
     """What decides a recogniser's text: its signature without the normaliser, which is applied afterwards."""
-    return "|".join(pair for pair in recogniser.signature.split("|") if not pair.startswith("normaliser:"))
+    return "|".join(pair for pair in recognizer.signature.split("|") if not pair.startswith("normaliser:"))
 
 
 class HypothesisCache:
@@ -35,7 +35,7 @@ class HypothesisCache:
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = folder or cache_folder("hypotheses")
 
-    def transcribe(self, recogniser: Recogniser, clips: Sequence[Waveform]) -> list[Hypothesis]:
+    def transcribe(self, recognizer: Recognizer, clips: Sequence[Waveform]) -> list[Hypothesis]:
         """One hypothesis a clip, in order; what the folder has is not recognised again.
 
         Args:
@@ -45,10 +45,10 @@ class HypothesisCache:
         Raises:
             F2VError: the folder cannot be written.
         """
-        signature = hearing_signature(recogniser)
+        signature = transcription_key(recognizer)
         known = {clip.sha256: self.load(clip.sha256, signature) for clip in clips}
         new = {clip.sha256: clip for clip in clips if known[clip.sha256] is None}
-        heard = recogniser.transcribe([clip.samples for clip in new.values()]) if new else []
+        heard = recognizer.transcribe([clip.samples for clip in new.values()]) if new else []
         fresh = dict(zip(new, heard, strict=True))
         for audio, hypothesis in fresh.items():
             self.save(audio, signature, hypothesis)
@@ -70,7 +70,7 @@ class HypothesisCache:
         """
         entry = self._entry(audio, signature)
         try:
-            write_whole(entry, json.dumps(asdict(hypothesis), ensure_ascii=False))
+            atomic_write(entry, json.dumps(asdict(hypothesis), ensure_ascii=False))
         except OSError as error:
             raise F2VError(
                 f"a hypothesis cannot be kept in '{self.folder}': {error.strerror}",
@@ -78,5 +78,5 @@ class HypothesisCache:
             ) from error
 
     def _entry(self, audio: str, signature: str) -> Path:
-        recogniser = hashlib.sha256(signature.encode()).hexdigest()[:16]
-        return self.folder / recogniser / audio[:2] / f"{audio}.json"
+        recognizer = hashlib.sha256(signature.encode()).hexdigest()[:16]
+        return self.folder / recognizer / audio[:2] / f"{audio}.json"

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from f2v_bench.errors import F2VError
-from f2v_bench.metrics.asr.contract import Hypothesis, Recogniser
-from f2v_bench.metrics.text import normalise_basic
+from f2v_bench.metrics.asr.base import Hypothesis, Recognizer
+from f2v_bench.metrics.text import normalize_basic
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,7 +28,7 @@ _ACOUSTIC_MODEL = "en-us/en-us"
 _DICTIONARY = "en-us/cmudict-en-us.dict"
 
 
-class Pocketsphinx(Recogniser):
+class Pocketsphinx(Recognizer):
     """pocketsphinx 5, US English, one JSGF grammar.
 
     Args:
@@ -78,19 +78,19 @@ class Pocketsphinx(Recogniser):
             )
         )
 
-    def normalise(self, text: str) -> str:
-        return normalise_basic(text)
+    def normalize(self, text: str) -> str:
+        return normalize_basic(text)
 
     def transcribe(self, batch: Sequence[NDArray[np.float32]]) -> list[Hypothesis]:
         return [Hypothesis(self._hear(samples)) for samples in batch]
 
     def _hear(self, samples: NDArray[np.float32]) -> str:
-        listen(self._decoder, samples)
+        recognize(self._decoder, samples)
         found = self._decoder.hyp()
         return str(found.hypstr) if found else ""
 
 
-def listen(decoder: Any, samples: NDArray[np.float32]) -> None:
+def recognize(decoder: Any, samples: NDArray[np.float32]) -> None:
     """Let a decoder of pocketsphinx hear one clip, float32 ``(n,)`` at 16 kHz, with a fresh front end.
 
     The model's noise tracker and cepstral mean carry over between utterances: what is heard in a clip would depend on

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from f2v_bench.assets import file_sha256
 from f2v_bench.errors import F2VError
-from f2v_bench.metrics.asr.contract import Hypothesis, Recogniser
-from f2v_bench.metrics.text import normaliser_of_whisper
+from f2v_bench.metrics.asr.base import Hypothesis, Recognizer
+from f2v_bench.metrics.text import whisper_normalizer
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,7 +43,7 @@ def whisper_installed() -> bool:
     return find_spec("whisper") is not None
 
 
-class Whisper(Recogniser):
+class Whisper(Recognizer):
     """One Whisper checkpoint.
 
     Args:
@@ -112,8 +112,8 @@ class Whisper(Recogniser):
             )
         )
 
-    def normalise(self, text: str) -> str:
-        return normaliser_of_whisper()(text)
+    def normalize(self, text: str) -> str:
+        return whisper_normalizer()(text)
 
     def transcribe(self, batch: Sequence[NDArray[np.float32]]) -> list[Hypothesis]:
         hypotheses: list[Hypothesis] = []

@@ -14,7 +14,7 @@ from f2v_bench.clip import Clip
 from f2v_bench.errors import ClipFailure, FailureKind
 from f2v_bench.face import crops as crops_module
 from f2v_bench.face.crops import FaceCrops
-from f2v_bench.training import identity
+from f2v_bench.nn.encoders import pretrained as identity
 from tests.clips import tone, write_clip
 
 Notes = Callable[[], list[dict[str, Any]]]

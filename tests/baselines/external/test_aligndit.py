@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from baselines.external.aligndit import AlignDiT
+from baselines.official.aligndit import AlignDiT
 from f2v_bench.clip import Clip, Waveform
 from f2v_bench.errors import F2VError, FailureKind
 from f2v_bench.face import crops as crops_module
-from f2v_bench.systems.contract import SpeakerReference, SystemOptions
+from f2v_bench.systems.base import SpeakerReference, SystemOptions
 from tests.baselines.external.checkouts import aligndit, environment
 from tests.baselines.external.conftest import Notes, kinds, levels, seen
 from tests.clips import tone, write_clip

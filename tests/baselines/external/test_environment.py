@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from baselines.external.environment import Environment
-from baselines.external.needs import Needed, missing, refuse
-from baselines.external.repository import Repository
+from baselines.official.environment import Environment
+from baselines.official.repository import Repository
+from baselines.official.requirements import Requirement, missing, refuse
 from f2v_bench.errors import F2VError
 from tests.baselines.external.checkouts import environment
 
@@ -74,7 +74,7 @@ def test_everything_missing_is_said_at_once(tmp_path: Path) -> None:
     (tmp_path / "there").mkdir()
     names = ("a.pt", "b.pt", "there")
     with pytest.raises(F2VError, match=r"'x' cannot run: '.*a\.pt' is missing; '.*b\.pt' is missing\n") as error:
-        refuse("x", missing(Needed(tmp_path / name, "ask its authors") for name in names))
+        refuse("x", missing(Requirement(tmp_path / name, "ask its authors") for name in names))
     assert error.value.do == "ask its authors"
 
 

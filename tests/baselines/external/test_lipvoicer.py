@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from baselines.external.lipvoicer import LipVoicer
-from f2v_bench.cli.options import ModelSpec, SystemChoices, open_dataset, open_systems, parse_settings
+from baselines.official.lipvoicer import LipVoicer
+from f2v_bench.cli.options import ModelSpec, SystemChoices, load_dataset, load_systems, parse_settings
 from f2v_bench.clip import Clip, Waveform
 from f2v_bench.errors import F2VError, FailureKind
 from f2v_bench.runs.executor import execute
 from f2v_bench.runs.folder import RunFolder
-from f2v_bench.runs.plan import RunPlan
-from f2v_bench.systems.contract import SpeakerReference, SystemOptions, clip_generator
+from f2v_bench.runs.spec import RunPlan
+from f2v_bench.systems.base import SpeakerReference, SystemOptions, clip_generator
 from tests.baselines.external.checkouts import environment, lipvoicer
 from tests.baselines.external.conftest import Notes, kinds
 from tests.clips import write_clip, write_timed_video
@@ -122,9 +122,9 @@ def test_a_run_keeps_what_is_done_and_names_what_failed(notes: Notes, repository
     settings = parse_settings([f"lv.python={environment(tmp_path / 'env/bin')}"], ["lv"])
     summaries = []
     for _ in range(2):
-        dataset = open_dataset("folder", tmp_path / "videos", "test", None)
+        dataset = load_dataset("folder", tmp_path / "videos", "test", None)
         spec = ModelSpec.parse(f"lv=lipvoicer:{repository}")
-        systems = open_systems([spec], dataset, "cpu", tmp_path / "run", SystemChoices(), settings)
+        systems = load_systems([spec], dataset, "cpu", tmp_path / "run", SystemChoices(), settings)
         plan = RunPlan(dataset, dataset.clips(), 2, systems, [], [], 3, "cpu", [])
         summaries.append(execute(plan, RunFolder(tmp_path / "run"), Silent()))
     assert [summary.synthesized for summary in summaries] == [2, 0]

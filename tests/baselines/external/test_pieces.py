@@ -8,27 +8,29 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from baselines.external.pieces import OVERLAP, SAMPLES, checked_speech, cut, joined
+from baselines.official.chunking import OVERLAP, SAMPLES_PER_VIDEO_FRAME, checked_speech, join_chunks, split_frames
 from f2v_bench.errors import ClipFailure, FailureKind
 from tests.clips import RATE, tone
 
 
 @given(frames=st.integers(1, 400), longest=st.integers(OVERLAP + 1, 90))
 def test_pieces_cover_a_clip_and_come_together_again(frames: int, longest: int) -> None:
-    pieces = cut("a/1", "test/c00000", frames, longest)
+    pieces = split_frames("a/1", "test/c00000", frames, longest)
     assert max(piece.frames for piece in pieces) <= longest
     assert len({piece.name for piece in pieces}) == len(pieces)
-    whole = np.arange(frames, dtype=np.float32).repeat(SAMPLES)
-    back = joined(pieces, lambda piece: whole[SAMPLES * piece.first : SAMPLES * piece.end])
+    whole = np.arange(frames, dtype=np.float32).repeat(SAMPLES_PER_VIDEO_FRAME)
+    back = join_chunks(
+        pieces, lambda piece: whole[SAMPLES_PER_VIDEO_FRAME * piece.first : SAMPLES_PER_VIDEO_FRAME * piece.end]
+    )
     assert back.shape == whole.shape
     assert np.allclose(back, whole, atol=1e-3)
 
 
 def test_one_piece_fades_into_the_next() -> None:
-    pieces = cut("a/1", "test/c00000", 30, 20)
+    pieces = split_frames("a/1", "test/c00000", 30, 20)
     assert [(piece.first, piece.end) for piece in pieces] == [(0, 20), (10, 30)]
-    back = joined(pieces, lambda piece: np.full(SAMPLES * 20, float(piece.first > 0), np.float32))
-    assert np.ptp(back[: SAMPLES * 10]) == np.ptp(back[SAMPLES * 20 :]) == 0
+    back = join_chunks(pieces, lambda piece: np.full(SAMPLES_PER_VIDEO_FRAME * 20, float(piece.first > 0), np.float32))
+    assert np.ptp(back[: SAMPLES_PER_VIDEO_FRAME * 10]) == np.ptp(back[SAMPLES_PER_VIDEO_FRAME * 20 :]) == 0
     assert (np.diff(back) >= -1e-6).all()
 
 

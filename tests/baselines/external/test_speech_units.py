@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from baselines.external.speech_units import SpeechUnits
+from baselines.official.speech_units import SpeechUnits
 from f2v_bench.clip import Clip, Waveform
 from f2v_bench.errors import F2VError, FailureKind
 from f2v_bench.face import crops as crops_module
 from f2v_bench.registry import SYSTEMS
-from f2v_bench.systems.contract import SpeakerReference, SystemOptions
+from f2v_bench.systems.base import SpeakerReference, SystemOptions
 from tests.baselines.external.checkouts import environment, speech_units
 from tests.baselines.external.conftest import Notes, kinds, levels, seen
 

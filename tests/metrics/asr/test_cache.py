@@ -11,26 +11,26 @@ import pytest
 from f2v_bench.clip import Waveform
 from f2v_bench.datasets import grid_sentences
 from f2v_bench.errors import F2VError
-from f2v_bench.folders import cache_folder
-from f2v_bench.metrics.asr.cache import HypothesisCache, hearing_signature
-from f2v_bench.metrics.asr.contract import Hypothesis, Recogniser
-from f2v_bench.metrics.contract import MetricOptions
+from f2v_bench.metrics.asr.base import Hypothesis, Recognizer
+from f2v_bench.metrics.asr.cache import HypothesisCache, transcription_key
+from f2v_bench.metrics.base import MetricOptions
 from f2v_bench.metrics.wer import WER
+from f2v_bench.utils.paths import cache_folder
 
 
-class Counting(Recogniser):
+class Counting(Recognizer):
     """Hears how loud a clip is, and counts what it is given."""
 
     name = "counting"
 
-    def __init__(self, normaliser: str = "one", model: str = "1") -> None:
-        self.heard, self._normaliser, self._model = 0, normaliser, model
+    def __init__(self, normalizer: str = "one", model: str = "1") -> None:
+        self.heard, self._normaliser, self._model = 0, normalizer, model
 
     @property
     def signature(self) -> str:
         return f"asr:counting|model:{self._model}|normaliser:{self._normaliser}"
 
-    def normalise(self, text: str) -> str:
+    def normalize(self, text: str) -> str:
         return text
 
     def transcribe(self, batch: Sequence[np.ndarray]) -> list[Hypothesis]:
@@ -43,33 +43,33 @@ def wave(level: float) -> Waveform:
 
 
 def test_what_was_heard_is_not_heard_again(tmp_path: Path) -> None:
-    cache, recogniser = HypothesisCache(tmp_path), Counting()
-    first = cache.transcribe(recogniser, [wave(0.1), wave(0.2), wave(0.1)])
+    cache, recognizer = HypothesisCache(tmp_path), Counting()
+    first = cache.transcribe(recognizer, [wave(0.1), wave(0.2), wave(0.1)])
     assert [one.text for one in first] == ["löud 0.1", "löud 0.2", "löud 0.1"]
-    assert recogniser.heard == 2  # equal audio once
-    again = HypothesisCache(tmp_path).transcribe(recogniser, [wave(0.2), wave(0.3), wave(0.1)])
-    assert recogniser.heard == 3
+    assert recognizer.heard == 2  # equal audio once
+    again = HypothesisCache(tmp_path).transcribe(recognizer, [wave(0.2), wave(0.3), wave(0.1)])
+    assert recognizer.heard == 3
     assert [again[0], again[2]] == [first[1], first[0]]
 
 
 def test_another_normaliser_hears_nothing_new_and_another_model_everything(tmp_path: Path) -> None:
     cache = HypothesisCache(tmp_path)
     cache.transcribe(Counting(), [wave(0.1)])
-    renormalised, other = Counting(normaliser="two"), Counting(model="2")
+    renormalised, other = Counting(normalizer="two"), Counting(model="2")
     cache.transcribe(renormalised, [wave(0.1)])
     cache.transcribe(other, [wave(0.1)])
     assert (renormalised.heard, other.heard) == (0, 1)
-    assert hearing_signature(other) == "asr:counting|model:2"
+    assert transcription_key(other) == "asr:counting|model:2"
 
 
 @pytest.mark.parametrize("damage", ["", "{", "[]", '{"text": 3}', '{"text": "a", "what": 1}', '{"avg_logprob": 1}'])
 def test_a_damaged_entry_is_heard_again(tmp_path: Path, damage: str) -> None:
-    cache, recogniser = HypothesisCache(tmp_path), Counting()
-    expected = cache.transcribe(recogniser, [wave(0.1)])
+    cache, recognizer = HypothesisCache(tmp_path), Counting()
+    expected = cache.transcribe(recognizer, [wave(0.1)])
     [entry] = tmp_path.rglob("*.json")
     entry.write_text(damage)
-    assert cache.transcribe(recogniser, [wave(0.1)]) == expected
-    assert recogniser.heard == 2
+    assert cache.transcribe(recognizer, [wave(0.1)]) == expected
+    assert recognizer.heard == 2
     assert json.loads(entry.read_text())["text"] == "löud 0.1"
 
 
@@ -102,12 +102,12 @@ def test_wer_uses_it(speechlike, sample) -> None:
     outcomes, heard = [], []
     for _ in range(2):
         metric = WER(options)
-        metric.recogniser = recogniser = Counting()
+        metric.recognizer = recognizer = Counting()
         outcomes.append(metric.score(batch))
-        heard.append(recogniser.heard)
+        heard.append(recognizer.heard)
     assert heard == [2, 0]
     assert outcomes[0] == outcomes[1]
     preset = WER(MetricOptions(grammar=grid_sentences.JSGF, settings={"asr": "pocketsphinx", "preset": "f5-tts"}))
-    preset.recogniser = recogniser = Counting()
+    preset.recognizer = recognizer = Counting()
     preset.score(batch)
-    assert recogniser.heard == 0
+    assert recognizer.heard == 0

@@ -28,18 +28,18 @@ def test_words_of_a_grammar() -> None:
 def test_real_clips_are_heard_alike_in_any_company(grid_test) -> None:
     """Noise tracker and cepstral mean carry over inside pocketsphinx: its state must be fresh for every clip."""
     clips = [one.audio.samples for one in grid_test[:8]]
-    recogniser = Pocketsphinx(GRID)
-    together = recogniser.transcribe(clips)
-    assert recogniser.transcribe(clips[::-1])[::-1] == together
+    recognizer = Pocketsphinx(GRID)
+    together = recognizer.transcribe(clips)
+    assert recognizer.transcribe(clips[::-1])[::-1] == together
     assert [Pocketsphinx(GRID).transcribe([clip])[0] for clip in clips] == together
-    assert recogniser.transcribe([clips[0] * 0, *clips])[1:] == together
+    assert recognizer.transcribe([clips[0] * 0, *clips])[1:] == together
     assert all(len(hypothesis.text.split()) == 6 for hypothesis in together)
 
 
 def test_nothing_said_is_an_empty_text(capfd: pytest.CaptureFixture[str]) -> None:
     noise = np.random.default_rng(0).standard_normal(16_000).astype(np.float32) * 0.05
-    recogniser = Pocketsphinx(GRID)
-    assert [recogniser.transcribe([noise[:n]])[0].text for n in (1, 200, 409, 410, 3200)] == [""] * 5
+    recognizer = Pocketsphinx(GRID)
+    assert [recognizer.transcribe([noise[:n]])[0].text for n in (1, 200, 409, 410, 3200)] == [""] * 5
     assert capfd.readouterr() == ("", "")
 
 
@@ -62,4 +62,4 @@ def test_signature_tells_grammars_apart() -> None:
 
 
 def test_normaliser() -> None:
-    assert Pocketsphinx(GRID).normalise("Bin Blue, at F two -- now") == "bin blue at f two now"
+    assert Pocketsphinx(GRID).normalize("Bin Blue, at F two -- now") == "bin blue at f two now"

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from f2v_bench.errors import F2VError
-from f2v_bench.metrics.asr.contract import Hypothesis
+from f2v_bench.metrics.asr.base import Hypothesis
 from f2v_bench.metrics.asr.whisper import Whisper
 
 pytest.importorskip("whisper")
@@ -52,13 +52,13 @@ def clips(count: int = 5) -> list[np.ndarray]:
 
 @pytest.mark.parametrize("beam", [False, True])
 def test_a_batch_equals_one_by_one_in_any_order(checkpoint: Path, beam: bool) -> None:
-    recogniser = Whisper("whisper-tiny.en", checkpoint, beam=beam, clips_at_once=3)
+    recognizer = Whisper("whisper-tiny.en", checkpoint, beam=beam, clips_at_once=3)
     batch = clips()
-    together = recogniser.transcribe(batch)
+    together = recognizer.transcribe(batch)
     assert len({hypothesis.text for hypothesis in together}) > 1
     for others in (
-        [recogniser.transcribe([clip])[0] for clip in batch],
-        recogniser.transcribe(batch[::-1])[::-1],
+        [recognizer.transcribe([clip])[0] for clip in batch],
+        recognizer.transcribe(batch[::-1])[::-1],
     ):
         assert [one.text for one in others] == [one.text for one in together]
         for one, other in zip(others, together, strict=True):

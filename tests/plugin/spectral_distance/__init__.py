@@ -10,7 +10,8 @@ from scipy.signal import ShortTimeFFT
 
 from f2v_bench.errors import ClipFailure
 from f2v_bench.metrics import common
-from f2v_bench.metrics.contract import Column, Metric, Need, Sample, Scores
+from f2v_bench.metrics.base import Column, Metric, Need, Sample, Scores
+from f2v_bench.timing import SAMPLE_RATE
 
 FRAME, HOP = 512, 160  # samples at 16 kHz: 32 ms and 10 ms
 FLOOR = 1e-8  # power below which a cell counts as silent
@@ -23,7 +24,7 @@ def log_spectral_distance(audio: NDArray[np.float32], reference: NDArray[np.floa
         audio: float32 ``(n,)`` at 16 kHz.
         reference: the real speech, of the same length.
     """
-    transform = ShortTimeFFT(np.hanning(FRAME), hop=HOP, fs=common.SAMPLE_RATE)
+    transform = ShortTimeFFT(np.hanning(FRAME), hop=HOP, fs=SAMPLE_RATE)
     ours, real = (10 * np.log10(np.abs(transform.stft(x)) ** 2 + FLOOR) for x in (audio, reference))
     return float(np.sqrt(((ours - real) ** 2).mean(axis=0)).mean())
 
@@ -33,7 +34,7 @@ class LogSpectralDistance(Metric):
 
     name = "lsd"
     needs = frozenset({Need.REFERENCE})
-    sample_rate = common.SAMPLE_RATE
+    sample_rate = SAMPLE_RATE
     columns = (
         Column(
             "lsd",
@@ -51,9 +52,9 @@ class LogSpectralDistance(Metric):
         return common.signature("lsd:v1", f"frame:{FRAME}", f"hop:{HOP}", f"floor:{FLOOR:g}", aggregate="clip-mean")
 
     def score(self, batch: Sequence[Sample]) -> list[Scores | ClipFailure]:
-        return common.one_by_one(batch, _score_one)
+        return common.per_clip(batch, _score_one)
 
 
 def _score_one(sample: Sample) -> Scores:
-    audio, reference = common.paired(sample)  # fails the clip where one is silent or they differ in length
+    audio, reference = common.aligned_pair(sample)  # fails the clip where one is silent or they differ in length
     return Scores({"lsd": log_spectral_distance(audio, reference)})

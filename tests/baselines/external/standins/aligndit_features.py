@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 import numpy as np
-from common import accident, grey, note
+from common import accident, gray, note
 
 parser = argparse.ArgumentParser()
 for name in ("nshard", "rank", "input-dir", "output-dir", "ckpt-path", "user_dir"):
@@ -23,7 +23,7 @@ note(stage="features", videos=len(paths))
 for number, path in enumerate(paths):
     if accident("features", number):
         continue
-    levels = grey(path, size=(96, 96))
+    levels = gray(path, size=(96, 96))
     save = os.path.splitext(path.replace(told.input_dir, told.output_dir))[0] + ".npy"
     os.makedirs(os.path.dirname(save), exist_ok=True)
     np.save(save, np.repeat(levels[:, None], 1024, 1).astype("f4"))

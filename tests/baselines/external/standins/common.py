@@ -39,7 +39,7 @@ def overrides(words):
     return {key: value[1:-1].replace("\\'", "'") if value[:1] == "'" else value for key, value in found.items()}
 
 
-def grey(path, size=None):
+def gray(path, size=None):
     """Mean level of every frame, ``(T,)`` in [0, 1]."""
     import av
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from common import accident, grey, note, overrides, speak
+from common import accident, gray, note, overrides, speak
 
 given = overrides(sys.argv[1:])
 assert Path("hifi_gan/g_02400000").is_file(), "not in the repository's folder"
@@ -16,7 +16,7 @@ assert Path(given["generate.ckpt_path"]).is_file()
 path = given["generate.video_path"]
 if not re.fullmatch(r"[\w./-]+", path):
     sys.exit(f"sh: syntax error in {path}")
-levels = grey(path)
+levels = gray(path)
 name = path.split("/")[-1].replace(".mp4", "")
 weights = [given[f"generate.{key}"] for key in ("w_video", "w_asr", "asr_start")]
 drawn = [random.random(), float(np.random.random()), torch.seeded]

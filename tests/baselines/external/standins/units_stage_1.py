@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from common import accident, grey, note, overrides
+from common import accident, gray, note, overrides
 
 repository = Path(__file__).resolve().parents[1]
 assert [sys.argv[at] for at in (1, 3, 4)] == ["--config-dir", "--config-name", "decode"]
@@ -31,7 +31,7 @@ for number, (name, video, _, frames, samples) in enumerate(kept):
     if accident("units", number):
         continue
     path = os.path.join(root, video)
-    levels = grey(path, size=(96, 96))
+    levels = gray(path, size=(96, 96))
     mel = np.load(path.replace("/video/", "/mel/")[:-4] + ".npy")
     voice = np.load(path.replace("/video/", "/spk_emb/")[:-4] + ".npy")
     assert mel.dtype == voice.dtype == np.float32

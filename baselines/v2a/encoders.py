@@ -1,0 +1,28 @@
+"""From lips to the 512 channels a video frame that the decoder reads, as ``training.hearing`` does from sound."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from baselines.v2a.config import V2AConfig
+from f2v_bench.modeling.batch import Batch
+from f2v_bench.nn.encoders.visual_frontend import FRONTEND_DIM, VisualFrontend
+from f2v_bench.nn.layers.conformer import Conformer
+
+
+class VideoEncoder(nn.Module):
+    """Lips to z: the front end, and where there are blocks of it, a Conformer on top."""
+
+    def __init__(self, config: V2AConfig) -> None:
+        super().__init__()
+        self.front = VisualFrontend(config.front, config.lips, config.teaching.augment)
+        self.conformer = Conformer(FRONTEND_DIM, config.watching) if config.watching.blocks else None
+        self.leave = nn.Linear(config.watching.width, FRONTEND_DIM) if config.watching.blocks else None
+
+    def forward(self, batch: Batch) -> torch.Tensor:
+        """Z ``(B, T, 512)`` of a batch as ``VisualFrontend`` takes it."""
+        z: torch.Tensor = self.front(batch)
+        if self.conformer is not None and self.leave is not None:
+            z = self.leave(self.conformer(z, batch["mask"]))
+        return z

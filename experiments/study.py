@@ -1,0 +1,243 @@
+"""What studies share: trainings of one corpus and budget that differ in one thing, scored in one run, tested in pairs.
+
+A variant is trained with several seeds, ``LABEL-s0``, ``LABEL-s1``, ...; all seeds together are compared with those of
+another variant on the same clips: differences, BCa intervals and permutation tests over the speakers of the test split,
+Holm over the table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Literal
+
+from f2v_bench.metrics.aggregation import unit_sums
+from f2v_bench.reporting.entries import Entry, read_contenders
+from f2v_bench.reporting.results import Heading
+from f2v_bench.runs.folder import RunFolder
+from f2v_bench.scoring.comparison import ALPHA, ClipScores, Difference, difference, holm, permutations_for
+
+COLUMNS = ("wer", "estoi", "rmse_f0", "vde", "secs", "dnsmos_ovrl")
+METRICS = "wer,stoi,rmse_f0,secs,dnsmos"
+Bold = Literal["worse", "better"]
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A variant against another.
+
+    Attributes:
+        title: of the row.
+        ours: label of the variant.
+        theirs: of what it is compared with.
+    """
+
+    title: str
+    ours: str
+    theirs: str
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """What is compared.
+
+    Attributes:
+        variants: label to title.
+        pairs: in the order of the table.
+        seeds: of each variant.
+        bold: which differences beyond chance are bold.
+        columns: of the tables, where the run has them.
+    """
+
+    variants: Mapping[str, str]
+    pairs: Sequence[Pair]
+    seeds: int
+    bold: Bold
+    columns: Sequence[str] = COLUMNS
+
+    def labels(self, variant: str) -> list[str]:
+        """What the trainings of a variant are called in folders and runs."""
+        return [label(variant, seed) for seed in range(self.seeds)]
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """A study in Markdown.
+
+    Attributes:
+        data: list and number of clips.
+        values: mean over seeds and their deviation, a variant a row.
+        differences: a pair a row.
+        units: that intervals and tests are over.
+        count: of tests.
+        signatures: of the metrics.
+    """
+
+    data: str
+    values: str
+    differences: str
+    units: str
+    count: int
+    signatures: str
+
+
+def label(variant: str, seed: int) -> str:
+    """What a training is called."""
+    return f"{variant}-s{seed}"
+
+
+def call(*words: str | Path, good: Sequence[int] = (0,)) -> None:
+    """Run ``f2v-bench`` with these words; another exit code than the good ones ends everything."""
+    done = subprocess.run([sys.executable, "-m", "f2v_bench", *map(str, words)], check=False)
+    if done.returncode not in good:
+        sys.exit(done.returncode)
+
+
+def settings(texts: Sequence[str]) -> list[str]:
+    """Settings as words of a command."""
+    return [word for text in texts for word in ("--set", text)]
+
+
+def score(asked: argparse.Namespace, model: str, weights: Mapping[str, Path]) -> Path:
+    """All of them in one run."""
+    folder: Path = asked.work / "run"
+    models = ["ground-truth", *(f"{name}={model}:{path}" for name, path in weights.items())]
+    named = [word for one in models for word in ("-m", one)]
+    call(
+        "run", *named, "-d", asked.dataset, "--data-root", asked.data_root, "--metrics", METRICS, "-o", folder,
+        "--all-columns", good=(0, 3),
+    )  # fmt: skip
+    return folder
+
+
+def pooled(contenders: Mapping[str, Entry], labels: Sequence[str], column: str) -> tuple[ClipScores, dict[str, str]]:
+    """All seeds of a variant as one: a clip of a seed is a clip, its speaker stays the same."""
+    values: dict[str, tuple[float, float]] = {}
+    speakers: dict[str, str] = {}
+    expected = 0
+    for seed, name in enumerate(labels):
+        one = contenders[name]
+        scores = one.scores[column]
+        expected += scores.expected
+        values |= {f"{seed}/{clip}": pair for clip, pair in scores.values.items()}
+        speakers |= {f"{seed}/{clip}": speaker for clip, speaker in one.speakers.items()}
+    return ClipScores(values, expected), speakers
+
+
+def of_seeds(contenders: Mapping[str, Entry], labels: Sequence[str], heading: Heading) -> list[float]:
+    """The aggregate of each seed."""
+    found = []
+    for name in labels:
+        pairs = list(contenders[name].scores[heading.name].values.values())
+        values, weights = [value for value, _ in pairs], [weight for _, weight in pairs]
+        sums = unit_sums(values, weights, ["one"] * len(pairs), heading.aggregate)
+        if sums.value is not None:
+            found.append(sums.value)
+    return found
+
+
+def cell(found: Difference | None, p: float | None, heading: Heading, bold: Bold) -> str:
+    """A difference as the table says it; bold where it is worse, or better, beyond chance."""
+    if found is None or p is None:
+        return "–"
+    low, high = (heading.number(one) if one is not None else "?" for one in (found.low, found.high))
+    text = f"{found.value * heading.scale:+.{heading.digits}f} [{low}, {high}], p {p:.3f}"
+    up = heading.higher_is_better
+    marked = up is not None and found.value != 0 and ((found.value > 0) == up) == (bold == "better")
+    return f"**{text}**" if p < ALPHA and marked else text
+
+
+def tables(study: Study, run: Path) -> Tables:
+    """Score tables of a run that has every training of a study."""
+    contenders = {one.label: one for one in read_contenders([RunFolder(run)])}
+    first = contenders[study.labels(next(iter(study.variants)))[0]]
+    headings = [first.headings[column] for column in study.columns if column in first.headings]
+    pools = {
+        (variant, one): pooled(contenders, study.labels(variant), one.name)
+        for variant in study.variants
+        for one in headings
+    }
+    tests = [(pair, heading) for pair in study.pairs for heading in headings]
+    found: list[Difference | None] = []
+    for pair, heading in tests:
+        (ours, speakers), (theirs, _) = pools[pair.ours, heading], pools[pair.theirs, heading]
+        found.append(difference(ours, theirs, speakers, heading.aggregate, permutations_for(len(tests))))
+    adjusted = iter(holm([one.p for one in found if one]))
+    cells = {
+        test: cell(one, next(adjusted) if one else None, test[1], study.bold)
+        for test, one in zip(tests, found, strict=True)
+    }
+    head = f"| | {' | '.join(heading.title for heading in headings)} |\n|---|{'---|' * len(headings)}\n"
+    values = differences = head
+    for variant, title in study.variants.items():
+        row = []
+        for heading in headings:
+            seeds = of_seeds(contenders, study.labels(variant), heading)
+            spread = f" ± {stdev(seeds) * heading.scale:.{heading.digits}f}" if len(seeds) > 1 else ""
+            scores, _ = pools[variant, heading]
+            missing = f" ({len(scores.values)}/{scores.expected})" if scores.coverage < 1 else ""
+            row.append(f"{heading.number(mean(seeds)) if seeds else '–'}{spread}{missing}")
+        values += f"| {title} | {' | '.join(row)} |\n"
+    for pair in study.pairs:
+        differences += f"| {pair.title} | {' | '.join(cells[pair, heading] for heading in headings)} |\n"
+    data = first.manifest["dataset"]
+    signatures = {heading.metric: heading.signature for heading in headings}
+    return Tables(
+        data=f"`{data['list_id']}`, {data['clips']} clips",
+        values=values,
+        differences=differences,
+        units=" or ".join(sorted({one.units for one in found if one})),
+        count=sum(one is not None for one in found),
+        signatures="\n".join(f"* {name}: `{text}`" for name, text in signatures.items()),
+    )
+
+
+def read_curve(training: Path, tag: str) -> dict[int, float]:
+    """What the main stage of a training logged under a tag, by steps done; of a step logged twice the last."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    log = EventAccumulator(str(training / "main" / "tensorboard"))
+    log.Reload()
+    return {one.step + 1: one.value for one in log.Scalars(tag)} if tag in log.Tags()["scalars"] else {}
+
+
+def curves(study: Study, work: Path, tag: str) -> str:
+    """Learning curves in Markdown: steps across, a variant a row, mean over its seeds ± their standard deviation."""
+    found = {
+        title: [read_curve(work / one, tag) for one in study.labels(variant)]
+        for variant, title in study.variants.items()
+    }
+    steps = sorted(set.intersection(*(set(one) for seeds in found.values() for one in seeds)))
+    text = f"| steps | {' | '.join(f'{step:,}' for step in steps)} |\n|---|{'---|' * len(steps)}\n"
+    for title, seeds in found.items():
+        at = [[one[step] for one in seeds] for step in steps]
+        cells = (f"{mean(one):.3f}" + (f" ± {stdev(one):.3f}" if len(one) > 1 else "") for one in at)
+        text += f"| {title} | {' | '.join(cells)} |\n"
+    return text
+
+
+def study_parser(what: str, steps: int, out: str) -> argparse.ArgumentParser:
+    """The arguments that all studies take.
+
+    Args:
+        what: the script's description.
+        steps: of the main stage, where nothing else is said.
+        out: name of the report in the work folder.
+    """
+    parser = argparse.ArgumentParser(description=what, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--work", type=Path, required=True, help="folder for trainings and the run")
+    parser.add_argument("--from", dest="base", type=Path, required=True, help="training with finished lips and vocoder")
+    parser.add_argument("--dataset", default="demo")
+    parser.add_argument("--data-root", type=Path, required=True)
+    parser.add_argument("--preset", default="tiny")
+    parser.add_argument("--steps", type=int, default=steps, help="of the main stage, for every training")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--jobs", type=int, default=1, help="trainings at once")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting of every training")
+    parser.add_argument("--out", type=Path, help=f"file of the report, default WORK/{out}")
+    return parser

@@ -1,0 +1,254 @@
+"""Train every weight file that ships with the package, score all models beside each other, write cards and reports.
+
+    python experiments/train_shipped.py --work data/shipped [--grid ../shared/data/grid] [--only demo-tiny]
+
+Lip encoder and vocoder of a corpus are trained once, with the reference model, and every baseline stands on them, has
+the same clips and the same number of steps. Stopped at any time, the same command goes on; what is finished is left as
+it is. The cards say how long each stage took; making the demo corpus and preparing the clips comes on top, about 22
+minutes on two cores.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from experiments.study import call, settings
+from f2v_bench.errors import F2VError
+from f2v_bench.modeling.checkpoint import SHARED_WEIGHTS, ModelCheckpoint, strip_shared, write_shared
+from f2v_bench.modeling.model_card import write_card
+from f2v_bench.registry import SYSTEMS
+from f2v_bench.reporting.comparison import compare_runs
+from f2v_bench.reporting.comparison_table import markdown as comparison_markdown
+from f2v_bench.reporting.results import read_results
+from f2v_bench.reporting.table import markdown as results_markdown
+from f2v_bench.reporting.table import markdown_by_column
+from f2v_bench.runs.folder import RunFolder
+from f2v_bench.utils.paths import atomic_write
+
+ROOT = Path(__file__).resolve().parents[1]
+OURS = "ours"
+BASELINES = ("svts", "intelligible", "diffv2s", "v2a-mel", "v2a-wave")
+TOLD = "ours-same-clip"  # the reference model with the voice that most baselines are told
+LONGER = "ours-longer"  # with more steps than the table gives to each
+ANCHORS = ("ground-truth", "resynthesis")
+DEMO_CLIPS = 1250
+GOOD = (0, 3)  # exit codes: some clips failed, which is a result too
+COLUMNS = ("wer", "dnsmos_ovrl", "rmse_f0", "f0_median", "estoi", "mcd", "secs", "mel_l1")
+HEAD = """\
+# {title}
+
+All models were trained by this project on `{trained_on}` ({clips:,} clips, {hours:.2f} h), on the same frozen lip
+features and with the same vocoder, each with the steps of its own stage that the table names. They are small, and the
+data is little: nothing here reproduces a number of a paper. A voice from `same-clip` is taken from the speech that is
+to be predicted; one from `face` from the picture alone. `ours-same-clip` is `ours` with the voice that most baselines
+are told.{longer}
+
+Made by `python experiments/train_shipped.py`; scores by `f2v-bench run`, differences by `f2v-bench compare`.
+
+## Budget and speed
+
+| system | million weights | steps | minutes | voice from | RTF | evaluations |
+|---|---|---|---|---|---|---|
+{budget}
+
+RTF: seconds of synthesis a second of speech, the median over clips of the run, crops and loading apart, on {hardware}.
+Evaluations: how often the decoder is run for a clip. Minutes are wall time of those stages on two CPU cores that had
+other work beside them.
+
+## Scores
+
+{scores}
+{differences}"""
+
+
+LONGER_HEAD = f"""
+`{LONGER}` is `ours` as it ships, with more steps than the others had: it shows what steps are worth, and is no fair
+rival."""
+
+
+@dataclass(frozen=True, slots=True)
+class Corpus:
+    """Models of one corpus.
+
+    Attributes:
+        name: of the weight files.
+        dataset: it is for.
+        scored: splits that cards and reports show.
+        shared: settings of every training.
+        own: settings of one model, by its label.
+        ships: labels whose weights the package has; with all of every corpus it would weigh more than 100 MB.
+    """
+
+    name: str
+    dataset: str
+    scored: tuple[str, ...]
+    shared: tuple[str, ...] = ()
+    own: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    ships: tuple[str, ...] = (OURS, *BASELINES)
+
+    def settings(self, label: str) -> list[str]:
+        """Words of the command for one model."""
+        return settings([*self.shared, *dict(self.own).get(label, ())])
+
+
+GRID_OURS = ("timbre.contrast_weight=0", "flow.temperature=0.4")
+HEARD = tuple((model, ("audio_stage.steps=800",)) for model in BASELINES if model.startswith("v2a-"))
+CORPORA = (
+    Corpus(
+        "demo-tiny",
+        "demo",
+        ("test",),
+        shared=("lips_stage.steps=1200", "main_stage.steps=1200"),
+        own=((OURS, ("lips_stage.validate_every=300", "main_stage.validate_clips=30")), *HEARD),
+    ),
+    Corpus(
+        "grid-s1-tiny",
+        "grid",
+        ("test", "val"),
+        own=(
+            (OURS, GRID_OURS),
+            (LONGER, (*GRID_OURS, "main_stage.steps=4000")),
+            ("diffv2s", ("diffusion.guidance=0",)),
+            *HEARD,
+        ),
+        ships=(LONGER,),
+    ),
+)
+
+
+def model_of(label: str) -> str:
+    """The registered name of a row of the table."""
+    return OURS if label in (TOLD, LONGER) else label
+
+
+def train(one: Corpus, label: str, root: Path, work: Path) -> Path:
+    """Train a model, all but the first from the stages of the reference model, and return its weight file."""
+    ours = work / one.name
+    out = ours if label == OURS else work / f"{label}-{one.name}"
+    if not (out / "weights.safetensors").is_file():
+        base = () if label == OURS else ("--from", ours)
+        words = ("-m", model_of(label), "--preset", "tiny", "-d", one.dataset, "--data-root", root, "-o", out, *base)
+        call("train", *words, *one.settings(label), good=GOOD)
+    return out / "weights.safetensors"
+
+
+def score(one: Corpus, weights: dict[str, Path], root: Path, work: Path) -> list[Path]:
+    """Score all models beside real speech and the vocoder's resynthesis of it, and return the run folders."""
+    folders = []
+    for split in one.scored:
+        folder = work / f"{one.name}-{split}"
+        models = [*ANCHORS, f"ours-vocoder=ours-vocoder:{weights[OURS]}", f"{TOLD}={OURS}:{weights[OURS]}"]
+        models += [f"{label}={model_of(label)}:{file}" for label, file in weights.items()]
+        named = [word for text in models for word in ("-m", text)]
+        call(
+            "run",
+            *named,
+            "-d",
+            one.dataset,
+            "--data-root",
+            root,
+            "--split",
+            split,
+            "-o",
+            folder,
+            "--set",
+            f"{TOLD}.speaker_reference=same-clip",
+            "--all-columns",
+            good=GOOD,
+        )
+        folders.append(folder)
+    return folders
+
+
+def ship(one: Corpus, weights: dict[str, Path], runs: list[Path]) -> None:
+    """Put base, weight files and cards where the package has them."""
+    base = SHARED_WEIGHTS / f"{one.name}.safetensors"
+    write_shared(weights[OURS], base)
+    results = {run.name: read_results(RunFolder(run), all_columns=True) for run in runs}
+    for label, file in ((label, file) for label, file in weights.items() if label in one.ships):
+        kind: type[ModelCheckpoint[Any]] = SYSTEMS.load(model_of(label)).checkpoint_class()
+        weights_dir = kind.weights_dir
+        weights_dir.mkdir(parents=True, exist_ok=True)
+        strip_shared(file, base, weights_dir / f"{one.name}.safetensors", kind.vocoder_key)
+        beside = {OURS: (f"{OURS}-vocoder", TOLD), LONGER: (f"{OURS}-vocoder",)}.get(label, ())
+        tables = {name: markdown_by_column(found, (*ANCHORS, *beside, label)) for name, found in results.items()}
+        write_card(weights_dir / f"{one.name}.md", kind(weights_dir / f"{one.name}.safetensors"), tables)
+
+
+def report(run: Path, weights: dict[str, Path]) -> str:
+    """Budget, speed, scores and paired differences of a run, in Markdown."""
+    folder = RunFolder(run)
+    results = read_results(folder, columns=COLUMNS)
+    audio = folder.table("audio")
+    audio = audio[audio["status"] == "ok"]
+    speeds = (audio["seconds"] / audio["duration_s"]).groupby(audio["system"]).median()
+    files = {label: SYSTEMS.load(model_of(label)).checkpoint_class()(path) for label, path in weights.items()}
+    voices = {row.label: row.speaker_reference for row in results.rows}
+    budget = []
+    for label, file in files.items():
+        stages = {name: stage for name, stage in file.facts.stages.items() if name not in ("lips", "vocoder")}
+        steps = " + ".join(f"{int(stage['steps']):,} {name}" for name, stage in stages.items())
+        minutes = sum(stage["seconds"] for stage in stages.values()) / 60
+        size = sum(parameter.numel() for parameter in file.model().parameters()) / 1e6
+        calls = "adaptive" if file.evaluations is None else str(file.evaluations)
+        cells = (f"{size:.1f}", steps, f"{minutes:.0f}", voices[label], f"{speeds[label]:.3f}", calls)
+        budget.append(f"| {label} | {' | '.join(cells)} |")
+    facts, scores = files[OURS].facts, without(results_markdown(results), ())
+    differences = []
+    for one in (OURS, TOLD):
+        if one in voices:
+            text = comparison_markdown(compare_runs([folder], baseline=one, columns=COLUMNS))
+            differences.append(f"## Differences from `{one}`\n\n{without(text, scores.splitlines())}")
+    return HEAD.format(
+        title=results.title,
+        trained_on=facts.list_id,
+        clips=facts.clips,
+        hours=facts.hours,
+        longer=LONGER_HEAD if LONGER in files else "",
+        budget="\n".join(budget),
+        hardware=facts.hardware,
+        scores=scores,
+        differences="\n".join(differences),
+    )
+
+
+def without(text: str, known: Iterable[str]) -> str:
+    """The text without notes that are known already, or that say where weights were looked for on this machine."""
+    said = {line for line in known if line.startswith("- ")}
+    return "".join(
+        line for line in text.splitlines(True) if line.rstrip() not in said and ": unavailable (" not in line
+    )
+
+
+def main() -> None:
+    """Train, score, install and report what was asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--work", type=Path, required=True, help="folder for corpora, checkpoints and runs")
+    parser.add_argument("--grid", type=Path, help="root of GRID with speaker s1; without it, GRID is left out")
+    parser.add_argument("--only", choices=[one.name for one in CORPORA], help="this corpus alone")
+    parser.add_argument("--models", nargs="*", default=list(BASELINES), help="baselines, all by default")
+    asked = parser.parse_args()
+    for one in CORPORA:
+        root = {"demo": asked.work / "demo", "grid": asked.grid}[one.dataset]
+        if root is None or asked.only not in (None, one.name):
+            continue
+        if one.dataset == "demo" and not root.is_dir():
+            call("data", "make-demo", "--clips", str(DEMO_CLIPS), "-o", root, good=GOOD)
+        labels = (OURS, *(label for label in one.ships if label == LONGER), *asked.models)
+        weights = {label: train(one, label, root, asked.work) for label in labels}
+        runs = score(one, weights, root, asked.work)
+        ship(one, weights, runs)
+        for run in runs:
+            atomic_write(ROOT / "reports" / f"{run.name}.md", report(run, weights))
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except F2VError as error:
+        sys.exit(str(error))

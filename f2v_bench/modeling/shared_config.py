@@ -1,0 +1,149 @@
+"""Settings that every model trained by the suite shares: lip encoder, speech units, vocoder and training stages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, TypeVar
+
+from f2v_bench.errors import F2VError, suggest
+from f2v_bench.nn.encoders.lip_encoder import LipEncoderConfig
+from f2v_bench.nn.layers.augment import AugmentConfig
+from f2v_bench.nn.vocoders.build import VocoderConfig
+
+C = TypeVar("C")
+
+
+@dataclass(frozen=True, slots=True)
+class StageConfig:
+    """Steps, batch and optimiser of one stage.
+
+    Attributes:
+        steps: of the optimiser.
+        batch: clips a step and device.
+        learning_rate: its peak.
+        floor: share of the peak at the last step; between them half a cosine.
+        warmup: steps from 0 to the peak.
+        betas: of AdamW.
+        weight_decay: of AdamW, on matrices alone.
+        clip: largest norm of the gradient.
+        ema: decay of the average of the weights, which validation and synthesis use.
+        precision: ``bf16-mixed`` or ``32-true``, as Lightning calls them.
+        validate_every: steps between two validations.
+        validate_clips: clips of the validation split that are looked at.
+    """
+
+    steps: int = 10_000
+    batch: int = 16
+    learning_rate: float = 1e-3
+    floor: float = 0.01
+    warmup: int = 200
+    betas: tuple[float, ...] = (0.9, 0.98)
+    weight_decay: float = 0.01
+    clip: float = 1.0
+    ema: float = 0.999
+    precision: Literal["bf16-mixed", "32-true"] = "bf16-mixed"
+    validate_every: int = 1000
+    validate_clips: int = 50
+
+
+@dataclass(frozen=True, slots=True)
+class UnitConfig:
+    """Where units come from.
+
+    Attributes:
+        source: ``mfcc``, clusters fitted to the training clips, or ``hubert``, published ones of HuBERT Base.
+        count: clusters.
+        layer: of HuBERT.
+        seed: of the clustering.
+    """
+
+    source: Literal["mfcc", "hubert"] = "mfcc"
+    count: int = 100
+    layer: int = 6
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LipEncoderTrainingConfig:
+    """What the lip encoder is taught with.
+
+    Attributes:
+        augment: how pictures are changed.
+        hidden: share of frames hidden.
+        span: frames hidden in a row.
+        hidden_weight: of the hidden frames' loss beside the visible ones'.
+        phones: weight of the phonemes' loss beside the units'; 0 learns without transcripts.
+        smoothing: of the labels.
+    """
+
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    hidden: float = 0.25
+    span: int = 6
+    hidden_weight: float = 0.5
+    phones: float = 1.0
+    smoothing: float = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class SharedConfig:
+    """Lip encoder, units that teach it, vocoder, and how both and the model on them are trained.
+
+    Attributes:
+        lips: the frozen encoder.
+        units: clusters of sound.
+        vocoder: from mel to samples.
+        lips_stage, vocoder_stage, main_stage: steps and optimisers.
+    """
+
+    preset: str = "tiny"
+    lips: LipEncoderConfig = field(default_factory=LipEncoderConfig)
+    units: UnitConfig = field(default_factory=UnitConfig)
+    vocoder: VocoderConfig = field(default_factory=VocoderConfig)
+    teaching: LipEncoderTrainingConfig = field(default_factory=LipEncoderTrainingConfig)
+    lips_stage: StageConfig = field(default_factory=StageConfig)
+    vocoder_stage: StageConfig = field(default_factory=StageConfig)
+    main_stage: StageConfig = field(default_factory=StageConfig)
+
+
+_HIFIGAN = StageConfig(
+    steps=500_000, batch=16, learning_rate=2e-4, betas=(0.8, 0.99), precision="32-true", validate_every=5000
+)
+
+#: official weights throughout; one or more GPUs and LRS3 or LRS2
+PAPER = SharedConfig(
+    lips=LipEncoderConfig(encoder="avhubert-large"),
+    units=UnitConfig(source="hubert", count=200),
+    vocoder_stage=_HIFIGAN,
+)
+
+#: two CPU cores train it in an hour or two
+TINY = SharedConfig(
+    lips=LipEncoderConfig(field=68, size=48, channels=(24, 32, 64, 96), width=192, layers=3),
+    vocoder=VocoderConfig(
+        generator="istft",
+        width=192,
+        blocks=8,
+        hidden=576,
+        mel_weight=45.0,
+        spectral_weight=1.0,
+        adversarial_from=1200,
+        discriminator_width=0.125,
+        scales=0,
+        periods=(2, 3, 5),
+    ),
+    lips_stage=StageConfig(steps=4000, batch=16, weight_decay=0.05, ema=0.998, validate_every=500),
+    vocoder_stage=StageConfig(steps=2400, batch=16, betas=(0.8, 0.99), validate_every=500),
+    main_stage=StageConfig(steps=2000, batch=16, ema=0.998, validate_every=500),
+)
+
+
+def get_preset(presets: Mapping[str, C], name: str, model: str) -> C:
+    """The configuration of a model's preset.
+
+    Raises:
+        F2VError: no such preset.
+    """
+    if name not in presets:
+        raise F2VError(f"{model} has no preset '{name}'", suggest(name, presets))
+    return presets[name]

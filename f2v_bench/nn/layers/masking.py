@@ -1,0 +1,51 @@
+"""Sequences of unlike length in one tensor: which go together, and where each of them ends."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+def length_batches(lengths: Sequence[int], budget: int) -> list[list[int]]:
+    """Indices grouped so that a group's padded size stays within a budget, the longest first.
+
+    Args:
+        lengths: of each item.
+        budget: largest ``items * longest`` of a group; an item longer than it is a group of its own.
+    """
+    groups: list[list[int]] = []
+    room = 0
+    for index in sorted(range(len(lengths)), key=lambda at: (-lengths[at], at)):
+        if not groups or room < lengths[groups[-1][0]]:
+            groups.append([])
+            room = budget
+        groups[-1].append(index)
+        room -= lengths[groups[-1][0]]
+    return groups
+
+
+def pad_sequences(arrays: Sequence[NDArray[np.float32]], device: str = "cpu") -> tuple[torch.Tensor, torch.Tensor]:
+    """Arrays ``(n_i, ...)`` laid into zeros ``(B, max n, ...)``, and their lengths, int64 ``(B,)``."""
+    lengths = torch.tensor([len(array) for array in arrays])
+    batch = torch.zeros((len(arrays), int(lengths.max()), *arrays[0].shape[1:]))
+    for row, array in zip(batch, arrays, strict=True):
+        row[: len(array)] = torch.from_numpy(array)
+    return batch.to(device), lengths.to(device)
+
+
+def valid_mask(lengths: torch.Tensor, longest: int) -> torch.Tensor:
+    """True where a frame belongs to its sequence, bool ``(B, longest)``."""
+    return torch.arange(longest, device=lengths.device) < lengths[:, None]
+
+
+def scatter_frames(vectors: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """One vector a real frame, ``(N, C)``, to where the frames are, ``(B, T, C)``; zero where ``mask`` is False."""
+    out = vectors.new_zeros(*mask.shape, vectors.shape[1])
+    out[mask] = vectors
+    return out

@@ -1,0 +1,49 @@
+"""``ours-vocoder``: the mel of the real audio through the reference model's vocoder: the ceiling of ``ours``."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from f2v_bench.clip import Clip
+from f2v_bench.errors import F2VError
+from f2v_bench.systems.base import SystemOptions
+from f2v_bench.systems.resynthesis import Resynthesis
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from f2v_bench.nn.vocoders.base import Vocoder
+
+
+class CopySynthesis(Resynthesis):
+    """What is lost between a true mel spectrogram and sound, with the weights of ``ours``."""
+
+    name = "ours-vocoder"
+    summary = "mel of the real audio through the vocoder of the reference model"
+
+    def __init__(self, options: SystemOptions) -> None:
+        super().__init__(options)
+        from reference_model.spec import Weights
+
+        self._weights = Weights.find(options.argument or options.weights, options.dataset)
+
+    @cached_property
+    def _vocoder(self) -> Vocoder:
+        vocoder = self._weights.vocoder()
+        if vocoder is None:
+            raise F2VError(f"'{self._weights.path}' has no vocoder", "train the stage: --stage vocoder")
+        return vocoder.to(self.options.device)
+
+    def vocode(self, mel: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+        from f2v_bench.modeling.synthesizer import Speech, to_waveform
+
+        return to_waveform(Speech(mel), self._vocoder, rng)
+
+    def fingerprint(self, clip: Clip, seed: int) -> str:
+        return f"{self.name}:{self._weights.sha256[:16]}"
+
+    @property
+    def provenance(self) -> str:
+        return f"{self.summary}; {self._weights.provenance}"
