@@ -55,7 +55,7 @@ class TrainingInfo:
         stages: steps and seconds of each.
         hardware: where.
         seed: of the training.
-        licence: of the weights.
+        license: terms of the weights.
     """
 
     name: str
@@ -67,6 +67,14 @@ class TrainingInfo:
     hardware: str
     seed: int
     license: str
+
+    @classmethod
+    def from_mapping(cls, mapping: Mapping[str, Any]) -> Self:
+        """Build it from a file's head; format 1 wrote ``licence``."""
+        fields = dict(mapping)
+        if "licence" in fields:
+            fields["license"] = fields.pop("licence")
+        return cls(**fields)
 
     def __str__(self) -> str:
         return f"weights {self.name}: trained by f2v-bench on {self.clips} clips ({self.hours:.1f} h) of {self.list_id}"
@@ -107,7 +115,7 @@ class ModelCheckpoint(ABC, Generic[C]):
             self.standard: dict[str, tuple[float, float]] = {
                 name: (float(mean), float(deviation)) for name, (mean, deviation) in head["standard"].items()
             }
-            self.facts = TrainingInfo(**head["facts"])
+            self.facts = TrainingInfo.from_mapping(head["facts"])
             base = head.get("base")
         except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
             raise F2VError(f"'{path}' is no weight file of {self.title}: {error}", self._how()) from error
