@@ -1,8 +1,14 @@
-"""Typed settings: a tree of frozen dataclasses, filled from YAML and ``a.b=c`` texts, unknown names refused."""
+"""Typed settings: a tree of frozen dataclasses, filled from YAML and ``a.b=c`` texts; unknown names are refused.
+
+A settings class may list names and values of earlier versions, which are still read:
+
+    RENAMED: ClassVar[Mapping[str, str]] = {"old_key": "new_key"}
+    RENAMED_VALUES: ClassVar[Mapping[str, Mapping[object, object]]] = {"new_key": {"old value": "new value"}}
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, fields, is_dataclass, replace
 from pathlib import Path
@@ -17,12 +23,12 @@ T = TypeVar("T")
 
 
 def as_mapping(settings: Any) -> dict[str, Any]:
-    """A tree of settings as plain dictionaries, lists and values: what a checkpoint carries and YAML can hold."""
+    """Convert settings to plain dictionaries, lists and values, as checkpoints and YAML hold them."""
     return {name: _plain(value) for name, value in asdict(settings).items()}
 
 
 def from_mapping(kind: type[T], mapping: Mapping[str, Any]) -> T:
-    """Settings from what ``as_mapping`` made; names that are left out keep their defaults.
+    """Build settings from the output of ``as_mapping``; names that are left out keep their defaults.
 
     Raises:
         F2VError: a name that the settings do not have, or a value of another type.
@@ -31,35 +37,40 @@ def from_mapping(kind: type[T], mapping: Mapping[str, Any]) -> T:
 
 
 def override(settings: T, mapping: Mapping[str, Any], path: str = "") -> T:
-    """A copy of the settings in which the mapping's values stand.
+    """Return a copy of the settings with the values of a mapping.
+
+    Names and values of earlier versions (``RENAMED``, ``RENAMED_VALUES`` of the settings' class) are accepted.
 
     Args:
-        settings: a frozen dataclass.
-        mapping: names to values, nested as the settings are.
-        path: where in the tree this is, for messages.
+        settings: frozen dataclass.
+        mapping: values by name, nested as the settings are.
+        path: prefix of the names in messages, ``"a.b."``.
 
     Raises:
-        F2VError: a name that the settings do not have, or a value of another type.
+        F2VError: a name that the settings do not have, a name given twice, or a value of another type.
     """
     known = {field.name for field in fields(settings)}  # type: ignore[arg-type]
     hints = get_type_hints(type(settings))
     values: dict[str, Any] = {}
-    for name, value in mapping.items():
-        here = f"{path}{name}"
+    for given, value in mapping.items():
+        name = _current_name(settings, given)
+        key = f"{path}{given}"
         if name not in known:
-            raise F2VError(f"there is no setting '{here}'", suggest(str(name), known))
-        now = getattr(settings, name)
-        if is_dataclass(now):
+            raise F2VError(f"there is no setting '{key}'", suggest(str(given), known))
+        if name in values:
+            raise F2VError(f"'{key}' is the earlier name of '{path}{name}', and both are set", f"keep '{path}{name}'")
+        current = getattr(settings, name)
+        if is_dataclass(current):
             if not isinstance(value, Mapping):
-                raise F2VError(f"'{here}' is a group of settings, got {value!r}", f"set one of them: {here}.NAME=VALUE")
-            values[name] = override(now, value, f"{here}.")
+                raise F2VError(f"'{key}' is a group of settings, got {value!r}", f"set one of them: {key}.NAME=VALUE")
+            values[name] = override(current, value, f"{key}.")
         else:
-            values[name] = _converted(value, hints[name], here)
+            values[name] = _convert(_current_value(settings, name, value), hints[name], key)
     return replace(settings, **values)  # type: ignore[type-var]
 
 
 def with_overrides(settings: T, texts: Iterable[str]) -> T:
-    """A copy of the settings after ``a.b=value`` texts; values are read as YAML.
+    """Return a copy of the settings after ``a.b=value`` texts; values are read as YAML.
 
     Raises:
         F2VError: another form, an unknown name, or a value of another type.
@@ -67,7 +78,7 @@ def with_overrides(settings: T, texts: Iterable[str]) -> T:
     for text in texts:
         name, equals, value = text.partition("=")
         if not (equals and name):
-            raise F2VError(f"--set {text!r} is not NAME=VALUE", "for example --set main.steps=2000")
+            raise F2VError(f"--set {text!r} is not NAME=VALUE", "for example --set main_stage.steps=2000")
         try:
             nested: Any = yaml.safe_load(value)
         except yaml.YAMLError as error:
@@ -79,7 +90,7 @@ def with_overrides(settings: T, texts: Iterable[str]) -> T:
 
 
 def with_yaml(settings: T, path: Path) -> T:
-    """A copy of the settings after those of a YAML file.
+    """Return a copy of the settings after those of a YAML file.
 
     Raises:
         F2VError: no such file, no YAML, or values that do not fit.
@@ -93,19 +104,29 @@ def with_yaml(settings: T, path: Path) -> T:
     return override(settings, content)
 
 
+def _current_name(settings: Any, name: str) -> str:
+    renamed: Mapping[str, str] = getattr(type(settings), "RENAMED", {})
+    return renamed.get(name, name)
+
+
+def _current_value(settings: Any, name: str, value: Any) -> Any:
+    renamed: Mapping[str, Mapping[object, object]] = getattr(type(settings), "RENAMED_VALUES", {})
+    return renamed.get(name, {}).get(value, value) if isinstance(value, Hashable) else value
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, dict):
-        return {name: _plain(one) for name, one in value.items()}
-    return [_plain(one) for one in value] if isinstance(value, tuple | list) else value
+        return {name: _plain(entry) for name, entry in value.items()}
+    return [_plain(entry) for entry in value] if isinstance(value, tuple | list) else value
 
 
-def _converted(value: Any, hint: Any, name: str) -> Any:
-    """The value as the hint wants it: a tuple of a list, a float of an int, one of the words of a Literal."""
+def _convert(value: Any, hint: Any, name: str) -> Any:
+    """Convert a value to its type hint: a list to a tuple, an int to a float; words of a Literal are checked."""
     origin, arguments = get_origin(hint), get_args(hint)
     if origin in (UnionType, Union):
         if value is None and type(None) in arguments:
             return None
-        return _converted(value, next(one for one in arguments if one is not type(None)), name)
+        return _convert(value, next(one for one in arguments if one is not type(None)), name)
     if origin is Literal:
         if value not in arguments:
             raise F2VError(f"'{name}' cannot be {value!r}", suggest(str(value), [str(one) for one in arguments]))
@@ -113,15 +134,15 @@ def _converted(value: Any, hint: Any, name: str) -> Any:
     if origin is tuple:
         if not isinstance(value, list | tuple):
             raise F2VError(f"'{name}' is a list, got {value!r}", f"for example --set {name}=[1,2,3]")
-        return tuple(_converted(one, arguments[0], name) for one in value)
-    value = _as_float(value) if hint is float else value
+        return tuple(_convert(entry, arguments[0], name) for entry in value)
+    value = _to_float(value) if hint is float else value
     if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
         raise F2VError(f"'{name}' is of type {hint.__name__}, got {value!r}", f"give a value of type {hint.__name__}")
     return value
 
 
-def _as_float(value: Any) -> Any:
-    """Whole numbers, and what YAML reads as a text though it is a number, 1e-4; anything else as it is."""
+def _to_float(value: Any) -> Any:
+    """Convert whole numbers, and numbers that YAML reads as texts (``1e-4``); return anything else as it is."""
     if isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if isinstance(value, str):

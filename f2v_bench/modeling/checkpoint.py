@@ -36,7 +36,7 @@ M = TypeVar("M", bound=nn.Module)
 #: raise when files of before can no longer be read
 FORMAT = 1
 #: lip encoders and vocoders that come with the package
-SHARED_WEIGHTS = Path(__file__).parent / "shipped"
+SHARED_WEIGHTS = Path(__file__).parent.parent / "training" / "shipped"
 LIPS, VOCODER, MODEL = "lips.", "vocoder.", "model."
 OWN_VOCODER = "voice."  # a vocoder of the model's own, which no base has
 _SHARED = (LIPS, VOCODER)

@@ -1,8 +1,9 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
 import pytest
 import yaml
@@ -28,7 +29,44 @@ class Outer:
     fast: bool = False
 
 
-def test_what_goes_into_a_file_comes_back(tmp_path: Path) -> None:
+@dataclass(frozen=True, slots=True)
+class Renamed:
+    RENAMED: ClassVar[Mapping[str, str]] = {"form": "mode", "teaching": "training"}
+    RENAMED_VALUES: ClassVar[Mapping[str, Mapping[object, object]]] = {"mode": {"nothing": "scratch"}}
+
+    mode: Literal["scratch", "shared"] = "shared"
+    training: Inner = field(default_factory=Inner)
+
+
+@pytest.mark.parametrize(
+    "mapping",
+    [
+        {"form": "nothing", "teaching": {"steps": 3}},
+        {"mode": "nothing", "training": {"steps": 3}},
+        {"mode": "scratch", "training": {"steps": 3}},
+    ],
+)
+def test_earlier_names_and_values_are_read(tmp_path: Path, mapping: dict[str, Any]) -> None:
+    expected = Renamed("scratch", Inner(steps=3))
+    assert override(Renamed(), mapping) == from_mapping(Renamed, mapping) == expected
+    file = tmp_path / "settings.yaml"
+    file.write_text(yaml.safe_dump(mapping))
+    assert with_yaml(Renamed(), file) == expected
+    texts = [f"{name}={value}" for name, value in mapping.items() if isinstance(value, str)]
+    group = next(name for name, value in mapping.items() if isinstance(value, dict))
+    assert with_overrides(Renamed(), [*texts, f"{group}.steps=3"]) == expected
+    assert as_mapping(expected) == as_mapping(from_mapping(Renamed, as_mapping(expected)))
+    assert set(as_mapping(expected)) == {"mode", "training"}
+
+
+def test_earlier_and_present_name_together_are_refused() -> None:
+    with pytest.raises(F2VError, match="'form' is the earlier name of 'mode', and both are set"):
+        override(Renamed(), {"mode": "shared", "form": "nothing"})
+    with pytest.raises(F2VError, match="'form' cannot be 'something'"):
+        override(Renamed(), {"form": "something"})
+
+
+def test_settings_come_back_from_a_file(tmp_path: Path) -> None:
     outer = Outer(Inner(3, 0.5, (4, 5, 6), "right"), StageConfig(steps=7), "a", True)
     file = tmp_path / "settings.yaml"
     file.write_text(yaml.safe_dump(as_mapping(outer)))
@@ -38,7 +76,7 @@ def test_what_goes_into_a_file_comes_back(tmp_path: Path) -> None:
     assert as_mapping(outer)["inner"]["sizes"] == [4, 5, 6]
 
 
-def test_texts_are_read_by_type() -> None:
+def test_values_of_texts_are_read_by_type() -> None:
     made = with_overrides(
         Outer(), ["inner.steps=5", "inner.rate=1e-4", "inner.sizes=[3]", "inner.kind=right", "name=x", "fast=true"]
     )
@@ -50,7 +88,7 @@ def test_texts_are_read_by_type() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "what"),
+    ("text", "message"),
     [
         ("inner.stepz=5", "there is no setting 'inner.stepz'"),
         ("innner.steps=5", "there is no setting 'innner'"),
@@ -70,10 +108,10 @@ def test_texts_are_read_by_type() -> None:
         ("=3", "is not NAME=VALUE"),
     ],
 )
-def test_what_does_not_fit_is_refused(text: str, what: str) -> None:
+def test_values_that_do_not_fit_are_refused(text: str, message: str) -> None:
     with pytest.raises(F2VError) as error:
         with_overrides(Outer(), [text])
-    assert what in error.value.what
+    assert message in error.value.what
     assert error.value.do
 
 
