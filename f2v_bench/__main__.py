@@ -1,4 +1,4 @@
-"""``python -m f2v_bench`` is ``f2v-bench``."""
+"""Entry point of ``python -m f2v_bench``, the same as ``f2v-bench``."""
 
 from f2v_bench.cli.main import main
 

@@ -1,4 +1,4 @@
-"""The records that every room speaks: a clip of a talking face, and a waveform."""
+"""Records shared by all packages: a clip of a talking face, and a waveform."""
 
 from __future__ import annotations
 
@@ -14,21 +14,19 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-FPS = 25  # video frames per second inside the suite; media resamples everything else
-
 
 @dataclass(frozen=True, slots=True)
 class Clip:
     """One talking-face clip of a dataset.
 
     Attributes:
-        id: unique in its dataset and path-like, ``speaker/utterance``.
-        speaker: who talks; clips of one speaker (or talk) are one cluster in the statistics.
-        video: the video file.
-        audio: the file with the real speech, the video file itself where it carries the track, or None.
-        text: the transcript, as the corpus writes it, or None.
+        id: path-like name, unique in its dataset: ``speaker/utterance``.
+        speaker: speaker or talk; its clips are one cluster in the statistics.
+        video: video file.
+        audio: file with the real speech (the video file where it has an audio track), or None.
+        text: transcript as the corpus writes it, or None.
         split: ``train``, ``val``, ``test`` or the corpus's own name.
-        duration_s: length in seconds where the corpus states it.
+        duration_s: length in seconds, where the corpus states it.
     """
 
     id: str
@@ -45,8 +43,8 @@ class Waveform:
     """Mono speech.
 
     Attributes:
-        samples: float32 ``(n,)``, nominally in [-1, 1].
-        sample_rate: samples a second.
+        samples: waveform, float32 ``(n,)``, nominally in [-1, 1].
+        sample_rate: sample rate in Hz.
     """
 
     samples: NDArray[np.float32]
@@ -60,21 +58,29 @@ class Waveform:
 
     @property
     def duration_s(self) -> float:
+        """Duration in seconds."""
         return len(self.samples) / self.sample_rate
 
     @cached_property
     def sha256(self) -> str:
-        """Content hash: equal samples at an equal rate, equal hash."""
-        head = f"{self.sample_rate}:".encode()
-        return hashlib.sha256(head + self.samples.astype("<f4").tobytes()).hexdigest()
+        """Content hash of samples and sample rate."""
+        prefix = f"{self.sample_rate}:".encode()
+        return hashlib.sha256(prefix + self.samples.astype("<f4").tobytes()).hexdigest()
 
     def validate(self, name: str) -> Waveform:
-        """This waveform, or a ClipFailure ``empty_audio`` or ``not_finite`` that names ``name``."""
+        """Return this waveform if it has samples and all are finite.
+
+        Args:
+            name: description of the waveform for the error message.
+
+        Raises:
+            ClipFailure: ``empty_audio`` or ``not_finite``.
+        """
         import numpy as np
 
         if not len(self.samples):
             raise ClipFailure(FailureKind.EMPTY_AUDIO, f"{name} has no samples")
-        bad = ~np.isfinite(self.samples)
-        if bad.any():
-            raise ClipFailure(FailureKind.NOT_FINITE, f"{name} has {int(bad.sum())} NaN or infinite samples")
+        invalid = ~np.isfinite(self.samples)
+        if invalid.any():
+            raise ClipFailure(FailureKind.NOT_FINITE, f"{name} has {int(invalid.sum())} NaN or infinite samples")
         return self

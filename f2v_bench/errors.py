@@ -1,4 +1,4 @@
-"""The two kinds of error a user meets: a command that cannot go on, and a clip that cannot."""
+"""Errors of commands, which end them, and of single clips, which do not."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 
 class F2VError(Exception):
-    """A command cannot go on: bad usage, a missing corpus, an unwritable folder.
+    """Error that ends a command: bad usage, a missing corpus, an unwritable folder.
 
     Args:
         what: what is wrong, with the value seen.
@@ -22,14 +22,14 @@ class F2VError(Exception):
         self.do = do
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.what, self.do)  # processes hand errors on by pickling them
+        return type(self), (self.what, self.do)  # errors are pickled between processes
 
     def __str__(self) -> str:
         return f"{self.what}\n  -> {self.do}" if self.do else self.what
 
 
 class FailureKind(StrEnum):
-    """Why one clip has no waveform or no value. The names are part of the run folder's format."""
+    """Reason why one clip has no waveform or no value. The names are part of the run folder's format."""
 
     FILE_MISSING = "file_missing"
     UNREADABLE_VIDEO = "unreadable_video"
@@ -55,8 +55,8 @@ class FailureKind(StrEnum):
     INTERNAL_ERROR = "internal_error"
 
     @property
-    def retryable(self) -> bool:
-        """Whether the surroundings, not the clip, may be the cause, so that a resumed run tries again."""
+    def is_retryable(self) -> bool:
+        """True where the environment, not the clip, may be the cause: a resumed run tries the clip again."""
         return self in _RETRYABLE
 
 
@@ -73,11 +73,11 @@ _RETRYABLE = frozenset(
 
 
 class ClipFailure(Exception):
-    """One clip cannot be decoded, synthesized or scored; the run goes on with the others.
+    """Failure of one clip to be decoded, synthesized or scored; the run continues with the other clips.
 
     Args:
-        kind: the named kind that the run folder stores as the clip's status.
-        detail: one line for a person: the file or value seen.
+        kind: named kind, stored in the run folder as the clip's status.
+        detail: one line with the file or value seen.
     """
 
     def __init__(self, kind: FailureKind, detail: str) -> None:
@@ -86,11 +86,11 @@ class ClipFailure(Exception):
         self.detail = detail
 
     def __reduce__(self) -> tuple[type[ClipFailure], tuple[FailureKind, str]]:
-        return type(self), (self.kind, self.detail)  # exceptions with two arguments do not pickle by themselves
+        return type(self), (self.kind, self.detail)  # exceptions with two arguments do not pickle by default
 
 
 def suggest(word: str, known: Iterable[str]) -> str:
-    """Say what exists, and the nearest name first, for an unknown ``word``."""
+    """Return a hint for an unknown ``word``: the nearest known name, then all of them."""
     names = sorted(known)
     near = difflib.get_close_matches(word, names, n=1)
     hint = f"did you mean '{near[0]}'? " if near else ""

@@ -24,7 +24,7 @@ def test_errors_travel_between_processes() -> None:
 
 @pytest.mark.parametrize(("kind", "again"), [(FailureKind.FILE_MISSING, True), (FailureKind.SILENT, False)])
 def test_only_what_surroundings_cause_is_tried_again(kind: FailureKind, again: bool) -> None:
-    assert kind.retryable is again
+    assert kind.is_retryable is again
 
 
 def test_suggest_puts_the_nearest_name_first() -> None:

@@ -50,4 +50,4 @@ class ScoreRow:
 
 def is_done(status: str) -> bool:
     """Whether a status stands, so that a resumed run leaves the clip alone."""
-    return status == OK or not FailureKind(status).retryable
+    return status == OK or not FailureKind(status).is_retryable
