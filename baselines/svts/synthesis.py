@@ -62,5 +62,5 @@ def to_20_fps(crops: FaceCrops) -> FaceCrops:
         face=crops.face[at],
         boxes=crops.boxes[at],
         points=crops.points[at],
-        seen=crops.seen[at],
+        visible=crops.visible[at],
     )

@@ -76,14 +76,14 @@ def dub(
     with _steps() as step:
         step("looking for the face")
         crops = face_crops(video, landmarks=landmarks)
-        step(f"speaking for {len(crops.seen) / FPS:.1f} s")
+        step(f"speaking for {len(crops.visible) / FPS:.1f} s")
         speech = _spoken(system, video, crops, seed)
         step("writing the video")
         copy_with_sound(video, out, speech)
         if sheet is not None:
             step("drawing the sheet")
             inspect_sheet(Clip(f"{video.stem}, dubbed by {model}", model, video, out, None, _SPEAKER), sheet)
-    seen = f"face seen in {crops.seen.mean():.0%} of {len(crops.seen)} frames, by {crops.detector}"
+    seen = f"face seen in {crops.visible.mean():.0%} of {len(crops.visible)} frames, by {crops.detector}"
     for line in (seen, system.provenance):
         error_console().print(line, markup=False, highlight=False)
     for path in (out, sheet) if sheet is not None else (out,):

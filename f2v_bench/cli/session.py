@@ -53,7 +53,7 @@ def face_finder(landmarks: Path | None) -> Callable[[Clip], float]:
     from f2v_bench.face.crops import face_crops
 
     def look(clip: Clip) -> float:
-        return float(face_crops(clip.video, landmarks=landmarks).seen.mean())
+        return float(face_crops(clip.video, landmarks=landmarks).visible.mean())
 
     return look
 

@@ -1,4 +1,4 @@
-"""Crops on disk, found by what the video holds and how it was cropped, not by where it lies."""
+"""Disk cache of face crops, keyed by the content of the video and the crop settings."""
 
 from __future__ import annotations
 
@@ -20,33 +20,37 @@ from f2v_bench.utils.paths import atomic_path, cache_folder
 if TYPE_CHECKING:
     from f2v_bench.face.crops import FaceCrops
 
-_PICTURES = ("lips", "face")  # stored as differences in time: half the bytes, and faster to write
-_ARRAYS = ("lips", "face", "boxes", "points", "seen")
+_IMAGES = ("lips", "face")  # stored as differences in time: half the bytes, and faster to write
+_ARRAYS = ("lips", "face", "boxes", "points", "visible")
+_OLD_NAMES = {"visible": "seen"}  # read for one version
 _UNREADABLE = (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error)
 
 
 class CropCache:
-    """A folder of crops. Entries appear whole or not at all; one that cannot be read counts as absent.
+    """Folder of face crops.
+
+    Writes are atomic. An entry that cannot be read counts as absent.
 
     Args:
-        folder: made when the first entry is written; None is ``cache_folder("crops")``.
+        folder: cache folder, created with the first entry; None is ``cache_folder("crops")``.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = folder or cache_folder("crops")
 
     def key(self, video: Path, settings: str) -> str:
-        """The name of the entry for a video's content under these settings."""
-        return hashlib.sha256(f"{self.content(video)}|{settings}".encode()).hexdigest()
+        """Return the entry's name for the content of a video and the crop settings."""
+        return hashlib.sha256(f"{self.content_sha256(video)}|{settings}".encode()).hexdigest()
 
     def load(self, key: str) -> dict[str, Any] | None:
-        """The fields of the ``FaceCrops`` stored under a key, or None."""
+        """Load the fields of the ``FaceCrops`` stored under a key, or return None."""
         try:
             with np.load(self._entry(key), allow_pickle=False) as entry:
-                fields: dict[str, Any] = {name: entry[name] for name in _ARRAYS}
-                fields |= {name: np.cumsum(fields[name], axis=0, dtype=np.uint8) for name in _PICTURES}
+                stored = {name: name if name in entry else _OLD_NAMES.get(name, name) for name in _ARRAYS}
+                fields: dict[str, Any] = {name: entry[key] for name, key in stored.items()}
+                fields |= {name: np.cumsum(fields[name], axis=0, dtype=np.uint8) for name in _IMAGES}
                 fields["detector"] = str(entry["detector"])
-        except _UNREADABLE:  # absent, or cut short by a full disk: it is computed again and replaced
+        except _UNREADABLE:  # absent or truncated: the caller computes it again and replaces it
             return None
         return fields if len({len(fields[name]) for name in _ARRAYS}) == 1 else None
 
@@ -57,11 +61,11 @@ class CropCache:
             F2VError: the folder cannot be written.
         """
         arrays = {name: getattr(crops, name) for name in _ARRAYS} | {"detector": np.array(crops.detector)}
-        # modulo 256, so that the sum gives back every pixel exactly
-        arrays |= {name: np.diff(arrays[name], axis=0, prepend=arrays[name][:1] * 0) for name in _PICTURES}
+        # modulo 256: the cumulative sum restores every pixel exactly
+        arrays |= {name: np.diff(arrays[name], axis=0, prepend=arrays[name][:1] * 0) for name in _IMAGES}
         with (
-            self._replacing(self._entry(key)) as part,
-            zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,  # as np.load reads it
+            self._atomic_path(self._entry(key)) as part,
+            zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,  # the format of np.load
         ):
             for name, array in arrays.items():
                 with archive.open(f"{name}.npy", "w") as file:
@@ -70,29 +74,29 @@ class CropCache:
     def _entry(self, key: str) -> Path:
         return self.folder / key[:2] / f"{key}.npz"
 
-    def content(self, video: Path) -> str:
-        """SHA-256 of the file, remembered while its path, size and time of change stay the same."""
-        at = video.resolve()
-        stat = at.stat()
+    def content_sha256(self, video: Path) -> str:
+        """Return the SHA-256 of a file, cached while its path, size and modification time stay the same."""
+        path = video.resolve()
+        stat = path.stat()
         stamp = f"{stat.st_size} {stat.st_mtime_ns}"
-        note = self.folder / "hashes" / hashlib.sha256(os.fsencode(at)).hexdigest()
+        note = self.folder / "hashes" / hashlib.sha256(os.fsencode(path)).hexdigest()
         if note.is_file():
-            before, _, known = note.read_text(errors="replace").rpartition(" ")
-            if before == stamp and len(known) == 64:
-                return known
+            cached_stamp, _, sha256 = note.read_text(errors="replace").rpartition(" ")
+            if cached_stamp == stamp and len(sha256) == 64:
+                return sha256
         content = file_sha256(video)
-        with self._replacing(note) as part:
+        with self._atomic_path(note) as part:
             part.write_text(f"{stamp} {content}")
         return content
 
     @contextmanager
-    def _replacing(self, path: Path) -> Iterator[Path]:
-        """A temporary file beside ``path`` that takes its place at the end, whole or not at all."""
+    def _atomic_path(self, path: Path) -> Iterator[Path]:
+        """Yield a temporary file that replaces ``path`` on success."""
         try:
             with atomic_path(path) as part:
                 yield part
         except OSError as error:
             raise F2VError(
                 f"the crop cache '{self.folder}' cannot be written: {error.strerror}",
-                "free some space, or set F2V_CACHE to a folder that can be written",
+                "free disk space, or set F2V_CACHE to a writable folder",
             ) from error

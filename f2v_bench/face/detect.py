@@ -1,7 +1,7 @@
-"""Who is in the picture: face boxes and the points a detector knows, frame by frame.
+"""Face detection: boxes and facial points, frame by frame.
 
-The embedded default runs OpenCV's bundled Haar cascades (Viola and Jones 2001; Lienhart and Maydt 2002), which need no
-download. MediaPipe's Face Landmarker takes over where its package and its asset are both present.
+The default runs OpenCV's bundled Haar cascades (Viola and Jones 2001; Lienhart and Maydt 2002), which need no
+download. MediaPipe's Face Landmarker replaces them where its package and its asset are installed.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ import numpy as np
 
 from f2v_bench.assets import file_sha256, find_asset, require_asset
 from f2v_bench.errors import F2VError, suggest
-from f2v_bench.face.geometry import EYES_IN_BOX, five_points
+from f2v_bench.face.geometry import EYES_IN_BOX, to_five_points
 from f2v_bench.timing import FPS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_LONGEST_SIDE = 192  # px the cascade searches in; a face counts from about a tenth of that on
-_SMALLEST_FACE = 20  # px at that scale: the cascade's own window
-_EYE_STRIP = 42  # px the half of a face is scaled to before eyes are looked for
-# Where eyes are searched in the frontal cascade's box, in box sides, and how far from their usual place.
+_LONGEST_SIDE = 192  # px of the searched image; the smallest face is about a tenth of it
+_SMALLEST_FACE = 20  # px at that scale: the window of the cascade
+_EYE_STRIP = 42  # px; width of one half of a face in the eye search
+# Search region of the eyes in the box of the frontal cascade, and their tolerance, in box sides.
 _EYE_STRIPS = ((0.10, 0.52), (0.48, 0.90))
 _EYE_ROWS = (0.18, 0.58)
 _EYE_TOLERANCE = 0.12
@@ -32,12 +32,12 @@ _EYE_TOLERANCE = 0.12
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Detection:
-    """One face in one frame.
+    """Face in one frame.
 
     Attributes:
         box: float32 ``(4,)``, x0 y0 x1 y1 in pixels.
-        confidence: in (0, 1]; larger is surer, comparable within one detector only.
-        points: float32 ``(5, 2)``, the five points of ``geometry`` in pixels, NaN where the detector knows none.
+        confidence: score in (0, 1]; comparable only between detections of the same detector.
+        points: float32 ``(5, 2)``, the five points of ``geometry`` in pixels, NaN where not detected.
     """
 
     box: NDArray[np.float32]
@@ -46,38 +46,38 @@ class Detection:
 
 
 class FaceDetector(ABC):
-    """Frames in, faces out. One detector serves one clip: it may follow faces from frame to frame."""
+    """Face detector of one clip; it may track faces from frame to frame."""
 
     name: ClassVar[str]
-    #: how many frames apart it is asked while the faces stay where they are
-    every: ClassVar[int]
-    #: whether it finds every one of the five points by itself
-    complete: ClassVar[bool]
+    #: frames between two detections while the faces do not move
+    stride: ClassVar[int]
+    #: True if it detects all five points, False if only some of them
+    finds_all_points: ClassVar[bool]
 
     @classmethod
     @abstractmethod
     def signature(cls) -> str:
-        """Everything that decides its boxes: model, version, options; known without loading it."""
+        """Return what determines the boxes (model, version, options) without loading the model."""
 
     @abstractmethod
     def detect(self, frame: NDArray[np.uint8]) -> list[Detection]:
-        """The faces of one frame, uint8 RGB ``(H, W, 3)``, surest first."""
+        """Detect the faces of one frame, uint8 RGB ``(H, W, 3)``, most confident first."""
 
-    def close(self) -> None:  # noqa: B027 - most detectors hold nothing
-        """Give back what the detector holds."""
+    def close(self) -> None:  # noqa: B027 - most detectors own no resources
+        """Release the resources of the detector."""
 
 
 class CascadeDetector(FaceDetector):
     """OpenCV's frontal cascades (``alt2``, then ``default``, then the profiles), and its eye cascade for the eyes."""
 
     name = "cascade"
-    every = 6
-    complete = False
+    stride = 6
+    finds_all_points = False
 
     def __init__(self) -> None:
         import cv2
 
-        self._cv2: Any = cv2  # its stubs leave out cv2.data
+        self._cv2: Any = cv2  # its stubs lack cv2.data
         self._frontal = self._load("haarcascade_frontalface_alt2")
         self._eye = self._load("haarcascade_eye")
         self._fallbacks: list[tuple[Any, bool]] | None = None
@@ -86,7 +86,7 @@ class CascadeDetector(FaceDetector):
     def signature(cls) -> str:
         import cv2
 
-        return f"cascade:alt2+default+profile+eye|opencv:{cv2.__version__}|side:{_LONGEST_SIDE}|every:{cls.every}"
+        return f"cascade:alt2+default+profile+eye|opencv:{cv2.__version__}|side:{_LONGEST_SIDE}|every:{cls.stride}"
 
     def detect(self, frame: NDArray[np.uint8]) -> list[Detection]:
         cv2 = self._cv2
@@ -94,11 +94,11 @@ class CascadeDetector(FaceDetector):
         scale = min(1.0, _LONGEST_SIDE / max(gray.shape))
         small = cv2.resize(gray, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else gray
         small = self._stretched(small)
-        found = self._search(self._frontal, small, neighbours=3)
+        found = self._search(self._frontal, small, neighbors=3)
         for cascade, mirrored in [] if found else self._other_views():
-            picture = small[:, ::-1].copy() if mirrored else small
-            # These fire on texture more easily than alt2: more windows must agree.
-            found = self._search(cascade, picture, neighbours=6)
+            image = small[:, ::-1].copy() if mirrored else small
+            # more false positives on texture than alt2: more windows must agree
+            found = self._search(cascade, image, neighbors=6)
             if mirrored:
                 found = [((small.shape[1] - x - side, y, side), n) for (x, y, side), n in found]
             if found:
@@ -126,7 +126,7 @@ class CascadeDetector(FaceDetector):
             return None
         zoom = _EYE_STRIP / strip.shape[1]
         strip = self._cv2.resize(self._stretched(strip), None, fx=zoom, fy=zoom, interpolation=self._cv2.INTER_LINEAR)
-        found = self._search(self._eye, strip, neighbours=2, smallest=18)
+        found = self._search(self._eye, strip, neighbors=2, smallest=18)
         expected = np.array([x, y]) + side * EYES_IN_BOX[index]
         near = []
         for (ex, ey, size), agreeing in found:
@@ -155,29 +155,29 @@ class CascadeDetector(FaceDetector):
         return self._fallbacks
 
     def _stretched(self, gray: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """The picture with all of its range used: the cascades pass over windows that are too flat."""
+        """Stretch the contrast to the full range: the cascades skip windows of low contrast."""
         stretched: NDArray[np.uint8] = self._cv2.normalize(gray, None, 0, 255, self._cv2.NORM_MINMAX)
         return stretched
 
     @staticmethod
     def _search(
-        cascade: Any, gray: NDArray[np.uint8], neighbours: int, smallest: int = _SMALLEST_FACE
+        cascade: Any, gray: NDArray[np.uint8], neighbors: int, smallest: int = _SMALLEST_FACE
     ) -> list[tuple[tuple[int, int, int], int]]:
-        """Squares (x, y, side), each with how many overlapping windows agree on it."""
-        squares, agreeing = cascade.detectMultiScale2(gray, 1.15, neighbours, minSize=(smallest, smallest))
+        """Return squares (x, y, side), each with its number of overlapping detections."""
+        squares, agreeing = cascade.detectMultiScale2(gray, 1.15, neighbors, minSize=(smallest, smallest))
         return [((int(x), int(y), int(w)), int(n)) for (x, y, w, _), n in zip(squares, np.ravel(agreeing), strict=True)]
 
 
 class MediaPipeDetector(FaceDetector):
-    """MediaPipe's Face Landmarker in video mode: 478 points a face, each frame.
+    """MediaPipe's Face Landmarker in video mode: 478 points a face in every frame.
 
     Raises:
         F2VError: the package or the asset ``face-landmarker`` is missing.
     """
 
     name = "mediapipe"
-    every = 1
-    complete = True
+    stride = 1
+    finds_all_points = True
 
     def __init__(self) -> None:
         model = require_asset("face-landmarker")
@@ -194,7 +194,7 @@ class MediaPipeDetector(FaceDetector):
                 num_faces=4,
             )
         )
-        self._asked = 0
+        self._frames = 0
 
     @classmethod
     def signature(cls) -> str:
@@ -209,8 +209,8 @@ class MediaPipeDetector(FaceDetector):
     def detect(self, frame: NDArray[np.uint8]) -> list[Detection]:
         mp = self._mediapipe
         image = mp.Image(image_format=mp.ImageFormat.SRGB, data=np.ascontiguousarray(frame))
-        result = self._landmarker.detect_for_video(image, self._asked * 1000 // FPS)
-        self._asked += 1
+        result = self._landmarker.detect_for_video(image, self._frames * 1000 // FPS)
+        self._frames += 1
         height, width = frame.shape[:2]
         faces = [np.array([(mark.x, mark.y) for mark in face], np.float32) for face in result.face_landmarks]
         return [landmark_detection(face * np.array([width, height], np.float32)) for face in faces]
@@ -220,31 +220,29 @@ class MediaPipeDetector(FaceDetector):
 
 
 def landmark_detection(landmarks: NDArray[np.float32]) -> Detection:
-    """A detection from one face's landmarks in pixels, ``(68 | 468 | 478, 2)``: their extent and five points."""
+    """Convert the landmarks of one face in pixels, ``(68 | 468 | 478, 2)``, to a box and five points."""
     box = np.concatenate([landmarks.min(axis=0), landmarks.max(axis=0)]).astype(np.float32)
-    return Detection(box, 1.0, five_points(landmarks[None])[0])
+    return Detection(box, 1.0, to_five_points(landmarks[None])[0])
 
 
 _DETECTORS: dict[str, type[FaceDetector]] = {d.name: d for d in (CascadeDetector, MediaPipeDetector)}
 
 
 def get_detector(name: str = "auto") -> type[FaceDetector]:
-    """A kind of detector by name; ``auto`` is MediaPipe where package and asset are present, else the cascade.
+    """Return a detector class by name; ``auto`` is MediaPipe where package and asset exist, else the cascade.
 
     Raises:
         F2VError: unknown name.
     """
     if name == "auto":
-        name = "mediapipe" if mediapipe_ready() else "cascade"
+        name = "mediapipe" if is_mediapipe_available() else "cascade"
     if name not in _DETECTORS:
-        raise F2VError(
-            f"there is no face detector called '{name}'", suggest(name, ("auto", "precomputed", *_DETECTORS))
-        )
+        raise F2VError(f"unknown face detector '{name}'", suggest(name, ("auto", "precomputed", *_DETECTORS)))
     return _DETECTORS[name]
 
 
-def mediapipe_ready() -> bool:
-    """Whether MediaPipe's package and its face model are both present."""
+def is_mediapipe_available() -> bool:
+    """Return True if MediaPipe's package and its face model are installed."""
     from importlib.util import find_spec
 
     return find_spec("mediapipe") is not None and find_asset("face-landmarker") is not None
@@ -252,38 +250,38 @@ def mediapipe_ready() -> bool:
 
 def _mediapipe_missing() -> F2VError:
     return F2VError(
-        "the package 'mediapipe' is not installed", "uv pip install mediapipe, or use the detector 'cascade'"
+        "the package 'mediapipe' is not installed", "run 'uv pip install mediapipe', or use the detector 'cascade'"
     )
 
 
 def scan(detector: FaceDetector, frames: Iterable[NDArray[np.uint8]]) -> list[list[Detection] | None]:
-    """The faces of a video, asking the detector only as often as the faces' motion needs.
+    """Detect the faces of a video in as few frames as their motion allows.
 
-    Every ``detector.every``-th frame is searched; where two searched frames disagree on who is where, all frames
-    between are searched too, so that the moment a face comes or goes is exact.
+    Every ``detector.stride``-th frame is searched. Where two searched frames differ in the number or position of
+    faces, all frames between them are searched too, so that appearance and disappearance are exact.
 
     Returns:
-        For each frame the faces, or None where it was not searched because its neighbours agree.
+        Faces of each frame, or None where the frame was skipped because its neighbors agree.
     """
     found: list[list[Detection] | None] = []
-    waiting: list[NDArray[np.uint8]] = []
+    pending: list[NDArray[np.uint8]] = []
     last: list[Detection] = []
 
-    def settle() -> None:
+    def search() -> None:
         nonlocal last
-        now = detector.detect(waiting[-1])
+        now = detector.detect(pending[-1])
         agree = _same_faces(last, now)
-        found.extend(None if agree else detector.detect(skipped) for skipped in waiting[:-1])
+        found.extend(None if agree else detector.detect(skipped) for skipped in pending[:-1])
         found.append(now)
-        waiting.clear()
+        pending.clear()
         last = now
 
     for frame in frames:
-        waiting.append(frame)
-        if not found or len(waiting) == detector.every:
-            settle()
-    if waiting:
-        settle()
+        pending.append(frame)
+        if not found or len(pending) == detector.stride:
+            search()
+    if pending:
+        search()
     return found
 
 
@@ -292,7 +290,7 @@ def _same_faces(before: list[Detection], now: list[Detection]) -> bool:
 
 
 def overlap(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
-    """Intersection over union of two boxes, in [0, 1]."""
+    """Return the intersection over union of two boxes, in [0, 1]."""
     sides = np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2])
     if (sides <= 0).any():
         return 0.0

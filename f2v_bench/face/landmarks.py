@@ -1,4 +1,4 @@
-"""Where eyes, nose and mouth are in every frame: from a detector's points, from the cascade's eyes, or from a file."""
+"""Facial points of every frame: from a detector's points, from the eyes of the cascade, or from a file."""
 
 from __future__ import annotations
 
@@ -11,53 +11,53 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from f2v_bench.errors import ClipFailure, F2VError, FailureKind
-from f2v_bench.face.geometry import EYES_IN_BOX, five_points, mean_face
-from f2v_bench.face.motion import head_motion, steadied
-from f2v_bench.face.smooth import filled, smoothed
+from f2v_bench.face.geometry import EYES_IN_BOX, fit_mean_face, to_five_points
+from f2v_bench.face.motion import head_motion, stabilize
+from f2v_bench.face.smooth import fill_gaps, smooth
 from f2v_bench.face.track import FaceTrack, check_share
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _SUFFIXES = (".npy", ".npz")
-_LENGTH_TOLERANCE = 2  # frames by which landmark files and decoders may differ at the end
-_SIGMA = 1.0  # frames; takes out the tremble of per-frame landmarks and leaves the head's motion
+_LENGTH_TOLERANCE = 2  # frames; allowed difference in length between landmark file and video
+_SIGMA = 1.0  # frames; removes the jitter of per-frame landmarks and keeps the motion of the head
 
 
-def points_of(track: FaceTrack, complete: bool, frames: Iterable[NDArray[np.uint8]]) -> NDArray[np.float32]:
-    """The five points of the tracked face in every frame, float32 ``(T, 5, 2)``.
+def track_points(track: FaceTrack, complete: bool, frames: Iterable[NDArray[np.uint8]]) -> NDArray[np.float32]:
+    """Return the five points of the tracked face in every frame, float32 ``(T, 5, 2)``.
 
     Args:
-        track: as ``talking_face`` returns it.
-        complete: whether the detector knows all five points; otherwise the eyes it knows carry the mean face.
-        frames: the clip's frames, uint8 RGB ``(H, W, 3)``; read only where the points are not complete.
+        track: face track from ``select_talking_face``.
+        complete: True if the detector finds all five points; otherwise the mean face is aligned to the eyes.
+        frames: frames of the clip, uint8 RGB ``(H, W, 3)``; read only for incomplete points.
     """
     if complete:
-        return smoothed(filled(track.points), _SIGMA, median=3).astype(np.float32)
+        return smooth(fill_gaps(track.points), _SIGMA, median=3).astype(np.float32)
     sides = (track.boxes[:, 2] - track.boxes[:, 0])[:, None, None]
     in_box = (track.points[:, :2] - track.boxes[:, None, :2]) / sides
-    usual = EYES_IN_BOX.copy()  # where the eye cascade finds none
+    usual = EYES_IN_BOX.copy()  # for frames without detected eyes
     for eye in range(2):
         if np.isfinite(in_box[:, eye]).any():
             usual[eye] = np.nanmedian(in_box[:, eye], axis=0)
     by_box = track.boxes[:, None, :2] + usual * sides
     both = np.isfinite(in_box).all(axis=(1, 2), keepdims=True)
     eyes = np.where(both, track.points[:, :2], by_box)
-    searched = np.isfinite(track.points).any(axis=(1, 2)) | ~track.seen
-    eyes[~searched] = np.nan  # between searched frames the flow knows better than a line
+    searched = np.isfinite(track.points).any(axis=(1, 2)) | ~track.visible
+    eyes[~searched] = np.nan  # between searched frames optical flow is more exact than interpolation
     eyes = eyes if searched.any() else by_box
-    steady = steadied(eyes, head_motion(frames, track.boxes))
-    return mean_face(steady[:, 0], steady[:, 1])
+    steady = stabilize(eyes, head_motion(frames, track.boxes))
+    return fit_mean_face(steady[:, 0], steady[:, 1])
 
 
 def find_landmarks(video: Path, given: Path | None = None) -> Path | None:
-    """The landmark file of a video: the file given, the one in the folder given, or ``NAME.landmarks.npy`` beside it.
+    """Find the landmark file of a video: a given file, one in a given folder, or ``NAME.landmarks.npy`` beside it.
 
-    In a folder it is ``NAME.npy`` or ``NAME.npz``, or the same under the name of the video's own folder (LRS3 and GRID
-    repeat file names between speakers).
+    Candidates in a folder are ``NAME.npy`` and ``NAME.npz``, first below the name of the video's own folder (LRS3 and
+    GRID repeat file names between speakers).
 
     Raises:
-        ClipFailure: ``file_missing`` where a file or folder is given and holds nothing for this video.
+        ClipFailure: ``file_missing``: the given folder has no landmarks of this video.
     """
     if given is None:
         beside = (video.with_name(f"{video.stem}.landmarks{suffix}") for suffix in _SUFFIXES)
@@ -74,38 +74,38 @@ def find_landmarks(video: Path, given: Path | None = None) -> Path | None:
 
 
 def read_landmarks(path: Path, frames: int, size: tuple[int, int]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Precomputed landmarks as five points per frame, gaps filled.
+    """Read precomputed landmarks as five points per frame, gaps filled.
 
     Args:
-        path: ``.npy``, or ``.npz`` with one array or one called ``landmarks``: ``(T, 68, 2)`` in dlib's order,
-            ``(T, 478, 2 or 3)`` in MediaPipe's, ``(T, 5, 2)``; pixels, or fractions of the picture; NaN where a frame
-            has no face. Nothing is unpickled.
-        frames: of the video on the 25 fps clock.
-        size: height and width of the picture, for fractions.
+        path: ``.npy``, or ``.npz`` with one array or one named ``landmarks``: ``(T, 68, 2)`` in the order of dlib,
+            ``(T, 478, 2 or 3)`` in that of MediaPipe, or ``(T, 5, 2)``; pixels, or fractions of the image size; NaN for
+            frames without a face. Pickled objects are refused.
+        frames: number of frames of the video at 25 fps.
+        size: height and width of the image in pixels, for fractions.
 
     Returns:
-        float32 ``(frames, 5, 2)`` in pixels, and bool ``(frames,)``: where the file has a face.
+        float32 ``(frames, 5, 2)`` in pixels, and bool ``(frames,)``, True where the file has a face.
 
     Raises:
-        ClipFailure: ``file_missing``, ``unreadable_video`` where the file holds no such array, ``duration_mismatch``
-            where its length is another, ``no_face`` or ``face_lost``.
+        ClipFailure: ``file_missing``, ``unreadable_video`` for a file without such an array, ``duration_mismatch`` for
+            another length, ``no_face`` or ``face_lost``.
     """
-    points = _array_of(path)
+    points = _load_points(path)
     if abs(len(points) - frames) > _LENGTH_TOLERANCE:
         raise ClipFailure(
             FailureKind.DURATION_MISMATCH, f"'{path}' has landmarks for {len(points)} frames, the video has {frames}"
         )
     points = points[:frames]
     points = np.concatenate([points, np.full((frames - len(points), *points.shape[1:]), np.nan, np.float32)])
-    seen: NDArray[np.bool_] = np.asarray(np.isfinite(points).all(axis=(1, 2)))
-    points[~seen] = np.nan
-    check_share(seen, f"'{path}'")
-    if np.nanmax(np.abs(points)) <= 2:  # fractions of the picture, as MediaPipe gives them
+    visible: NDArray[np.bool_] = np.asarray(np.isfinite(points).all(axis=(1, 2)))
+    points[~visible] = np.nan
+    check_share(visible, f"'{path}'")
+    if np.nanmax(np.abs(points)) <= 2:  # fractions of the image size, the output of MediaPipe
         points = points * np.array(size[::-1], np.float32)
-    return smoothed(filled(points), _SIGMA, median=3).astype(np.float32), seen
+    return smooth(fill_gaps(points), _SIGMA, median=3).astype(np.float32), visible
 
 
-def _array_of(path: Path) -> NDArray[np.float32]:
+def _load_points(path: Path) -> NDArray[np.float32]:
     if not path.is_file():
         raise ClipFailure(FailureKind.FILE_MISSING, f"'{path}' is not a file")
     try:
@@ -115,7 +115,7 @@ def _array_of(path: Path) -> NDArray[np.float32]:
                 loaded = loaded[
                     "landmarks" if "landmarks" in loaded.files or len(loaded.files) != 1 else loaded.files[0]
                 ]
-        return five_points(np.asarray(loaded, np.float64))
+        return to_five_points(np.asarray(loaded, np.float64))
     except (OSError, EOFError, ValueError, TypeError, KeyError, zipfile.BadZipFile, zlib.error, F2VError) as error:
         why = error.what if isinstance(error, F2VError) else error
         raise ClipFailure(FailureKind.UNREADABLE_VIDEO, f"the landmarks '{path}' cannot be read: {why}") from error

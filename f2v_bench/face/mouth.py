@@ -1,4 +1,4 @@
-"""Where this speaker's mouth is: the mean face's place, corrected by where the picture moves while the head is held."""
+"""Position of the mouth: that of the mean face, corrected by the motion that remains after head stabilization."""
 
 from __future__ import annotations
 
@@ -8,71 +8,71 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from f2v_bench.face.geometry import MEAN_FACE_POINTS, similarity
+from f2v_bench.face.geometry import MEAN_FACE_POINTS, fit_similarity
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_WINDOW = 64  # mean-face px around the expected mouth in which motion counts
-_REACH = 18.0  # mean-face px the mouth may lie off its usual place
-_FRAMES = 1500  # a minute of talking is enough
-_KERNEL = 11.0  # mean-face px: the mean shift sees lips, and neither chin nor nose
-_DROP = 2.5  # mean-face px by which motion lies below the middle of the mouth: the jaw moves the lower lip
-_STILL = 0.2  # grey levels a frame above the skin around; less is noise
+_WINDOW = 64  # mean-face px; window around the expected mouth
+_REACH = 18.0  # mean-face px; largest offset from the expected position
+_FRAMES = 1500  # one minute is enough
+_KERNEL = 11.0  # mean-face px: wide enough for the lips, too narrow for chin and nose
+_DROP = 2.5  # mean-face px from the mouth center down to the center of motion: the jaw moves the lower lip
+_STILL = 0.2  # gray levels a frame above the surrounding skin; less is noise
 
 
 def mouth_offset(frames: Iterable[NDArray[np.uint8]], points: NDArray[np.float32]) -> NDArray[np.float64]:
-    """How far the mouth lies from where the mean face puts it.
+    """Estimate the offset of the mouth from its position in the mean face.
 
-    The head is held still by its eyes; what still moves below them are the lips. A mean shift (Comaniciu and Meer
-    2002) climbs from the usual place to the centre of that motion.
+    The eyes stabilize the head; the motion that remains below them is that of the lips. A mean shift (Comaniciu and
+    Meer 2002) leads from the expected position to the center of that motion.
 
     Args:
-        frames: uint8 RGB ``(H, W, 3)`` each.
-        points: float32 ``(T, 5, 2)``, of which the eyes are used.
+        frames: T frames, uint8 RGB ``(H, W, 3)``.
+        points: facial points, float32 ``(T, 5, 2)`` in pixels; only the eyes are used.
 
     Returns:
-        float64 ``(2,)``: right and down, in pixels of the mean face (256x256); zero where nothing moves.
+        float64 ``(2,)``: right and down, in pixels of the mean face (256x256); zero for a static image.
     """
     import cv2
 
-    to_mean = similarity(points[:_FRAMES, :2], MEAN_FACE_POINTS[:2])
+    to_mean = fit_similarity(points[:_FRAMES, :2], MEAN_FACE_POINTS[:2])
     to_mean[:, :, 2] -= MEAN_FACE_POINTS[3] - _WINDOW / 2
     motion = np.zeros((_WINDOW, _WINDOW))
-    before: Any = None
+    previous: Any = None
     for frame, transform in zip(islice(frames, _FRAMES), to_mean, strict=True):
         patch: Any = cv2.cvtColor(cv2.warpAffine(frame, transform, (_WINDOW, _WINDOW)), cv2.COLOR_RGB2GRAY)
         patch = cv2.GaussianBlur(patch, (5, 5), 1.0)
-        if before is not None:
-            motion += cv2.absdiff(patch, before)
-        before = patch
+        if previous is not None:
+            motion += cv2.absdiff(patch, previous)
+        previous = patch
     motion /= max(1, len(to_mean) - 1)
-    motion = np.maximum(motion - np.median(motion) - _STILL, 0)  # noise moves everywhere, lips only here
+    motion = np.maximum(motion - np.median(motion) - _STILL, 0)  # noise is everywhere, lip motion only here
     return _mean_shift(motion)
 
 
 def _mean_shift(motion: NDArray[np.float64]) -> NDArray[np.float64]:
     rows, columns = np.mgrid[: motion.shape[0], : motion.shape[1]] - (motion.shape[0] - 1) / 2
-    at = np.zeros(2)
+    center = np.zeros(2)
     for _ in range(30):
-        weight = motion * np.exp(-((columns - at[0]) ** 2 + (rows - at[1]) ** 2) / (2 * _KERNEL**2))
+        weight = motion * np.exp(-((columns - center[0]) ** 2 + (rows - center[1]) ** 2) / (2 * _KERNEL**2))
         total = weight.sum()
         if total < 1e-6:
             return np.zeros(2)
-        step = np.array([(weight * columns).sum(), (weight * rows).sum()]) / total - at
-        at += step
+        step = np.array([(weight * columns).sum(), (weight * rows).sum()]) / total - center
+        center += step
         if np.abs(step).max() < 0.05:
             break
-    at[1] -= _DROP
-    reach = float(np.hypot(*at))
-    return at * min(1.0, _REACH / reach) if reach else at
+    center[1] -= _DROP
+    reach = float(np.hypot(*center))
+    return center * min(1.0, _REACH / reach) if reach else center
 
 
-def with_mouth(points: NDArray[np.float32], offset: NDArray[np.float64]) -> NDArray[np.float32]:
-    """The five points with the mouth moved by an offset in mean-face pixels, and the nose by half of its drop."""
-    to_mean = similarity(points[:, :2], MEAN_FACE_POINTS[:2])
-    turn = to_mean[:, 0, 0] + 1j * to_mean[:, 1, 0]
-    shift = (offset[0] + 1j * offset[1]) / turn
+def shift_mouth(points: NDArray[np.float32], offset: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Shift the mouth of five points by an offset in mean-face pixels, and the nose by half of it."""
+    to_mean = fit_similarity(points[:, :2], MEAN_FACE_POINTS[:2])
+    rotation = to_mean[:, 0, 0] + 1j * to_mean[:, 1, 0]
+    shift = (offset[0] + 1j * offset[1]) / rotation
     moved = points.copy()
     step = np.stack([shift.real, shift.imag], axis=-1)[:, None]
     moved[:, 3:] += step

@@ -1,4 +1,4 @@
-"""One picture of one clip: what was seen, where the face was found, what a system gets, and what was said."""
+"""Inspection sheet of one clip: frames, face boxes, crops, spectrogram, F0 and energy in one figure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from f2v_bench.clip import Clip
 from f2v_bench.errors import ClipFailure
 from f2v_bench.face.crops import FaceCrops, face_crops
-from f2v_bench.face.geometry import LIPS_CENTRE, LIPS_SIZE
+from f2v_bench.face.geometry import LIPS_CENTER, LIPS_SIZE
 from f2v_bench.media import VideoInfo, clip_audio, iter_frames, video_info
 from f2v_bench.timing import FPS
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 _SAMPLE_RATE = 16_000
 _WIDTH = 16.0  # inches
 _DPI = 110
-_LEFT, _RIGHT = 1.0, 0.95  # inches of margin for labels and colour bar
-_GAP = 0.08  # inches between pictures
+_LEFT, _RIGHT = 1.0, 0.95  # inches of margin for labels and color bar
+_GAP = 0.08  # inches between panels
 _BOX, _POINTS, _PITCH, _ENERGY = "#00d5b0", "#ffb000", "#d1495b", "#8d99ae"
 _FAINT = "#5c6470"
 _PITCH_RANGE = (60, 520)  # Hz
@@ -33,20 +33,20 @@ _PITCH_TICKS = (75, 100, 150, 200, 300, 450)
 def inspect_sheet(
     clip: Clip, out: Path, *, columns: int = 8, detector: str = "auto", cache: Path | None = None
 ) -> None:
-    """Draw frames with box and points, lip crops, aligned faces, mel spectrogram, F0 and energy on the video's clock.
+    """Draw frames with boxes and points, lip crops, aligned faces, mel spectrogram, F0 and energy over time.
 
-    A clip whose face or audio cannot be had gets a sheet that says why in the place of the crops or the plots.
+    The sheet of a clip without face or audio has the reason of the failure in place of crops or plots.
 
     Args:
-        clip: any clip whose video can be decoded.
-        out: ``.png``, ``.pdf`` or ``.svg``.
-        columns: moments shown, evenly spread from the first frame to the last.
-        detector: as for ``face_crops``.
-        cache: as for ``face_crops``.
+        clip: clip with a readable video.
+        out: output file, ``.png``, ``.pdf`` or ``.svg``.
+        columns: number of frames drawn, evenly spaced from the first to the last.
+        detector: name of the face detector, as in ``face_crops``.
+        cache: cache folder, as in ``face_crops``.
 
     Raises:
         ClipFailure: ``file_missing``, ``unreadable_video`` or ``no_video``.
-        F2VError: as ``face_crops``.
+        F2VError: as in ``face_crops``.
     """
     from matplotlib.figure import Figure
 
@@ -58,8 +58,8 @@ def inspect_sheet(
     except ClipFailure as failure:
         crops = failure
         count = sum(1 for _ in iter_frames(clip.video))
-    shown = np.unique(np.linspace(0, count - 1, columns).round().astype(int))
-    frames = [frame for t, frame in enumerate(islice(iter_frames(clip.video), int(shown[-1]) + 1)) if t in shown]
+    moments = np.unique(np.linspace(0, count - 1, columns).round().astype(int))
+    frames = [frame for t, frame in enumerate(islice(iter_frames(clip.video), int(moments[-1]) + 1)) if t in moments]
 
     cell = (_WIDTH - _LEFT - _RIGHT - (columns - 1) * _GAP) / columns
     aspect = frames[0].shape[0] / frames[0].shape[1]
@@ -77,19 +77,19 @@ def inspect_sheet(
         return figure.add_axes((left / _WIDTH, bottom / height, width / _WIDTH, rows[row] / height))
 
     _draw_head(figure, clip, info, crops, count, height)
-    for column, (t, frame) in enumerate(zip(shown, frames, strict=True)):
+    for column, (t, frame) in enumerate(zip(moments, frames, strict=True)):
         _draw_frame(place(0, column), frame, crops, int(t))
     if isinstance(crops, FaceCrops):
-        for column, t in enumerate(shown):
+        for column, t in enumerate(moments):
             _draw_lips(place(1, column), crops.lips[t])
-            _picture(place(2, column), crops.face[t])
+            _draw_image(place(2, column), crops.face[t])
     else:
         for row in (1, 2):
             _draw_note(place(row), "no crops", str(crops.detail))
     for row, label in enumerate(("frame", f"lips\n{LIPS_SIZE}×{LIPS_SIZE}", "face\n112×112")):
         middle = height - tops[row] - rows[row] / 2
         figure.text((_LEFT - 0.12) / _WIDTH, middle / height, label, ha="right", va="center", fontsize=11, color=_FAINT)
-    _draw_sound(clip, place(3), place(4), info.duration_s, shown / FPS)
+    _draw_audio(clip, place(3), place(4), info.duration_s, moments / FPS)
     out.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(out)
 
@@ -101,7 +101,7 @@ def _draw_head(
     if abs(info.source_fps - FPS) > 0.01:
         facts[1] += f" (file: {info.source_fps:.2f} fps)"
     if isinstance(crops, FaceCrops):
-        facts.append(f"face in {crops.seen.mean():.0%} of frames, by {crops.detector}")
+        facts.append(f"face in {crops.visible.mean():.0%} of frames, by {crops.detector}")
     else:
         facts.append(f"{crops.kind}")
     facts.append(f"speaker {clip.speaker}")
@@ -116,17 +116,17 @@ def _draw_head(
     line(0.77, words, fontsize=12, style="italic")
 
 
-def _picture(axes: Any, picture: NDArray[np.uint8]) -> None:
-    axes.imshow(picture, cmap="gray", vmin=0, vmax=255, interpolation="lanczos", aspect="auto")
+def _draw_image(axes: Any, image: NDArray[np.uint8]) -> None:
+    axes.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="lanczos", aspect="auto")
     axes.set_axis_off()
 
 
 def _draw_frame(axes: Any, frame: NDArray[np.uint8], crops: FaceCrops | ClipFailure, t: int) -> None:
-    _picture(axes, frame)
+    _draw_image(axes, frame)
     height, width = frame.shape[:2]
     if isinstance(crops, FaceCrops):
         x0, y0, x1, y1 = crops.boxes[t]
-        style = "-" if crops.seen[t] else ":"
+        style = "-" if crops.visible[t] else ":"
         axes.plot([x0, x1, x1, x0, x0], [y0, y0, y1, y1, y0], style, color=_BOX, linewidth=1.6)
         axes.plot(*crops.points[t].T, "o", color=_POINTS, markersize=3.4, markeredgecolor="black", markeredgewidth=0.4)
     axes.set_xlim(-0.5, width - 0.5)
@@ -143,26 +143,26 @@ def _draw_frame(axes: Any, frame: NDArray[np.uint8], crops: FaceCrops | ClipFail
 
 
 def _draw_lips(axes: Any, lips: NDArray[np.uint8]) -> None:
-    _picture(axes, lips)
-    low = (LIPS_SIZE - LIPS_CENTRE) / 2 - 0.5
-    high = low + LIPS_CENTRE
+    _draw_image(axes, lips)
+    low = (LIPS_SIZE - LIPS_CENTER) / 2 - 0.5
+    high = low + LIPS_CENTER
     axes.plot([low, high, high, low, low], [low, low, high, high, low], color=_BOX, linewidth=0.9, alpha=0.8)
     axes.set_xlim(-0.5, LIPS_SIZE - 0.5)
     axes.set_ylim(LIPS_SIZE - 0.5, -0.5)
 
 
-def _draw_note(axes: Any, what: str, detail: str) -> None:
+def _draw_note(axes: Any, title: str, detail: str) -> None:
     axes.set_xticks([])
     axes.set_yticks([])
     for spine in axes.spines.values():
         spine.set_color("#c9ced6")
-    text = f"{what}: {shorten(detail, 150, placeholder=' …')}"
+    text = f"{title}: {shorten(detail, 150, placeholder=' …')}"
     axes.text(
         0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color=_FAINT, fontsize=12, parse_math=False
     )
 
 
-def _draw_sound(clip: Clip, above: Any, below: Any, duration_s: float, moments: NDArray[np.floating]) -> None:
+def _draw_audio(clip: Clip, above: Any, below: Any, duration_s: float, moments: NDArray[np.floating]) -> None:
     from f2v_bench.signal.energy import energy_contour
     from f2v_bench.signal.f0 import f0_contour
     from f2v_bench.signal.mel import log_mel

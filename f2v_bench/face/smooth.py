@@ -1,4 +1,4 @@
-"""Series over time: fill gaps, and take out jitter without taking out motion."""
+"""Time series of points: gap filling and smoothing."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def filled(series: NDArray[np.floating]) -> NDArray[np.float64]:
-    """``(T, ...)`` with NaN replaced by what lies on the line between the neighbours, or by the nearest at an end.
+def fill_gaps(series: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Interpolate NaN of a series ``(T, ...)`` linearly over time, constant beyond the first and last value.
 
-    A column that is NaN throughout stays so.
+    A column of NaN alone stays NaN.
     """
     flat = series.reshape(len(series), -1).astype(np.float64)
     times = np.arange(len(flat))
@@ -24,18 +24,18 @@ def filled(series: NDArray[np.floating]) -> NDArray[np.float64]:
     return flat.reshape(series.shape)
 
 
-def smoothed(series: NDArray[np.floating], sigma: float, median: int = 1) -> NDArray[np.float64]:
-    """``(T, ...)`` through a running median, against outliers, and a Gaussian, against noise.
+def smooth(series: NDArray[np.floating], sigma: float, median: int = 1) -> NDArray[np.float64]:
+    """Smooth a series ``(T, ...)`` by a running median, against outliers, and a Gaussian, against noise.
 
     Args:
-        series: without NaN.
-        sigma: of the Gaussian, in frames.
-        median: width of the median in frames, odd; 1 is none.
+        series: values over time, without NaN.
+        sigma: standard deviation of the Gaussian, in frames.
+        median: width of the median, in frames, odd; 1 disables it.
     """
     from scipy.ndimage import gaussian_filter1d, median_filter
 
-    calm = series.astype(np.float64)
+    filtered = series.astype(np.float64)
     if median > 1:
-        calm = median_filter(calm, size=(median, *[1] * (series.ndim - 1)), mode="nearest")
-    out: NDArray[np.float64] = gaussian_filter1d(calm, sigma, axis=0, mode="nearest", truncate=3.0)
+        filtered = median_filter(filtered, size=(median, *[1] * (series.ndim - 1)), mode="nearest")
+    out: NDArray[np.float64] = gaussian_filter1d(filtered, sigma, axis=0, mode="nearest", truncate=3.0)
     return out

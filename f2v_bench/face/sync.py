@@ -1,4 +1,4 @@
-"""The face as SyncNet's pipeline cuts it: a square around the detector's box, lower half and chin well inside."""
+"""Face crops of the SyncNet pipeline: a square around the box of the detector, extended below the chin."""
 
 from __future__ import annotations
 
@@ -15,47 +15,47 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SIZE = 224
-CROP_SCALE = 0.4  # of the box's half width, added on each side, and twice below
-GREY = 110  # beyond the picture's edge
+CROP_SCALE = 0.4  # margin in half widths of the box, on each side, and twice below
+GRAY = 110  # padding beyond the frame
 MEDIAN_FRAMES = 13
 
 
-def sync_faces(video: Path, boxes: NDArray[np.float32]) -> Iterator[NDArray[np.uint8]]:
-    """Crops of one face, frame by frame, as ``run_pipeline.py`` of syncnet_python makes them.
+def iter_sync_crops(video: Path, boxes: NDArray[np.float32]) -> Iterator[NDArray[np.uint8]]:
+    """Yield crops of one face, frame by frame, equal to those of ``run_pipeline.py`` of syncnet_python.
 
     Args:
-        video: any file that ``media.iter_frames`` reads.
-        boxes: of ``FaceCrops``, ``(T, 4)``, x0 y0 x1 y1 in pixels; a running median over 13 frames steadies them.
+        video: video file in any format of ``media.iter_frames``.
+        boxes: face boxes of ``FaceCrops``, ``(T, 4)``, x0 y0 x1 y1 in pixels; smoothed by a median over 13 frames.
 
     Yields:
-        uint8 ``(224, 224, 3)``, blue first, T of them.
+        T crops, uint8 BGR ``(224, 224, 3)``.
 
     Raises:
         ClipFailure: as ``iter_frames``.
         ValueError: fewer than 13 boxes.
     """
-    for frame, square in zip(islice(iter_frames(video), len(boxes)), squares(boxes), strict=True):
-        yield _cut(frame[..., ::-1], *square)
+    for frame, square in zip(islice(iter_frames(video), len(boxes)), sync_squares(boxes), strict=True):
+        yield _crop(frame[..., ::-1], *square)
 
 
-def whole_frames(video: Path) -> Iterator[NDArray[np.uint8]]:
-    """The frames of a video that is a face crop already, each uint8 ``(224, 224, 3)``, blue first.
+def iter_full_frames(video: Path) -> Iterator[NDArray[np.uint8]]:
+    """Yield the frames of a video of face crops, uint8 BGR ``(224, 224, 3)``.
 
     Raises:
         ClipFailure: as ``iter_frames``.
     """
     for frame in iter_frames(video):
-        yield _resized(frame[..., ::-1])
+        yield _resize(frame[..., ::-1])
 
 
-def squares(boxes: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Centre x, centre y and half the longer side of each box, smoothed, ``(T, 3)``.
+def sync_squares(boxes: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return center x, center y and half the longer side of each box, smoothed, ``(T, 3)``.
 
-    As in the published script, what lies beyond either end counts as zero in the median, so that the first and the last
-    six frames lean towards the smaller values of their neighbours.
+    As in the published script, the median is padded with zeros, which biases the first and the last six frames towards
+    smaller values.
 
     Raises:
-        ValueError: fewer than 13 boxes, of whose medians some would be zero.
+        ValueError: fewer than 13 boxes: some medians would be zero.
     """
     from scipy.signal import medfilt
 
@@ -66,17 +66,17 @@ def squares(boxes: NDArray[np.float32]) -> NDArray[np.float64]:
     return np.stack([medfilt(row, MEDIAN_FRAMES) for row in rows], axis=1)
 
 
-def _cut(frame: NDArray[np.uint8], x: float, y: float, half: float) -> NDArray[np.uint8]:
+def _crop(frame: NDArray[np.uint8], x: float, y: float, half: float) -> NDArray[np.uint8]:
     border = int(half * (1 + 2 * CROP_SCALE))
-    wide = np.pad(frame, ((border, border), (border, border), (0, 0)), constant_values=GREY)
+    padded = np.pad(frame, ((border, border), (border, border), (0, 0)), constant_values=GRAY)
     x, y = x + border, y + border
     rows = slice(int(y - half), int(y + half * (1 + 2 * CROP_SCALE)))
     columns = slice(int(x - half * (1 + CROP_SCALE)), int(x + half * (1 + CROP_SCALE)))
-    return _resized(wide[rows, columns])
+    return _resize(padded[rows, columns])
 
 
-def _resized(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _resize(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     import cv2
 
-    resized: NDArray[np.uint8] = cv2.resize(np.ascontiguousarray(picture), (SIZE, SIZE)).astype(np.uint8)
+    resized: NDArray[np.uint8] = cv2.resize(np.ascontiguousarray(image), (SIZE, SIZE)).astype(np.uint8)
     return resized

@@ -218,14 +218,14 @@ class LSE(Metric):
 
     def _faces(self, video: Path) -> Iterator[NDArray[np.uint8]]:
         from f2v_bench.face.crops import face_crops
-        from f2v_bench.face.sync import sync_faces, whole_frames
+        from f2v_bench.face.sync import iter_full_frames, iter_sync_crops
 
         if self._whole:
-            return _enough(whole_frames(video), video)
+            return _enough(iter_full_frames(video), video)
         boxes = face_crops(video).boxes
         if len(boxes) < MIN_FRAMES:
             raise ClipFailure(FailureKind.TOO_SHORT, f"'{video}' has {len(boxes)} frames, LSE needs {MIN_FRAMES}")
-        return sync_faces(video, boxes)
+        return iter_sync_crops(video, boxes)
 
 
 def _enough(frames: Iterator[NDArray[np.uint8]], video: Path) -> Iterator[NDArray[np.uint8]]:

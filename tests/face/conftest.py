@@ -1,4 +1,4 @@
-"""Films of a drawn face, written once for the tests of this room."""
+"""Videos of a drawn face, written once for the tests of this folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A drawn face that the cascades find: what the tests of this room film."""
+"""Synthetic videos of a drawn face that the cascades detect."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-EYES = np.array([[-0.19, -0.11], [0.19, -0.11]])  # of a face, in its widths from its centre
+EYES = np.array([[-0.19, -0.11], [0.19, -0.11]])  # in face widths from the center of the face
 MOUTH = np.array([0.0, 0.31])
 
 
@@ -43,7 +43,7 @@ def draw_face(
 def talking(
     count: int, size: tuple[int, int] = (160, 192), width: float = 70, noise: float = 3.0
 ) -> tuple[list[NDArray[np.uint8]], NDArray[np.float64]]:
-    """A film of a talking head that sways, and its centres in pixels, ``(count, 2)``."""
+    """Return frames of a talking head that sways, and its centers in pixels, ``(count, 2)``."""
     generator = np.random.default_rng(7)
     t = np.arange(count)
     middle = np.array(size[::-1]) / 2
@@ -59,7 +59,7 @@ def talking(
 
 
 def empty(size: tuple[int, int] = (160, 192)) -> NDArray[np.uint8]:
-    """The wall behind: a soft slope of light."""
+    """Return the background: a smooth brightness gradient."""
     rows, columns = np.mgrid[: size[0], : size[1]]
     light = 120 + 40 * rows / size[0] + 20 * columns / size[1]
     return np.stack([light * 0.8, light, light * 1.1], axis=-1).astype(np.uint8)

@@ -20,21 +20,35 @@ def crops() -> FaceCrops:
         face=generator.integers(0, 256, (6, 112, 112, 3), dtype=np.uint8),
         boxes=generator.normal(size=(6, 4)).astype(np.float32),
         points=generator.normal(size=(6, 5, 2)).astype(np.float32),
-        seen=np.array([True, False] * 3),
+        visible=np.array([True, False] * 3),
         detector="cascade",
     )
 
 
-def test_what_is_stored_comes_back_exactly(tmp_path: Path, crops: FaceCrops) -> None:
+def test_stored_crops_load_exactly(tmp_path: Path, crops: FaceCrops) -> None:
     cache = CropCache(tmp_path)
     assert cache.load("ab12") is None
     cache.save("ab12", crops)
     back = FaceCrops(**cache.load("ab12") or {})
-    for name in ("lips", "face", "boxes", "points", "seen"):
+    for name in ("lips", "face", "boxes", "points", "visible"):
         assert getattr(back, name).dtype == getattr(crops, name).dtype
         assert (getattr(back, name) == getattr(crops, name)).all()
     assert back.detector == "cascade"
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["ab12.npz"]
+
+
+def test_entries_with_the_old_field_name_are_read(tmp_path: Path, crops: FaceCrops) -> None:
+    """Entries of earlier versions store ``visible`` as ``seen``."""
+    cache = CropCache(tmp_path)
+    cache.save("ab12", crops)
+    (entry,) = tmp_path.rglob("*.npz")
+    with np.load(entry) as stored:
+        arrays = {{"visible": "seen"}.get(name, name): stored[name] for name in stored.files}
+    np.savez_compressed(entry, **arrays)
+    assert "seen" in arrays
+    back = FaceCrops(**cache.load("ab12") or {})
+    for name in ("lips", "face", "boxes", "points", "visible"):
+        assert (getattr(back, name) == getattr(crops, name)).all()
 
 
 @pytest.mark.parametrize("keep", [0, 10, 0.5, 0.99])
@@ -47,7 +61,7 @@ def test_a_torn_entry_counts_as_absent(tmp_path: Path, crops: FaceCrops, keep: f
     assert cache.load("ab12") is None
 
 
-def test_a_flipped_byte_is_noticed(tmp_path: Path, crops: FaceCrops) -> None:
+def test_a_flipped_byte_counts_as_absent(tmp_path: Path, crops: FaceCrops) -> None:
     cache = CropCache(tmp_path)
     cache.save("ab12", crops)
     (entry,) = tmp_path.rglob("*.npz")
@@ -91,7 +105,7 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path, crops: FaceCro
         CropCache(tmp_path / "file").save("ab12", crops)
 
 
-def test_where_the_cache_lies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cache_folder_from_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("F2V_CACHE", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert cache_folder("crops") == tmp_path / "f2v-bench" / "crops"

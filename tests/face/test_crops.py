@@ -12,14 +12,14 @@ import pytest
 from f2v_bench.errors import ClipFailure, F2VError, FailureKind
 from f2v_bench.face import crops as module
 from f2v_bench.face.crops import FaceCrops, center_crop, face_crops, lip_transforms, warp
-from f2v_bench.face.geometry import ARCFACE_POINTS, apply, similarity
+from f2v_bench.face.geometry import ARCFACE_POINTS, apply_transforms, fit_similarity
 from f2v_bench.media import write_video
 
 from .drawing import EYES, MOUTH, talking
 
 
 def lip_motion(crops: FaceCrops) -> tuple[float, float]:
-    """Where the lip patches move most, from the patch's centre: right and down, in pixels."""
+    """Return the center of motion in the lip patches, right and down from the patch center, in pixels."""
     motion = np.abs(np.diff(crops.lips.astype(float), axis=0)).mean(axis=0)
     motion = np.maximum(motion - np.percentile(motion, 90), 0)
     rows, columns = np.mgrid[:96, :96] - 48
@@ -32,7 +32,7 @@ def test_crops_of_a_talking_head(films: Path, tmp_path: Path) -> None:
     assert crops.lips.shape == (50, 96, 96)
     assert crops.face.shape == (50, 112, 112, 3)
     assert (crops.lips.dtype, crops.face.dtype, crops.boxes.dtype) == (np.uint8, np.uint8, np.float32)
-    assert crops.seen.all()
+    assert crops.visible.all()
     eyes = centers[:, None] + 70 * EYES
     assert np.abs(crops.points[:, :2] - eyes).max() < 2.5
     assert np.abs(crops.points[:, 3:].mean(axis=1) - (centers + 70 * MOUTH)).max() < 3.5
@@ -52,7 +52,7 @@ def test_the_head_stands_still_in_its_crops(films: Path, tmp_path: Path) -> None
 
 def test_the_aligned_face_has_its_eyes_on_arcfaces_template(films: Path, tmp_path: Path) -> None:
     crops = face_crops(films / "talk.mp4", detector="cascade", cache=tmp_path)
-    aligned = apply(similarity(crops.points, ARCFACE_POINTS), crops.points)
+    aligned = apply_transforms(fit_similarity(crops.points, ARCFACE_POINTS), crops.points)
     assert np.abs(aligned - ARCFACE_POINTS).max() < 6
     mean = crops.face.mean(axis=0).mean(axis=-1)
     for x, y in ARCFACE_POINTS[:2]:  # a pupil is darker than the skin below it
@@ -83,7 +83,7 @@ def test_long_videos_give_the_same_crops_as_short_ones(
     films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kept = face_crops(films / "talk.mp4", detector="cascade", cache=tmp_path / "a")
-    monkeypatch.setattr(module, "_KEPT_BYTES", 500_000)  # five frames: every pass decodes again
+    monkeypatch.setattr(module, "_MAX_BUFFER_BYTES", 500_000)  # five frames: every pass decodes again
     decoded = face_crops(films / "talk.mp4", detector="cascade", cache=tmp_path / "b")
     assert (kept.lips == decoded.lips).all()
     assert (kept.face == decoded.face).all()
@@ -133,18 +133,18 @@ def test_landmarks_beside_the_video_are_used(films: Path, tmp_path: Path) -> Non
     assert face_crops(video, detector="cascade", cache=tmp_path / "cache").detector == "cascade"
 
 
-def test_precomputed_landmarks_that_are_missing_are_said(films: Path, tmp_path: Path) -> None:
+def test_missing_precomputed_landmarks_are_named(films: Path, tmp_path: Path) -> None:
     with pytest.raises(ClipFailure, match=r"talk\.landmarks\.npy"):
         face_crops(films / "talk.mp4", detector="precomputed", cache=tmp_path)
 
 
 def test_an_unknown_detector(films: Path, tmp_path: Path) -> None:
-    with pytest.raises(F2VError, match="no face detector called 'dlib'"):
+    with pytest.raises(F2VError, match="unknown face detector 'dlib'"):
         face_crops(films / "talk.mp4", detector="dlib", cache=tmp_path)
 
 
-def test_landmarks_for_a_detector_that_reads_none(films: Path, tmp_path: Path) -> None:
-    with pytest.raises(F2VError, match="'cascade' does not read any"):
+def test_landmarks_for_a_detector_without_landmarks(films: Path, tmp_path: Path) -> None:
+    with pytest.raises(F2VError, match="'cascade' does not use landmarks"):
         face_crops(films / "talk.mp4", detector="cascade", landmarks=tmp_path, cache=tmp_path)
 
 
@@ -157,14 +157,14 @@ def test_the_patch_follows_the_head_and_not_the_lips() -> None:
     t = np.arange(60)
     points = np.tile(np.array([[70, 60], [110, 60], [90, 82], [74, 104], [106, 104]], np.float32), (60, 1, 1))
     points[:, 3:, 1] += (4 * np.sin(t * 1.3))[:, None]  # the mouth opens and shuts
-    held = apply(lip_transforms(points), points[:, :3])
-    assert np.abs(held - held.mean(axis=0))[10:-10].max() < 0.5
+    stabilized = apply_transforms(lip_transforms(points), points[:, :3])
+    assert np.abs(stabilized - stabilized.mean(axis=0))[10:-10].max() < 0.5
     points += (3 * np.sin(t / 4))[:, None, None].astype(np.float32)  # the head sways
-    held = apply(lip_transforms(points), points[:, :3])
-    assert np.abs(held - held.mean(axis=0))[10:-10].max() < 0.5
+    stabilized = apply_transforms(lip_transforms(points), points[:, :3])
+    assert np.abs(stabilized - stabilized.mean(axis=0))[10:-10].max() < 0.5
 
 
-def test_the_centre_is_the_centre() -> None:
+def test_center_crop() -> None:
     lips = np.arange(2 * 96 * 96).reshape(2, 96, 96).astype(np.uint8)
     assert center_crop(lips).shape == (2, 88, 88)
     assert (center_crop(lips) == lips[:, 4:92, 4:92]).all()
@@ -183,7 +183,7 @@ def test_a_frame_filmed_larger_gives_the_same_patch(shrink: float) -> None:
     assert error[4:-4, 4:-4].mean() < 2.5
 
 
-def test_the_room_is_cheap_to_enter() -> None:
+def test_import_is_cheap() -> None:
     code = "import sys, f2v_bench.face; print([m for m in ('cv2', 'matplotlib', 'scipy', 'numpy') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
@@ -194,7 +194,7 @@ def test_the_room_is_cheap_to_enter() -> None:
 def test_real_speakers(shared: Path, tmp_path: Path, speaker: str) -> None:
     video = min((shared / "data" / "grid" / "original" / speaker).glob("*.mpg"))
     crops = face_crops(video, detector="cascade", cache=tmp_path)
-    assert crops.seen.mean() == 1
+    assert crops.visible.mean() == 1
     acceleration = np.diff(crops.points[:, 3:].mean(axis=1), 2, axis=0)
     assert np.linalg.norm(acceleration, axis=1).mean() < 0.4  # px a frame squared, at 360x288
     eyes = np.linalg.norm(crops.points[:, 1] - crops.points[:, 0], axis=1)

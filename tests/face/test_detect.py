@@ -16,8 +16,8 @@ from f2v_bench.face.detect import (
     FaceDetector,
     MediaPipeDetector,
     get_detector,
+    is_mediapipe_available,
     landmark_detection,
-    mediapipe_ready,
     overlap,
     scan,
 )
@@ -30,11 +30,11 @@ def a_face(x: float) -> Detection:
 
 
 class Scripted(FaceDetector):
-    """Sees what the frame's first pixel says: the position of a face, or 255 for none."""
+    """Detector that reads the position of a face from the first pixel of the frame; 255 means no face."""
 
     name = "scripted"
-    every = 5
-    complete = False
+    stride = 5
+    finds_all_points = False
 
     def __init__(self) -> None:
         self.asked: list[int] = []
@@ -66,12 +66,12 @@ def test_a_still_face_is_searched_on_a_grid_and_at_the_end() -> None:
 def test_the_moment_a_face_comes_or_goes_is_exact(gone: int, came: int) -> None:
     places = [3] * gone + [255] * (20 - gone) if gone else [255] * came + [3] * (20 - came)
     found = scan(Scripted(), film(places))
-    filled = [faces for faces in found if faces is not None]
+    searched = [faces for faces in found if faces is not None]
     assert all(bool(faces) == (places[t] == 3) for t, faces in enumerate(found) if faces is not None)
     edge = gone or came
     assert found[edge] is not None
     assert found[edge - 1] is not None
-    assert len(filled) < 20
+    assert len(searched) < 20
 
 
 def test_a_face_that_blinks_every_other_frame_is_searched_in_all() -> None:
@@ -109,7 +109,7 @@ def test_the_cascade_finds_faces_in_the_dark(gain: float) -> None:
     assert np.abs(face.points[:2] - (centers[0] + 70 * EYES)).max() < 3
 
 
-def test_the_cascade_sees_no_face_on_walls_and_noise() -> None:
+def test_the_cascade_finds_no_face_on_walls_and_noise() -> None:
     detector = CascadeDetector()
     noise = np.random.default_rng(0).integers(0, 256, (160, 192, 3), dtype=np.uint8)
     assert detector.detect(empty()) == []
@@ -131,14 +131,16 @@ def test_overlap_of_boxes() -> None:
     assert overlap(a, a_face(10).box) == 0
 
 
-def test_an_unknown_detector_is_told_the_known_ones() -> None:
+def test_an_unknown_detector_lists_the_known_ones() -> None:
     with pytest.raises(F2VError, match="did you mean 'cascade'"):
         get_detector("cascad")
 
 
-def test_without_its_model_mediapipe_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> None:
+def test_mediapipe_without_its_model_names_the_command_to_fetch_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: object
+) -> None:
     monkeypatch.setenv("F2V_ASSETS", str(tmp_path))
-    assert not mediapipe_ready()
+    assert not is_mediapipe_available()
     assert get_detector("auto") is CascadeDetector
     with pytest.raises(F2VError, match="assets pull face-landmarker"):
         MediaPipeDetector()
@@ -154,8 +156,8 @@ def test_mediapipes_landmarks_become_boxes_and_points() -> None:
     assert face.points.tolist() == [[45, 50], [75, 51], [60, 70], [50, 90], [70, 90]]
 
 
-def test_mediapipe_is_asked_with_rising_times_and_answers_in_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The published interface, played by a stand-in: the package itself has no model to run here."""
+def test_mediapipe_gets_rising_timestamps_and_returns_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fake of the published interface, because the model of the package is not installed here."""
     times: list[int] = []
     marks = [SimpleNamespace(x=0.25, y=0.5, z=0.0)] * 478
 
@@ -168,7 +170,7 @@ def test_mediapipe_is_asked_with_rising_times_and_answers_in_pixels(monkeypatch:
     package = SimpleNamespace(Image=dict, ImageFormat=SimpleNamespace(SRGB=1))
     monkeypatch.setattr(detector, "_mediapipe", package, raising=False)
     monkeypatch.setattr(detector, "_landmarker", SimpleNamespace(detect_for_video=detect_for_video), raising=False)
-    monkeypatch.setattr(detector, "_asked", 0, raising=False)
+    monkeypatch.setattr(detector, "_frames", 0, raising=False)
     frame = np.zeros((100, 200, 3), np.uint8)
     faces = [detector.detect(frame)[0] for _ in range(3)]
     assert times == [0, 40, 80]

@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from f2v_bench.errors import ClipFailure, FailureKind
-from f2v_bench.face.landmarks import find_landmarks, points_of, read_landmarks
+from f2v_bench.face.landmarks import find_landmarks, read_landmarks, track_points
 from f2v_bench.face.track import FaceTrack
 
 from .drawing import EYES, talking
@@ -26,19 +26,19 @@ def saved(path: Path, array: NDArray[np.float64]) -> Path:
 
 
 def test_five_points_come_back(tmp_path: Path) -> None:
-    points, seen = read_landmarks(saved(tmp_path / "a.npy", five(30)), 30, SIZE)
+    points, visible = read_landmarks(saved(tmp_path / "a.npy", five(30)), 30, SIZE)
     assert points.dtype == np.float32
     assert points[5:-5] == pytest.approx(five(30)[5:-5], abs=1e-3)
-    assert seen.all()
+    assert visible.all()
 
 
-def test_frames_with_nan_are_interpolated_and_not_seen(tmp_path: Path) -> None:
+def test_frames_with_nan_are_interpolated_and_not_visible(tmp_path: Path) -> None:
     marks = five(30)
     marks[10:13] = np.nan
     marks[20, 3, 1] = np.nan
-    points, seen = read_landmarks(saved(tmp_path / "a.npy", marks), 30, SIZE)
+    points, visible = read_landmarks(saved(tmp_path / "a.npy", marks), 30, SIZE)
     assert points[5:-5] == pytest.approx(five(30)[5:-5], abs=1e-3)
-    assert (~seen).nonzero()[0].tolist() == [10, 11, 12, 20]
+    assert (~visible).nonzero()[0].tolist() == [10, 11, 12, 20]
 
 
 def test_fractions_of_the_picture_become_pixels(tmp_path: Path) -> None:
@@ -47,11 +47,11 @@ def test_fractions_of_the_picture_become_pixels(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("extra", [-2, 0, 2])
-def test_a_frame_or_two_more_or_less_are_let_pass(tmp_path: Path, extra: int) -> None:
-    points, seen = read_landmarks(saved(tmp_path / "a.npy", five(20 + extra)), 20, SIZE)
+def test_one_or_two_frames_more_or_less_are_accepted(tmp_path: Path, extra: int) -> None:
+    points, visible = read_landmarks(saved(tmp_path / "a.npy", five(20 + extra)), 20, SIZE)
     assert points.shape == (20, 5, 2)
     assert np.isfinite(points).all()
-    assert seen.sum() == min(20, 20 + extra)
+    assert visible.sum() == min(20, 20 + extra)
 
 
 def test_npz_by_name_or_alone(tmp_path: Path) -> None:
@@ -92,12 +92,12 @@ def test_torn_files_are_named(tmp_path: Path, content: bytes) -> None:
     assert failure_of(tmp_path / "a.npz").kind is FailureKind.UNREADABLE_VIDEO
 
 
-def test_a_wrong_shape_is_said(tmp_path: Path) -> None:
+def test_a_wrong_shape_is_named(tmp_path: Path) -> None:
     failure = failure_of(saved(tmp_path / "a.npy", np.zeros((20, 21, 2))))
     assert "(20, 21, 2)" in failure.detail
 
 
-def test_where_landmarks_are_looked_for(tmp_path: Path) -> None:
+def test_search_order_of_landmark_files(tmp_path: Path) -> None:
     video = tmp_path / "s1" / "bbaf2n.mp4"
     marks = tmp_path / "marks"
     (marks / "s1").mkdir(parents=True)
@@ -125,13 +125,13 @@ def test_eyes_are_followed_with_and_without_the_eye_cascade(eyes_found: bool) ->
     if eyes_found:
         points[::5, :2] = truth[::5]
     track = FaceTrack(boxes, points, np.ones(40, bool))
-    found = points_of(track, False, frames)
+    found = track_points(track, False, frames)
     assert np.abs(found[:, :2] - truth).max() < 1.5
 
 
-def test_complete_points_are_only_calmed() -> None:
+def test_complete_points_are_only_smoothed() -> None:
     points = five(20).astype(np.float32)
     points[5] = np.nan
     points[12] += 40
     track = FaceTrack(np.zeros((20, 4), np.float32), points, np.ones(20, bool))
-    assert points_of(track, True, iter(()))[3:-3] == pytest.approx(five(20)[3:-3], abs=0.2)
+    assert track_points(track, True, iter(()))[3:-3] == pytest.approx(five(20)[3:-3], abs=0.2)

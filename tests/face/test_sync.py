@@ -5,13 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from f2v_bench.face.sync import GREY, SIZE, squares, sync_faces, whole_frames
+from f2v_bench.face.sync import GRAY, SIZE, iter_full_frames, iter_sync_crops, sync_squares
 from f2v_bench.media import write_video
 
 
 @pytest.fixture
 def video(tmp_path: Path) -> Path:
-    """Twenty frames, red left and blue right, with a green square around (60, 70)."""
+    """Return a video of twenty frames, red left and blue right, with a green square around (60, 70)."""
     picture = np.zeros((160, 200, 3), np.uint8)
     picture[:, :100, 0], picture[:, 100:, 2] = 200, 200
     picture[60:80, 50:70] = (0, 220, 0)
@@ -25,7 +25,7 @@ def boxes(*corners: float) -> np.ndarray:
 
 def test_the_crop_is_wider_than_the_box_and_reaches_lower(video: Path) -> None:
     """A box of half width 20 around (60, 70)."""
-    faces = list(sync_faces(video, boxes(40, 50, 80, 90)))
+    faces = list(iter_sync_crops(video, boxes(40, 50, 80, 90)))
     assert len(faces) == 20
     assert all(face.shape == (SIZE, SIZE, 3) and face.dtype == np.uint8 for face in faces)
     # columns 60 -+ 28, rows 70 - 20 to 70 + 36: both 56 pixels, four pixels of the crop each
@@ -35,31 +35,31 @@ def test_the_crop_is_wider_than_the_box_and_reaches_lower(video: Path) -> None:
     assert faces[9][-10, 10].tolist() == pytest.approx([0, 0, 200], abs=25)  # blue first: red is last
 
 
-def test_beyond_the_picture_is_grey(video: Path) -> None:
-    face = next(sync_faces(video, boxes(-20, 60, 60, 140)))
-    assert (face[100:150, 5:20] == GREY).all()
-    assert (face[-10:, 100] == GREY).all()
+def test_padding_is_gray(video: Path) -> None:
+    face = next(iter_sync_crops(video, boxes(-20, 60, 60, 140)))
+    assert (face[100:150, 5:20] == GRAY).all()
+    assert (face[-10:, 100] == GRAY).all()
 
 
-def test_whole_frames_are_resized_and_turned(video: Path) -> None:
-    faces = list(whole_frames(video))
+def test_full_frames_are_resized_and_converted_to_bgr(video: Path) -> None:
+    faces = list(iter_full_frames(video))
     assert (len(faces), faces[0].shape) == (20, (SIZE, SIZE, 3))
     assert faces[0][5, 5].tolist() == pytest.approx([0, 0, 200], abs=25)
     assert faces[0][5, -5].tolist() == pytest.approx([200, 0, 0], abs=25)
 
 
-def test_a_jumping_box_is_steadied() -> None:
+def test_a_jumping_box_is_smoothed() -> None:
     jumping = boxes(40, 50, 80, 90)
     jumping[9] += 60
-    found = squares(jumping)
+    found = sync_squares(jumping)
     np.testing.assert_allclose(found, np.tile([60, 70, 20], (20, 1)))
     wide = boxes(40, 50, 100, 90)
-    assert squares(wide)[9].tolist() == [70, 70, 30]  # half of the longer side
+    assert sync_squares(wide)[9].tolist() == [70, 70, 30]  # half of the longer side
     with pytest.raises(ValueError, match="needs 13 frames, got 12"):
-        squares(jumping[:12])
+        sync_squares(jumping[:12])
 
 
-def test_the_ends_take_a_smaller_value_of_their_neighbours() -> None:
-    """The median counts what lies beyond the ends as zero, and so do the published numbers."""
+def test_the_ends_are_biased_to_smaller_values() -> None:
+    """The median pads with zeros, as in the published numbers."""
     moving = boxes(0, 50, 40, 90) + np.arange(20, dtype=np.float32)[:, None] * [1, 0, 1, 0]
-    assert squares(moving)[:, 0].tolist() == [*range(20, 34), *[33] * 6]
+    assert sync_squares(moving)[:, 0].tolist() == [*range(20, 34), *[33] * 6]

@@ -75,12 +75,12 @@ def test_late_sound_has_a_negative_offset(late: int) -> None:
 
 
 def test_scores_are_those_of_the_windows(metric: LSE, network: SyncNet, tmp_path: Path, speechlike) -> None:
-    from f2v_bench.face.sync import whole_frames
+    from f2v_bench.face.sync import iter_full_frames
 
     video = write_noise(tmp_path / "v.mp4")
     samples = speechlike(FRAMES / 25)
     [found] = metric.score([Sample("s/v", Waveform(samples, RATE), video=video)])
-    lips = lip_embeddings(whole_frames(video), network)
+    lips = lip_embeddings(iter_full_frames(video), network)
     sound = sound_embeddings(samples, network)
     assert lips.shape == (FRAMES - 4, 1024)
     assert len(sound) >= FRAMES - 5

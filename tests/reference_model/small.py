@@ -107,7 +107,7 @@ def crops_of(frames: int, seed: int = 0) -> FaceCrops:
         face=pixels(frames, 112, 112, 3),
         boxes=np.zeros((frames, 4), np.float32),
         points=np.zeros((frames, 5, 2), np.float32),
-        seen=np.ones(frames, np.bool_),
+        visible=np.ones(frames, np.bool_),
         detector="cascade",
     )
 

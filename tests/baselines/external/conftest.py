@@ -76,7 +76,7 @@ def seen(frames: int) -> FaceCrops:
         face=np.zeros((frames, 112, 112, 3), np.uint8),
         boxes=np.zeros((frames, 4), np.float32),
         points=np.zeros((frames, 5, 2), np.float32),
-        seen=np.ones(frames, np.bool_),
+        visible=np.ones(frames, np.bool_),
         detector="cascade",
     )
 
