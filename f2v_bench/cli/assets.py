@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from f2v_bench.assets import ASSETS, file_sha256, find_asset, get_asset, pull_asset, require_asset
+from f2v_bench.assets import all_assets, file_sha256, find_asset, get_asset, pull_asset, require_asset
 from f2v_bench.cli.console import console, error_console
 from f2v_bench.errors import F2VError
 
@@ -20,7 +20,7 @@ def list_() -> int:
     from rich.table import Table
 
     table = Table("name", "enables", "licence", "here", title="assets", title_justify="left")
-    for name, asset in ASSETS.items():
+    for name, asset in all_assets().items():
         path = find_asset(name)
         table.add_row(name, asset.enables, asset.license, str(path) if path else "no")
     console().print(table)
@@ -40,7 +40,7 @@ def verify(
 ) -> int:
     """Compare files with the hashes of their publishers; exit code 2 when one differs."""
     wrong = []
-    for name in names or [name for name in ASSETS if find_asset(name)]:
+    for name in names or [name for name in all_assets() if find_asset(name)]:
         stated, seen = get_asset(name).sha256, file_sha256(require_asset(name))
         verdict = "no published hash" if stated is None else "ok" if seen == stated else "DIFFERS"
         wrong += [name] if verdict == "DIFFERS" else []

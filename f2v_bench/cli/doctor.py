@@ -19,7 +19,7 @@ def doctor() -> int:
 
     from rich.table import Table
 
-    from f2v_bench.assets import ASSETS, AssetMissing, find_asset, get_asset
+    from f2v_bench.assets import AssetMissing, all_assets, find_asset
     from f2v_bench.cli.data import where
     from f2v_bench.cli.options import resolve_device
     from f2v_bench.registry import DATASETS, METRICS, SYSTEMS
@@ -37,12 +37,12 @@ def doctor() -> int:
     for package, (enables, how) in _OPTIONAL.items():
         here = find_spec(package) is not None
         table.add_row(f"package {package}", "installed" if here else f"missing: no {enables}", "" if here else how)
-    for name in ASSETS:
+    for name, asset in all_assets().items():
         here = find_asset(name) is not None
         table.add_row(
             f"asset {name}",
-            "found" if here else f"missing: no {ASSETS[name].enables}",
-            "" if here else AssetMissing(get_asset(name)).do,
+            "found" if here else f"missing: no {asset.enables}",
+            "" if here else AssetMissing(asset).do,
         )
     for name in DATASETS.names():
         state, _, rest = where(name).partition(": ")

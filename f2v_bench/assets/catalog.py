@@ -1,69 +1,18 @@
-"""Named weights: which file, its hash, its licence, where to get it. Every weight file enters through here."""
+"""Catalog of the public weight files that the suite can use."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Final
 
-from f2v_bench.errors import F2VError, suggest
-from f2v_bench.utils.paths import asset_folder
+from f2v_bench.assets.base import Asset
 
-if TYPE_CHECKING:
-    from f2v_bench.utils.download import Progress
-
-
-@dataclass(frozen=True, slots=True)
-class Asset:
-    """One weight file that the suite can use.
-
-    Attributes:
-        name: what ``f2v-bench assets`` and error messages call it.
-        filename: the file's name in the asset folder.
-        sha256: hash of the published file, or None where the publisher states none we could check.
-        licence: licence of the weights.
-        enables: what is unavailable without it.
-        url: where ``assets pull`` fetches it; None where a person must ask for it.
-        how_to_get: one sentence for a person.
-        package: ``(module, path inside it)`` where an installed package ships the file.
-        other_homes: files in which other tools may have stored it already, ``~`` allowed.
-    """
-
-    name: str
-    filename: str
-    sha256: str | None
-    license: str
-    enables: str
-    url: str | None = None
-    instructions: str = ""
-    package: tuple[str, str] | None = None
-    other_homes: tuple[str, ...] = ()
-
-
-class AssetMissing(F2VError):
-    """A weight file is not at hand."""
-
-    def __init__(self, asset: Asset) -> None:
-        how = f"f2v-bench assets pull {asset.name}" if asset.url else asset.instructions
-        super().__init__(
-            f"the asset '{asset.name}' ({asset.filename}) is not on this machine",
-            f"{how}; or copy the file to {asset_folder() / asset.filename}",
-        )
-        self.asset = asset
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.asset,)
-
-
-_DNSMOS_LICENCE = "MIT (Microsoft DNS-Challenge, through speechmos)"
+_DNSMOS_LICENSE = "MIT (Microsoft DNS-Challenge, through speechmos)"
 _WHISPER = "https://openaipublic.azureedge.net/main/whisper/models"
 _ECAPA = "https://huggingface.co/speechbrain/spkrec-ecapa-voxceleb/resolve/eac27266f68caa806381260bd44ace38b136c76a"
 _ECAPA_SHA256 = "0575cb64845e6b9a10db9bcb74d5ac32b326b8dc90352671d345e2ee3d0126a2"
 _AVHUBERT = "https://dl.fbaipublicfiles.com/avhubert/model/lrs3_vox/noise-pretrain"
 _PARALLEL_WAVEGAN = "libritts_parallel_wavegan.v1.long"
-_HUGGING_FACE = "~/.cache/huggingface/hub"  # its blobs are called by their hash, whichever revision was fetched
+_HUGGING_FACE = "~/.cache/huggingface/hub"  # names its blobs by their hash, whatever the revision
 
 
 def _dnsmos(name: str, path: str, sha256: str) -> Asset:
@@ -71,7 +20,7 @@ def _dnsmos(name: str, path: str, sha256: str) -> Asset:
         name=name,
         filename=f"{name}.onnx",
         sha256=sha256,
-        license=_DNSMOS_LICENCE,
+        license=_DNSMOS_LICENSE,
         enables="dnsmos",
         instructions="uv pip install speechmos",
         package=("speechmos", path),
@@ -95,14 +44,14 @@ def _avhubert(size: str) -> Asset:
         name=f"avhubert-{size}",
         filename=f"avhubert_{size}_vox_iter5.pt",
         sha256=None,
-        license="AV-HuBERT licence (Meta): non-commercial research only, no biometric processing",
+        license="AV-HuBERT license (Meta): non-commercial research only, no biometric processing",
         enables=f"lip features by AV-HuBERT {size.capitalize()}, pre-trained on LRS3 and VoxCeleb2 with noise",
-        instructions=f"accept the licence at https://facebookresearch.github.io/av_hubert, then fetch "
+        instructions=f"accept the license at https://facebookresearch.github.io/av_hubert, then fetch "
         f"{_AVHUBERT}/{size}_vox_iter5.pt",
     )
 
 
-ASSETS: dict[str, Asset] = {
+ASSETS: Final[dict[str, Asset]] = {
     asset.name: asset
     for asset in (
         _dnsmos(
@@ -185,8 +134,8 @@ ASSETS: dict[str, Asset] = {
             sha256=None,
             license="non-commercial research only (insightface's pre-trained models)",
             enables="face identity by ArcFace",
-            instructions="follow the model zoo of arcface_torch in github.com/deepinsight/insightface to backbone.pth of "
-            "glint360k_cosface_r50_fp16_0.1 or ms1mv3_arcface_r50_fp16",
+            instructions="follow the model zoo of arcface_torch in github.com/deepinsight/insightface to backbone.pth "
+            "of glint360k_cosface_r50_fp16_0.1 or ms1mv3_arcface_r50_fp16",
         ),
         Asset(
             name="hubert-base",
@@ -211,73 +160,10 @@ ASSETS: dict[str, Asset] = {
             filename=f"{_PARALLEL_WAVEGAN}.tar.gz",
             sha256=None,
             license="MIT (github.com/kan-bayashi/ParallelWaveGAN); trained on LibriTTS (CC BY 4.0)",
-            enables="speech of svts in its published form, at 24 kHz (needs the extra 'pwg')",
+            enables="svts in its published form, at 24 kHz (needs the extra 'pwg')",
             instructions=f"fetch https://drive.google.com/uc?id=1b9zyBYGCCaJu0TIus5GXoMF8M3YEbqOw, the archive that "
             f"github.com/kan-bayashi/ParallelWaveGAN lists as {_PARALLEL_WAVEGAN}",
             other_homes=(f"~/.cache/parallel_wavegan/{_PARALLEL_WAVEGAN}.tar.gz",),
         ),
     )
 }
-
-
-def find_asset(name: str) -> Path | None:
-    """Where the asset's file is: the asset folder, the package that ships it, or another tool's cache."""
-    return next((path for path in _homes(get_asset(name)) if path.is_file()), None)
-
-
-def get_asset(name: str) -> Asset:
-    """The record of an asset.
-
-    Raises:
-        F2VError: unknown name.
-    """
-    if name not in ASSETS:
-        raise F2VError(f"there is no asset called '{name}'", suggest(name, ASSETS))
-    return ASSETS[name]
-
-
-def require_asset(name: str) -> Path:
-    """Where the asset's file is.
-
-    Raises:
-        AssetMissing: not on this machine; the message says how to get it.
-    """
-    path = find_asset(name)
-    if path is None:
-        raise AssetMissing(get_asset(name))
-    return path
-
-
-def _homes(asset: Asset) -> Iterator[Path]:
-    yield asset_folder() / asset.filename
-    if asset.package:
-        from importlib.util import find_spec
-
-        spec = find_spec(asset.package[0])
-        for place in (spec.submodule_search_locations or []) if spec else []:
-            yield Path(place) / asset.package[1]
-    yield from (Path(home).expanduser() for home in asset.other_homes)
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def pull_asset(name: str, progress: Progress | None = None) -> Path:
-    """Fetch an asset from its publisher into the asset folder; goes on where an earlier try was cut.
-
-    Raises:
-        F2VError: unknown name, no address (says how to get it), no network, or a file of another hash.
-    """
-    from f2v_bench.utils.download import fetch
-
-    asset = get_asset(name)
-    found = find_asset(name)
-    if found is not None:
-        return found
-    if asset.url is None:
-        raise AssetMissing(asset)
-    checksum = f"sha256:{asset.sha256}" if asset.sha256 else None
-    return fetch(asset.url, asset_folder(), asset.filename, checksum=checksum, progress=progress)

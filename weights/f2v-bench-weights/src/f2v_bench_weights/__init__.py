@@ -1,0 +1,1 @@
+"""Data package: weights that ``f2v-bench run`` needs."""
