@@ -92,7 +92,7 @@ class ContentEncoder(nn.Module):
         self.blocks = nn.ModuleList(
             MaskedConvBlock(config.width, config.kernel, config.dropout) for _ in range(config.blocks)
         )
-        self.hidden = nn.Parameter(0.02 * torch.randn(config.width))  # what the masked stream begins with
+        self.mask_embedding = nn.Parameter(0.02 * torch.randn(config.width))  # what the masked stream begins with
         self.norm = nn.LayerNorm(config.width)
         self.head = nn.Linear(config.width, UNITS_PER_VIDEO_FRAME * units)
 
@@ -117,7 +117,7 @@ class ContentEncoder(nn.Module):
         full = cross_entropy(split_label_pairs(self.head(h)), units, mask, config.smoothing)
         if config.mask == "span":
             hidden = mask_spans(mask, config.hidden, config.span)
-            blind = self._through(torch.where(hidden[..., None], self.hidden.to(x.dtype), x), mask)
+            blind = self._through(torch.where(hidden[..., None], self.mask_embedding.to(x.dtype), x), mask)
             masked = cross_entropy(split_label_pairs(self.head(blind)), units, hidden, config.smoothing)
         else:
             masked = cross_entropy(self.masked_logits(x, mask), units, mask, config.smoothing)
@@ -125,7 +125,7 @@ class ContentEncoder(nn.Module):
 
     def masked_logits(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Unit logits ``(B, 2 T, units)`` of each frame from the others alone; ``x`` is ``(B, T, C)``."""
-        m, alone = self.hidden.to(x.dtype).expand_as(x), x
+        m, alone = self.mask_embedding.to(x.dtype).expand_as(x), x
         for block in self.blocks:
             assert isinstance(block, MaskedConvBlock)
             m, alone = block.masked(m, alone, mask), block.alone(alone)

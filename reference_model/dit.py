@@ -24,8 +24,8 @@ class DiTBlock(nn.Module):
         self.attention_norm = AdaptiveLayerNorm(width, width)
         self.attention = SelfAttention(width, heads)
         self.dropout = ChannelDropout(dropout)
-        self.feed_norm = AdaptiveLayerNorm(width, width)
-        self.feed = FeedForward(width, EXPANSION * width, dropout)
+        self.ffn_norm = AdaptiveLayerNorm(width, width)
+        self.ffn = FeedForward(width, EXPANSION * width, dropout)
         self.gates = nn.Linear(width, 2 * width)
         nn.init.zeros_(self.gates.weight)
         nn.init.zeros_(self.gates.bias)
@@ -34,7 +34,7 @@ class DiTBlock(nn.Module):
         """``x`` ``(B, T, C)``, ``time`` ``(B, C)``, ``mask`` ``(B, T)`` to ``(B, T, C)``."""
         attend, feed = self.gates(time)[:, None].chunk(2, dim=2)  # (B, 1, C) each
         x = x + attend * self.dropout(self.attention(self.attention_norm(x, time), mask))
-        out: torch.Tensor = x + feed * self.feed(self.feed_norm(x, time))
+        out: torch.Tensor = x + feed * self.ffn(self.ffn_norm(x, time))
         return out
 
 

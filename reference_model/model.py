@@ -46,7 +46,7 @@ class FacesToVoices(MelDecoder):
             # one encoder that sees everything at once, of the size of the stages that it replaces
             self.lips = WeightedLayerSum(*config.lips.outputs, width)
             self.expression = ExpressionEncoder(config.prosody)
-            self.mix = nn.Linear(width + config.timbre.speaker + config.prosody.width, width)
+            self.fuse_proj = nn.Linear(width + config.timbre.speaker + config.prosody.width, width)
             self.encoder = conv_blocks(width, config.content)
             self.fine = conv_blocks(width, config.prosody)
         else:
@@ -143,7 +143,7 @@ class FacesToVoices(MelDecoder):
         mask = batch["mask"]
         lips = self.lips(batch["features"])
         who = self.timbre(batch["identity"])[:, None].expand(-1, lips.shape[1], -1)
-        x = self.mix(torch.cat([lips, who, self.expression(batch["face"], mask)], dim=2))
+        x = self.fuse_proj(torch.cat([lips, who, self.expression(batch["face"], mask)], dim=2))
         for block in self.encoder:
             x = block(x, mask)
         fine = mask.repeat_interleave(MEL_FRAMES_PER_VIDEO_FRAME, 1)

@@ -76,7 +76,7 @@ class ProsodyPredictor(nn.Module):
         super().__init__()
         self.config = config
         self.expression = ExpressionEncoder(config)
-        self.mix = nn.Linear(width + config.width, width)
+        self.fuse_proj = nn.Linear(width + config.width, width)
         self.blocks = nn.ModuleList(
             ConvBlock(width, config.kernel, config.dropout, hidden=2 * width) for _ in range(config.blocks)
         )
@@ -92,7 +92,7 @@ class ProsodyPredictor(nn.Module):
             expression: at mel rate, ``(B, 4 T, E)``.
             mask: bool ``(B, 4 T)``.
         """
-        x = self.mix(torch.cat([voiced, expression], dim=2))
+        x = self.fuse_proj(torch.cat([voiced, expression], dim=2))
         for block in self.blocks:
             x = block(x, mask)
         pitch, voicing, energy = self.head(x).float().unbind(2)

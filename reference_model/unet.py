@@ -75,20 +75,20 @@ class UNetVelocityNet(VelocityNet):
 
     def build(self, config: FlowConfig) -> None:
         width, levels = config.width, range(config.depth)
-        self.descent = nn.ModuleList(Stage(config) for _ in levels)
+        self.down = nn.ModuleList(Stage(config) for _ in levels)
         self.downs = nn.ModuleList(Down(width) for _ in levels)
-        self.bottom = Stage(config)
+        self.mid = Stage(config)
         self.ups = nn.ModuleList(Up(width) for _ in levels)
-        self.ascent = nn.ModuleList(Stage(config) for _ in levels)
+        self.up = nn.ModuleList(Stage(config) for _ in levels)
 
     def through(self, h: torch.Tensor, time: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         kept = []
-        for stage, down in zip(self.descent, self.downs, strict=True):
+        for stage, down in zip(self.down, self.downs, strict=True):
             h = stage(h, time, mask)
             kept.append((h, mask))
             h, mask = down(h, mask)  # (B, ceil(T/2), C)
-        h = self.bottom(h, time, mask)  # (B, T / 2^depth, C)
-        for up, stage in zip(self.ups, self.ascent, strict=True):
+        h = self.mid(h, time, mask)  # (B, T / 2^depth, C)
+        for up, stage in zip(self.ups, self.up, strict=True):
             before, mask = kept.pop()
             h = stage(up(h, before), time, mask)  # (B, T, C) of that level
         return h

@@ -27,12 +27,12 @@ class VelocityNet(nn.Module, ABC):
         super().__init__()
         width = config.width
         self.time = TimeEmbedding(width)
-        self.enter = nn.Linear(2 * n_mels + features, width)
+        self.in_proj = nn.Linear(2 * n_mels + features, width)
         self.build(config)
         self.norm = AdaptiveLayerNorm(width, width)
-        self.leave = nn.Linear(width, n_mels)
-        nn.init.zeros_(self.leave.weight)  # training begins at v = 0, the mean of what is to be learned
-        nn.init.zeros_(self.leave.bias)
+        self.out_proj = nn.Linear(width, n_mels)
+        nn.init.zeros_(self.out_proj.weight)  # training begins at v = 0, the mean of what is to be learned
+        nn.init.zeros_(self.out_proj.bias)
 
     @abstractmethod
     def build(self, config: FlowConfig) -> None:
@@ -55,6 +55,6 @@ class VelocityNet(nn.Module, ABC):
             mask: bool ``(B, T)``, True where a frame is real.
         """
         time = self.time(t)  # (B, C)
-        h = self.through(self.enter(torch.cat([x, mu, features], dim=2)), time, mask)  # (B, T, C)
-        v: torch.Tensor = self.leave(self.norm(h, time)) * mask[..., None]  # (B, T, n_mels)
+        h = self.through(self.in_proj(torch.cat([x, mu, features], dim=2)), time, mask)  # (B, T, C)
+        v: torch.Tensor = self.out_proj(self.norm(h, time)) * mask[..., None]  # (B, T, n_mels)
         return v

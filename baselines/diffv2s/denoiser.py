@@ -26,13 +26,13 @@ class Denoiser(nn.Module):
         super().__init__()
         width = config.width
         self.seen_norm = nn.LayerNorm(seen)
-        self.enter = nn.Linear(stacked + seen + SPEAKER, width)
+        self.in_proj = nn.Linear(stacked + seen + SPEAKER, width)
         self.time = TimeEmbedding(width)
         self.blocks = nn.ModuleList(
             TransformerBlock(width, config.heads, config.dropout, config.hidden) for _ in range(config.blocks)
         )
         self.norm = nn.LayerNorm(width)
-        self.leave = nn.Linear(width, stacked)
+        self.out_proj = nn.Linear(width, stacked)
 
     def forward(
         self, x: torch.Tensor, t: torch.Tensor, seen: torch.Tensor, speaker: torch.Tensor, mask: torch.Tensor
@@ -47,8 +47,8 @@ class Denoiser(nn.Module):
             mask: bool ``(B, T)``.
         """
         voice = SPEAKER**0.5 * speaker[:, None].expand(-1, x.shape[1], -1)  # as large as the other channels
-        h = self.enter(torch.cat([x, self.seen_norm(seen).float(), voice], dim=2)) + self.time(t)[:, None]
+        h = self.in_proj(torch.cat([x, self.seen_norm(seen).float(), voice], dim=2)) + self.time(t)[:, None]
         for block in self.blocks:
             h = block(h, mask)
-        out: torch.Tensor = self.leave(self.norm(h)).float()
+        out: torch.Tensor = self.out_proj(self.norm(h)).float()
         return out

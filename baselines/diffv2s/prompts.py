@@ -34,7 +34,7 @@ class PromptedBlock(TransformerBlock):
         heard = functional.pad(mask, (count, 0), value=True)[:, None, None]  # (B, 1, 1, P + S)
         mixed = functional.scaled_dot_product_attention(query[:, :, :count], key, value, attn_mask=heard)
         prompts = prompts + self.dropout(attention.project_out(mixed.transpose(1, 2).flatten(2)))
-        out: torch.Tensor = prompts + self.feed(self.feed_norm(prompts))
+        out: torch.Tensor = prompts + self.ffn(self.ffn_norm(prompts))
         return out
 
 

@@ -53,7 +53,7 @@ class Intelligible(Model):
             nn.Conv1d(width if layer else width + config.speaker, width, KERNEL, padding=KERNEL // 2)
             for layer in range(LAYERS)
         )
-        self.leave = nn.Linear(width, MEL_FRAMES_PER_UNIT * N_MELS)
+        self.out_proj = nn.Linear(width, MEL_FRAMES_PER_UNIT * N_MELS)
 
     def forward(self, batch: Batch, speaker: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Natural-log mels ``(B, 4 T, 80)`` and logits of the units ``(B, 2 T, U)``.
@@ -68,7 +68,7 @@ class Intelligible(Model):
         heard, inside = torch.cat([x, voice], dim=2).transpose(1, 2), mask[:, None]
         for convolution in self.convolutions:
             heard = functional.gelu(convolution(heard * inside))  # (B, C, 2 T), silent beyond the clip's end
-        mel = self.leave(heard.transpose(1, 2)).float().view(len(mask), -1, N_MELS)  # (B, 4 T, 80)
+        mel = self.out_proj(heard.transpose(1, 2)).float().view(len(mask), -1, N_MELS)  # (B, 4 T, 80)
         return self.standard[0] + self.standard[1] * mel, self.units(x).float()
 
     def losses(self, batch: Batch) -> dict[str, torch.Tensor]:

@@ -42,7 +42,7 @@ class SVTS(Model):
         self.config, self.standard = config, standard
         self.front = VisualFrontend(config.front, config.lips, config.teaching.augment)
         self.conformer = Conformer(FRONTEND_DIM + config.speaker, config.conformer)
-        self.leave = nn.Linear(config.conformer.width, MEL_FRAMES_PER_VIDEO_FRAME * N_MELS)
+        self.out_proj = nn.Linear(config.conformer.width, MEL_FRAMES_PER_VIDEO_FRAME * N_MELS)
 
     def forward(self, batch: Batch, speaker: torch.Tensor) -> torch.Tensor:
         """Log mels ``(B, 4 T, 80)``.
@@ -54,7 +54,7 @@ class SVTS(Model):
         seen, mask = self.front(batch), batch["mask"]
         voice = speaker[:, None].expand(-1, mask.shape[1], -1).to(seen.dtype)
         x = self.conformer(torch.cat([seen, voice], dim=2), mask)
-        mel: torch.Tensor = self.leave(x).float().view(len(mask), -1, N_MELS)  # (B, 4 T, 80)
+        mel: torch.Tensor = self.out_proj(x).float().view(len(mask), -1, N_MELS)  # (B, 4 T, 80)
         return self.standard[0] + self.standard[1] * mel
 
     def losses(self, batch: Batch) -> dict[str, torch.Tensor]:

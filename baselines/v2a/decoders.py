@@ -92,10 +92,10 @@ class MelDecoder(Decoder):
     def __init__(self, config: MelConfig, standard: tuple[float, float], norm: Norm) -> None:
         super().__init__(config, norm)
         self.standard, self.convergence = standard, config.convergence
-        self.leave = nn.Linear(config.conformer.width, MEL_FRAMES_PER_VIDEO_FRAME * N_MELS)
+        self.out_proj = nn.Linear(config.conformer.width, MEL_FRAMES_PER_VIDEO_FRAME * N_MELS)
 
     def synthesize(self, z: torch.Tensor, speaker: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        mel: torch.Tensor = self.leave(self.trunk(z, speaker, mask)).float().view(len(mask), -1, N_MELS)
+        mel: torch.Tensor = self.out_proj(self.trunk(z, speaker, mask)).float().view(len(mask), -1, N_MELS)
         return self.standard[0] + self.standard[1] * mel
 
     def taught(self, z: torch.Tensor, batch: Batch) -> DecoderLoss:
@@ -130,7 +130,7 @@ class WaveDecoder(Decoder):
         if sound.generator == "istft":
             if config.rate != SAMPLE_RATE:
                 raise F2VError(f"an 'istft' generator makes {SAMPLE_RATE} Hz, not {config.rate}", "take hifigan")
-            self.leave = nn.Linear(config.conformer.width, MEL_FRAMES_PER_VIDEO_FRAME * N_MELS)
+            self.out_proj = nn.Linear(config.conformer.width, MEL_FRAMES_PER_VIDEO_FRAME * N_MELS)
             self.filter = ISTFTVocoder(sound)
         else:
             self.generator = HiFiGAN(sound, inputs=config.conformer.width)
@@ -146,7 +146,7 @@ class WaveDecoder(Decoder):
 
     def hidden_mel(self, x: torch.Tensor) -> torch.Tensor:
         """What ``istft`` takes for log mels, ``(B, 4 T, 80)``."""
-        mel: torch.Tensor = self.leave(x).float().view(len(x), -1, N_MELS)
+        mel: torch.Tensor = self.out_proj(x).float().view(len(x), -1, N_MELS)
         return self.standard[0] + self.standard[1] * mel
 
     def synthesize(self, z: torch.Tensor, speaker: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:

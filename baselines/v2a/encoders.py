@@ -18,11 +18,11 @@ class VideoEncoder(nn.Module):
         super().__init__()
         self.front = VisualFrontend(config.front, config.lips, config.teaching.augment)
         self.conformer = Conformer(FRONTEND_DIM, config.watching) if config.watching.blocks else None
-        self.leave = nn.Linear(config.watching.width, FRONTEND_DIM) if config.watching.blocks else None
+        self.out_proj = nn.Linear(config.watching.width, FRONTEND_DIM) if config.watching.blocks else None
 
     def forward(self, batch: Batch) -> torch.Tensor:
         """Z ``(B, T, 512)`` of a batch as ``VisualFrontend`` takes it."""
         z: torch.Tensor = self.front(batch)
-        if self.conformer is not None and self.leave is not None:
-            z = self.leave(self.conformer(z, batch["mask"]))
+        if self.conformer is not None and self.out_proj is not None:
+            z = self.out_proj(self.conformer(z, batch["mask"]))
         return z

@@ -95,13 +95,13 @@ class AudioEncoder(nn.Module):
         super().__init__()
         self.standard = standard
         self.conformer = Conformer(MEL_FRAMES_PER_VIDEO_FRAME * N_MELS, config)
-        self.leave = nn.Linear(config.width, width)
+        self.out_proj = nn.Linear(config.width, width)
 
     def forward(self, mel: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Natural-log mels ``(B, 4 T, 80)`` with ``mask`` ``(B, T)`` to z ``(B, T, C)``."""
         mean, deviation = self.standard
         stacked = ((mel - mean) / deviation).reshape(*mask.shape, MEL_FRAMES_PER_VIDEO_FRAME * N_MELS)
-        z: torch.Tensor = self.leave(self.conformer(stacked, mask))
+        z: torch.Tensor = self.out_proj(self.conformer(stacked, mask))
         return z
 
 
@@ -130,7 +130,7 @@ class Bottleneck(nn.Module):
                     f"a bottleneck that hides {config.hidden:g} of the frames, {config.span} in a row",
                     "choose a share between 0 and 1, and 1 frame at least",
                 )
-            self.hidden = nn.Parameter(0.02 * torch.randn(width))
+            self.mask_embedding = nn.Parameter(0.02 * torch.randn(width))
 
     def forward(self, z: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """``(B, T, C)`` with ``mask`` ``(B, T)`` to the same shape."""
@@ -138,7 +138,7 @@ class Bottleneck(nn.Module):
             out: torch.Tensor = self.widen(self.narrow(z))
             return out
         if self.config.kind == "mask" and self.training:
-            return torch.where(mask_spans(mask, self.config.hidden, self.config.span)[..., None], self.hidden.to(z), z)
+            return torch.where(mask_spans(mask, self.config.hidden, self.config.span)[..., None], self.mask_embedding.to(z), z)
         return z
 
 

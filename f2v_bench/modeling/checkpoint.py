@@ -24,6 +24,7 @@ from f2v_bench.config import as_mapping, from_mapping
 from f2v_bench.errors import F2VError, suggest
 from f2v_bench.modeling.base import Model
 from f2v_bench.modeling.shared_config import SharedConfig
+from f2v_bench.nn.checkpoints.legacy import LAYER_KEYS, rename_keys
 from f2v_bench.nn.checkpoints.torch import load_weights
 from f2v_bench.nn.encoders.frozen_lip_encoder import FrozenLipEncoder
 from f2v_bench.nn.vocoders.base import Vocoder
@@ -205,6 +206,7 @@ class ModelCheckpoint(ABC, Generic[C]):
         path, names = self._names(prefix)
         with safe_open(path, "pt") as file:
             tensors = {name.removeprefix(prefix): file.get_tensor(name) for name in names}
+        tensors = rename_keys(tensors, LAYER_KEYS)
         return {name: one.float() if one.is_floating_point() else one for name, one in tensors.items()}
 
     @classmethod

@@ -20,6 +20,7 @@ from torch import nn
 
 from f2v_bench.config import as_mapping
 from f2v_bench.errors import F2VError
+from f2v_bench.nn.checkpoints.legacy import LAYER_KEYS, rename_keys
 from f2v_bench.nn.layers.domain_batchnorm import to_domain_state
 from f2v_bench.utils.paths import atomic_path
 
@@ -100,6 +101,7 @@ def read_pretrained(path: Path, system: str, config: Any, sizes: Sequence[str]) 
         with safe_open(path, "pt") as file:
             head = json.loads((file.metadata() or {})[_HEAD])
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  it is no mapping
+            state = rename_keys(state, LAYER_KEYS)
         if head["format"] != FORMAT:
             raise F2VError(f"'{path}' has format {head['format']}, this version reads {FORMAT}", _again(path))
         if head["system"] != system:

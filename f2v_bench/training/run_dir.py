@@ -19,6 +19,7 @@ import yaml
 from f2v_bench.config import as_mapping, from_mapping
 from f2v_bench.errors import F2VError
 from f2v_bench.modeling.shared_config import SharedConfig
+from f2v_bench.nn.checkpoints.legacy import LAYER_KEYS, rename_keys
 from f2v_bench.nn.checkpoints.torch import read_checkpoint
 from f2v_bench.training.trainer import CHECKPOINT, trained_steps
 from f2v_bench.utils.paths import atomic_write
@@ -133,7 +134,8 @@ class TrainingDir:
     def ema_state(self, stage: str, prefix: str = "ema.average.") -> dict[str, torch.Tensor]:
         """The averaged weights of a stage, or others of its checkpoint, their names without the prefix."""
         state = self.checkpoint(stage)["state_dict"]
-        return {name.removeprefix(prefix): one for name, one in state.items() if name.startswith(prefix)}
+        average = {name.removeprefix(prefix): one for name, one in state.items() if name.startswith(prefix)}
+        return rename_keys(average, LAYER_KEYS)
 
     def local_steps(self, stage: str) -> int:
         """Steps of the stage that were trained in this very folder."""

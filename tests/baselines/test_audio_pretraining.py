@@ -268,7 +268,7 @@ def test_forms_differ_only_where_two_domains_meet(tmp_path: Path) -> None:
 def test_a_decoder_is_unfrozen_at_its_step(tmp_path: Path) -> None:
     def learned(steps: int) -> bool:
         _, model = handed_over(tmp_path, "frozen-then-unfrozen", unfreeze_at=3)
-        return "decoder.leave.weight" in stepped(model, steps)
+        return "decoder.out_proj.weight" in stepped(model, steps)
 
     assert not learned(3)
     assert learned(4)
@@ -283,10 +283,10 @@ def test_a_low_rate_is_a_share_of_the_others(tmp_path: Path) -> None:
     stepped(model, 1, {"decoder.": 0.1})
     moves = {
         name: float((model.get_parameter(f"{name}.bias").detach() - before[f"{name}.bias"]).abs().max())
-        for name in ("decoder.leave", "encoder.leave")
+        for name in ("decoder.out_proj", "encoder.out_proj")
     }
-    assert moves["encoder.leave"] == pytest.approx(1e-2, rel=1e-3)
-    assert moves["decoder.leave"] == pytest.approx(1e-3, rel=1e-3)
+    assert moves["encoder.out_proj"] == pytest.approx(1e-2, rel=1e-3)
+    assert moves["decoder.out_proj"] == pytest.approx(1e-3, rel=1e-3)
 
 
 def test_a_joint_training_hears_in_the_audio_domain(tmp_path: Path) -> None:
@@ -369,7 +369,7 @@ def test_more_steps_of_audio_are_handed_over_too(whole: Path, tmp_path: Path) ->
     trainee(tmp_path / "t", longer, base=whole).train("audio")
     after = read_pretrained(tmp_path / "t" / FILE, "v2a-mel", CONFIG, MUST_AGREE)
     assert (before.heard.split(", ")[1], after.heard.split(", ")[1]) == ("4 steps", "6 steps")
-    assert not torch.equal(before.state["decoder.leave.weight"], after.state["decoder.leave.weight"])
+    assert not torch.equal(before.state["decoder.out_proj.weight"], after.state["decoder.out_proj.weight"])
 
 
 def test_the_main_stage_asks_for_the_one_before(whole: Path, tmp_path: Path) -> None:

@@ -123,8 +123,8 @@ def test_a_convolution_block_is_written_out() -> None:
     block = awake(ConvBlock(WIDTH, 5, hidden=48))
     x = torch.randn(2, 11, WIDTH, generator=seeded())
     near = block.depthwise(x.transpose(1, 2)).transpose(1, 2)  # torch's own convolution over time
-    hidden = torch.nn.functional.gelu(block.feed.rise(block.norm(near)))
-    expected = x + block.scale * block.feed.fall(hidden)
+    hidden = torch.nn.functional.gelu(block.ffn.fc1(block.norm(near)))
+    expected = x + block.scale * block.ffn.fc2(hidden)
     assert hidden.shape[2] == 48
     torch.testing.assert_close(block(x, torch.ones(2, 11, dtype=torch.bool)), expected, atol=1e-5, rtol=1e-5)
 

@@ -258,7 +258,7 @@ def test_evaluations_are_counted(solver: Any, steps: int, guidance: float, wante
     assert weights.evaluations == wanted
     if wanted is not None:
         flow = weights.model().flow
-        mu, features = torch.zeros(1, 8, 80), torch.zeros(1, 8, flow.decoder.enter.in_features - 160)
+        mu, features = torch.zeros(1, 8, 80), torch.zeros(1, 8, flow.decoder.in_proj.in_features - 160)
         _, counted = flow.sample(
             mu, mu, features, torch.ones(1, 8, dtype=torch.bool), steps=steps, solver=solver, guidance=guidance,
             temperature=1.0,

@@ -14,9 +14,8 @@ from torch import Tensor
 LAYER_KEYS: tuple[tuple[str, str], ...] = (
     (r"(^|\.)enter\.", r"\1in_proj."),
     (r"(^|\.)leave\.", r"\1out_proj."),
-    (r"(^|\.)rise\.", r"\1fc1."),
-    (r"(^|\.)fall\.", r"\1fc2."),
-    (r"(^|\.)feed\.", r"\1ffn."),
+    (r"(^|\.)feed\.rise\.", r"\1ffn.fc1."),
+    (r"(^|\.)feed\.fall\.", r"\1ffn.fc2."),
     (r"(^|\.)feed_norm\.", r"\1ffn_norm."),
     (r"(^|\.)mix\.", r"\1fuse_proj."),
     (r"(^|\.)share$", r"\1layer_weights"),

@@ -73,12 +73,12 @@ class WeightedLayerSum(nn.Module):
 
     def __init__(self, layers: int, channels: int, width: int) -> None:
         super().__init__()
-        self.share = nn.Parameter(torch.zeros(layers))
+        self.layer_weights = nn.Parameter(torch.zeros(layers))
         self.project = nn.Linear(channels, width)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """``(B, T, L, D)`` to ``(B, T, C)``."""
         normed = functional.layer_norm(features, features.shape[-1:])
-        summed = torch.einsum("btld,l->btd", normed, self.share.softmax(0).to(normed.dtype))
+        summed = torch.einsum("btld,l->btd", normed, self.layer_weights.softmax(0).to(normed.dtype))
         out: torch.Tensor = self.project(summed)
         return out

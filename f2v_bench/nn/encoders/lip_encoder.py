@@ -101,7 +101,7 @@ class LipEncoder(nn.Module):
     def __init__(self, config: LipEncoderConfig) -> None:
         super().__init__()
         self.front_end = FrontEnd(config)
-        self.hidden = nn.Parameter(0.02 * torch.randn(config.width))  # takes the place of hidden frames
+        self.mask_embedding = nn.Parameter(0.02 * torch.randn(config.width))  # takes the place of hidden frames
         self.convolutions = nn.ModuleList(
             ConvBlock(config.width, config.kernel, config.dropout) for _ in range(config.layers)
         )
@@ -122,7 +122,7 @@ class LipEncoder(nn.Module):
         """
         x = self.front_end(lips, mask)
         if hidden is not None:
-            x = torch.where(hidden[..., None], self.hidden.to(x.dtype), x)
+            x = torch.where(hidden[..., None], self.mask_embedding.to(x.dtype), x)
         outputs = [x]
         for convolution, transformer in zip(self.convolutions, self.transformer, strict=True):
             x = transformer(convolution(x, mask), mask)

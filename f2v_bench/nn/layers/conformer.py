@@ -42,18 +42,18 @@ class RelativeAttention(nn.Module):
         self.key = nn.Linear(width, width)
         self.value = nn.Linear(width, width)
         self.out = nn.Linear(width, width)
-        self.place = nn.Linear(width, width, bias=False)
+        self.position = nn.Linear(width, width, bias=False)
         self.bias_content = nn.Parameter(torch.empty(heads, 1, self.size))  # u
-        self.bias_place = nn.Parameter(torch.empty(heads, 1, self.size))  # v
+        self.bias_position = nn.Parameter(torch.empty(heads, 1, self.size))  # v
         nn.init.xavier_uniform_(self.bias_content)
-        nn.init.xavier_uniform_(self.bias_place)
+        nn.init.xavier_uniform_(self.bias_position)
 
     def forward(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """``(B, T, C)`` with ``mask`` ``(B, T)`` to ``(B, T, C)``; every clip has at least one real frame."""
         frames = x.shape[1]
         query, key, value = (self._split(part(x)) for part in (self.query, self.key, self.value))  # (B, H, T, D)
-        places = self._split(self.place(relative_positions(frames, x.shape[2]).to(x))[None])  # (1, H, 2 T - 1, D)
-        by_place = relative_shift((query + self.bias_place) @ places.transpose(2, 3))  # (B, H, T, T)
+        places = self._split(self.position(relative_positions(frames, x.shape[2]).to(x))[None])  # (1, H, 2 T - 1, D)
+        by_place = relative_shift((query + self.bias_position) @ places.transpose(2, 3))  # (B, H, T, T)
         heard = torch.zeros(mask.shape, device=x.device, dtype=by_place.dtype).masked_fill(~mask, -torch.inf)
         bias = by_place / self.size**0.5 + heard[:, None, None]
         mixed = functional.scaled_dot_product_attention(query + self.bias_content, key, value, bias)
@@ -89,15 +89,15 @@ class ConvolutionModule(nn.Module):
         super().__init__()
         if kernel < 1 or kernel % 2 == 0:
             raise F2VError(f"a convolution kernel of {kernel} frames has no centre", "choose an odd number")
-        self.enter = nn.Linear(width, 2 * width)
+        self.in_proj = nn.Linear(width, 2 * width)
         self.depthwise = nn.Conv1d(width, width, kernel, padding=kernel // 2, groups=width)
         self.norm = norm(width)
-        self.leave = nn.Linear(width, width)
+        self.out_proj = nn.Linear(width, width)
 
     def forward(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        gated = functional.glu(self.enter(x), dim=2) * mask[..., None]  # (B, T, C), silent beyond the clip's end
+        gated = functional.glu(self.in_proj(x), dim=2) * mask[..., None]  # (B, T, C), silent beyond the clip's end
         near = self.depthwise(gated.transpose(1, 2)).transpose(1, 2)
-        real = self.leave(functional.silu(self.norm(near[mask])))  # (N, C), real frames alone
+        real = self.out_proj(functional.silu(self.norm(near[mask])))  # (N, C), real frames alone
         return scatter_frames(real, mask)
 
 
@@ -138,18 +138,18 @@ class ConformerBlock(nn.Module):
     ) -> None:
         super().__init__()
         self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(5))
-        self.before = HalfFeedForward(width, hidden, dropout)
+        self.ffn1 = HalfFeedForward(width, hidden, dropout)
         self.attention = RelativeAttention(width, heads)
         self.convolution = ConvolutionModule(width, kernel, norm)
-        self.after = HalfFeedForward(width, hidden, dropout)
+        self.ffn2 = HalfFeedForward(width, hidden, dropout)
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """``(B, T, C)`` with ``mask`` ``(B, T)`` to ``(B, T, C)``."""
-        x = x + self.before(self.norms[0](x))
+        x = x + self.ffn1(self.norms[0](x))
         x = x + self.dropout(self.attention(self.norms[1](x), mask))
         x = x + self.dropout(self.convolution(self.norms[2](x), mask))
-        x = x + self.after(self.norms[3](x))
+        x = x + self.ffn2(self.norms[3](x))
         out: torch.Tensor = self.norms[4](x)
         return out
 
@@ -189,7 +189,7 @@ class Conformer(nn.Module):
 
     def __init__(self, inward: int, config: ConformerConfig, norm: Norm = nn.BatchNorm1d) -> None:
         super().__init__()
-        self.enter = nn.Linear(inward, config.width)
+        self.in_proj = nn.Linear(inward, config.width)
         self.dropout = nn.Dropout(config.dropout)
         self.blocks = nn.ModuleList(
             ConformerBlock(config.width, config.heads, config.hidden, config.kernel, config.dropout, norm)
@@ -198,7 +198,7 @@ class Conformer(nn.Module):
 
     def forward(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """``(B, T, C_in)`` with ``mask`` ``(B, T)`` to ``(B, T, C)``."""
-        x = self.dropout(self.enter(x))
+        x = self.dropout(self.in_proj(x))
         for block in self.blocks:
             x = block(x, mask)
         return x

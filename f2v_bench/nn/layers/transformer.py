@@ -147,13 +147,13 @@ class FeedForward(nn.Module):
     def __init__(self, width: int, hidden: int | None = None, dropout: float = 0.0) -> None:
         super().__init__()
         hidden = 4 * width if hidden is None else hidden
-        self.rise = nn.Linear(width, hidden)
+        self.fc1 = nn.Linear(width, hidden)
         self.dropout = ChannelDropout(dropout)
-        self.fall = nn.Linear(hidden, width)
+        self.fc2 = nn.Linear(hidden, width)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """``(B, T, C)`` to ``(B, T, C)``."""
-        out: torch.Tensor = self.fall(self.dropout(functional.gelu(self.rise(x))))
+        out: torch.Tensor = self.fc2(self.dropout(functional.gelu(self.fc1(x))))
         return out
 
 
@@ -172,13 +172,13 @@ class TransformerBlock(nn.Module):
         self.attention_norm = nn.LayerNorm(width)
         self.attention = SelfAttention(width, heads)
         self.dropout = ChannelDropout(dropout)
-        self.feed_norm = nn.LayerNorm(width)
-        self.feed = FeedForward(width, hidden, dropout)
+        self.ffn_norm = nn.LayerNorm(width)
+        self.ffn = FeedForward(width, hidden, dropout)
 
     def forward(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """``(B, T, C)`` with ``mask`` ``(B, T)`` to ``(B, T, C)``."""
         x = x + self.dropout(self.attention(self.attention_norm(x), mask))
-        out: torch.Tensor = x + self.feed(self.feed_norm(x))
+        out: torch.Tensor = x + self.ffn(self.ffn_norm(x))
         return out
 
 
@@ -209,7 +209,7 @@ class ConvBlock(nn.Module):
             raise F2VError(f"a convolution kernel of {kernel} frames has no centre", "choose an odd number")
         self.depthwise = nn.Conv1d(width, width, kernel, padding=kernel // 2, groups=width)
         self.norm = nn.LayerNorm(width) if condition is None else AdaptiveLayerNorm(width, condition)
-        self.feed = FeedForward(width, hidden, dropout)
+        self.ffn = FeedForward(width, hidden, dropout)
         self.scale = nn.Parameter(torch.full((width,), LAYER_SCALE))
 
     def forward(self, x: torch.Tensor, mask: torch.Tensor, condition: torch.Tensor | None = None) -> torch.Tensor:
@@ -217,7 +217,7 @@ class ConvBlock(nn.Module):
         inside = x * mask[..., None]  # beyond its end a clip is silent, as the convolution's own padding is
         near = self._depthwise(inside)
         normed = self.norm(near) if condition is None else self.norm(near, condition)
-        return torch.addcmul(x, self.feed(normed), self.scale)
+        return torch.addcmul(x, self.ffn(normed), self.scale)
 
     def _depthwise(self, x: torch.Tensor) -> torch.Tensor:
         """The convolution over time, ``(B, T, C)`` to the same.
