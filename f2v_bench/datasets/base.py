@@ -1,4 +1,4 @@
-"""What a dataset is: a name, a list id, and clips."""
+"""Base class of datasets: a name, a list id, and clips."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from f2v_bench.errors import F2VError
 
 
 def list_sha256(ids: Iterable[str]) -> str:
-    """SHA-256 of the sorted clip ids, one a line, newline at the end: what tells two test lists apart."""
+    """Return the SHA-256 of the sorted clip ids, one a line with a final newline: the identity of a test list."""
     return hashlib.sha256("".join(f"{clip_id}\n" for clip_id in sorted(ids)).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
 class DatasetOptions:
-    """What a command line says about a dataset.
+    """Options of a dataset from the command line.
 
     Attributes:
-        root: the folder (or manifest CSV) of the corpus; None looks at ``$F2V_DATA/<name>``.
-        split: which part, ``test`` unless told.
-        list_file: a file of clip ids that replaces the corpus's own list.
+        root: folder (or manifest CSV) of the corpus; None is ``$F2V_DATA/<name>``.
+        split: name of the split.
+        list_file: file of clip ids that replaces the list of the split.
     """
 
     root: Path | None = None
@@ -36,17 +36,17 @@ class DatasetOptions:
 
 
 class Dataset(ABC):
-    """A corpus, opened at a root, seen through one split or list.
+    """Corpus at a root, restricted to one split or list.
 
-    Constructing one finds the root and raises F2VError where it is missing; ``clips`` reads the list.
+    The constructor finds the root and raises F2VError if it is missing; ``clips`` reads the list.
     """
 
     name: ClassVar[str]
-    #: one line: what the corpus is
+    #: description of the corpus, one line
     summary: ClassVar[str]
-    #: the licence, and who hands the corpus out
+    #: license and distributor of the corpus
     license: ClassVar[str]
-    #: what to do to get it
+    #: steps to obtain the corpus
     instructions: ClassVar[str]
 
     def __init__(self, options: DatasetOptions) -> None:
@@ -56,75 +56,75 @@ class Dataset(ABC):
     @property
     @abstractmethod
     def list_id(self) -> str:
-        """Which list: ``lrs3/test``, ``grid/s1/test``; an unrecognised list ends in its count and hash."""
+        """Id of the list: ``lrs3/test``, ``grid/s1/test``; the id of an unknown list ends in its count and hash."""
 
     @abstractmethod
     def clips(self) -> Sequence[Clip]:
-        """The clips of the split, sorted by id, ids unique.
+        """Return the clips of the split, sorted by unique id.
 
         Raises:
-            F2VError: the list names a split, file or path that cannot be.
+            F2VError: the list has an unknown split or an invalid file or path.
         """
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """What a reader of the numbers must know of the list: files ignored, transcripts missing; after ``clips``."""
+        """Remarks on the list for the reader of a result, such as ignored files; available after ``clips``."""
         return ()
 
     @property
     def grammar(self) -> str | None:
-        """The JSGF grammar of the corpus's sentences, or None where speech is open."""
+        """JSGF grammar of the sentences, or None for open vocabulary."""
         return None
 
     @classmethod
     def find_root(cls, options: DatasetOptions) -> Path:
-        """The root from the options or ``$F2V_DATA/<name>``.
+        """Return the root from the options or ``$F2V_DATA/<name>``.
 
         Raises:
-            F2VError: neither is given, or the folder does not exist; says where to get the corpus.
+            F2VError: neither is set, or the folder does not exist; the message names the source of the corpus.
         """
         data = os.environ.get("F2V_DATA")
         root = options.root or (Path(data) / cls.name if data else None)
         if root is None:
             raise F2VError(f"the corpus '{cls.name}' has no root", cls.root_help())
         if not root.exists():
-            raise F2VError(f"the corpus '{cls.name}' is not at '{root}'", cls.root_help())
+            raise F2VError(f"no corpus '{cls.name}' at '{root}'", cls.root_help())
         return root
 
     @classmethod
     def root_help(cls) -> str:
         return (
-            f"{cls.instructions} (licence: {cls.license}). Then name its folder with --data-root FOLDER, "
+            f"{cls.instructions} (license: {cls.license}). Then pass its folder as --data-root FOLDER, "
             f"or set F2V_DATA so that $F2V_DATA/{cls.name} is the folder"
         )
 
 
-def unique_sorted(clips: Iterable[Clip], source: str) -> list[Clip]:
-    """The clips sorted by id.
+def sort_unique(clips: Iterable[Clip], source: str) -> list[Clip]:
+    """Return the clips sorted by id.
 
     Raises:
-        F2VError: an id comes twice; names it and ``source``.
+        F2VError: duplicate id; the message has the id and ``source``.
     """
     ordered = sorted(clips, key=lambda clip: clip.id)
-    twice = [clip_id for clip_id, count in Counter(clip.id for clip in ordered).items() if count > 1]
-    if twice:
+    duplicates = [clip_id for clip_id, count in Counter(clip.id for clip in ordered).items() if count > 1]
+    if duplicates:
         raise F2VError(
-            f"{source} holds {len(twice)} clip ids more than once, first '{twice[0]}'",
-            "give every clip an id of its own, or remove the duplicate rows",
+            f"{source} has {len(duplicates)} duplicate clip ids, first '{duplicates[0]}'",
+            "give every clip a unique id, or remove the duplicate rows",
         )
     return ordered
 
 
-def inside(root: Path, relative: str, source: str) -> Path:
-    """``root / relative``, refused where it would leave the root.
+def resolve_inside(root: Path, relative: str, source: str) -> Path:
+    """Return ``root / relative``; refuse paths outside the root.
 
     Raises:
-        F2VError: an absolute path, or one that climbs out of the root by ``..`` or a link.
+        F2VError: absolute path, or one that leaves the root by ``..`` or a link.
     """
     path = root / relative
     if not path.resolve().is_relative_to(root.resolve()):
         raise F2VError(
-            f"{source} names '{relative}', which lies outside its root '{root}'",
+            f"{source} has the path '{relative}' outside its root '{root}'",
             "paths in a manifest are relative to the manifest's folder",
         )
     return path

@@ -1,4 +1,4 @@
-"""The GRID audio-visual sentence corpus, as published or listed by manifests.
+"""GRID audio-visual sentence corpus, in the published layout or from manifests.
 
 Source: M. Cooke, J. Barker, S. Cunningham, X. Shao, JASA 120(5), 2006; https://zenodo.org/records/3625687.
 """
@@ -13,17 +13,17 @@ from pathlib import Path
 from f2v_bench.clip import Clip
 from f2v_bench.datasets.base import DatasetOptions
 from f2v_bench.datasets.folder import is_hidden, is_video_name
-from f2v_bench.datasets.grid_sentences import JSGF, sentence
-from f2v_bench.datasets.lists import ListedDataset, find_listed, list_name, read_list
+from f2v_bench.datasets.grid_sentences import JSGF, decode_sentence
+from f2v_bench.datasets.lists import ListedDataset, list_name, read_list, select_listed
 from f2v_bench.datasets.manifest import Entry, Manifest, is_manifest, read_manifest
 from f2v_bench.errors import F2VError, suggest
 
 _SPEAKER = re.compile(r"s\d+")
 
-#: shares of a speaker's sentences, of the published layout: every speaker is in every split
+#: shares of the sentences of every speaker in the published layout: all splits have all speakers
 SEEN_SHARES = {"train": 0.90, "val": 0.05, "test": 0.05}
-#: speakers of the unseen-speaker splits that lip-to-speech papers share (Vougioukas et al., Interspeech 2019; the
-#: lists of VCA-GAN's repository); LipNet's, which holds out 1, 2, 20 and 22, is another
+#: speakers of the unseen-speaker splits common in lip-to-speech papers (Vougioukas et al., Interspeech 2019; lists of
+#: the VCA-GAN repository). The split of LipNet, with speakers 1, 2, 20 and 22 held out, differs.
 UNSEEN_SPEAKERS = {
     "val-unseen": frozenset({"s9", "s20", "s23", "s27", "s29", "s30", "s34"}),
     "test-unseen": frozenset({"s2", "s4", "s11", "s13", "s15", "s18", "s19", "s25", "s31", "s33"}),
@@ -32,26 +32,26 @@ SPLITS = (*SEEN_SHARES, "train-unseen", *UNSEEN_SPEAKERS)
 
 
 def seen_split(clip_id: str) -> str:
-    """The speaker-dependent split of a clip, by a hash of its id: 90 % train, 5 % val, 5 % test."""
-    place = int.from_bytes(hashlib.sha256(clip_id.encode()).digest()[:8], "big") / 2**64
+    """Return the speaker-dependent split of a clip, by a hash of its id: 90 % train, 5 % val, 5 % test."""
+    fraction = int.from_bytes(hashlib.sha256(clip_id.encode()).digest()[:8], "big") / 2**64
     upper = 0.0
     for split, share in SEEN_SHARES.items():
         upper += share
-        if place < upper:
+        if fraction < upper:
             return split
     return "test"
 
 
 def unseen_split(speaker: str) -> str:
-    """The unseen-speaker split that a speaker belongs to."""
+    """Return the unseen-speaker split of a speaker."""
     return next((split for split, speakers in UNSEEN_SPEAKERS.items() if speaker in speakers), "train-unseen")
 
 
 class Grid(ListedDataset):
-    """GRID. Clip ids are ``<speaker>/<code>``, as ``s1/bbaf2n``; the code spells the sentence.
+    """GRID. Clip ids are ``<speaker>/<code>``, such as ``s1/bbaf2n``; the code encodes the sentence.
 
     The root is the published layout (``s1/*.mpg``, or ``s1/video/mpg_6000/*.mpg``), a folder with manifests, or one
-    manifest. Where a folder holds manifests with a split column, the others are left out.
+    manifest. If a manifest of a folder has a split column, those without are ignored.
     """
 
     name = "grid"
@@ -63,7 +63,7 @@ class Grid(ListedDataset):
         super().__init__(options)
         self.root = self.find_root(options)
         if not self.root.is_dir() and self.root.suffix.lower() != ".csv":
-            raise F2VError(f"the root of GRID, '{self.root}', is neither a folder nor a CSV", self.root_help())
+            raise F2VError(f"the root of GRID '{self.root}' is neither a folder nor a CSV", self.root_help())
 
     @property
     def grammar(self) -> str:
@@ -73,15 +73,15 @@ class Grid(ListedDataset):
         manifests = self._manifests()
         listed = self.options.list_file
         if manifests:
-            clips = self._of_manifests(manifests)
+            clips = self._clips_from_manifests(manifests)
         else:
             clips = [self._published(path) for path in self._videos()]
             if listed is None:
-                clips = self._of_split(clips)
+                clips = self._select_split(clips)
         if listed is None:
             return clips
         known = {clip.id: clip for clip in clips}
-        return find_listed(listed, read_list(listed), lambda text: known.get(text) or known.get(_short(text)))
+        return select_listed(listed, read_list(listed), lambda text: known.get(text) or known.get(_short(text)))
 
     def _manifests(self) -> list[Manifest]:
         if self.root.is_file():
@@ -89,26 +89,26 @@ class Grid(ListedDataset):
         found = [read_manifest(path) for path in sorted(self.root.glob("*.csv")) if is_manifest(path)]
         with_splits = [manifest for manifest in found if manifest.has_splits]
         if with_splits:
-            left = [manifest.path.name for manifest in found if not manifest.has_splits]
+            ignored = [manifest.path.name for manifest in found if not manifest.has_splits]
             self._remarks += [
-                f"'{name}' has no split column and is left out: name it as root to use it" for name in left
+                f"'{name}' is ignored: it has no split column; pass it as root to use it" for name in ignored
             ]
         return with_splits or found
 
-    def _of_manifests(self, manifests: list[Manifest]) -> list[Clip]:
+    def _clips_from_manifests(self, manifests: list[Manifest]) -> list[Clip]:
         if self.options.list_file is not None:
-            return [self._of_entry(entry) for manifest in manifests for entry in manifest.entries]
+            return [self._clip_from_entry(entry) for manifest in manifests for entry in manifest.entries]
         known = {entry.split for manifest in manifests for entry in manifest.entries if entry.split}
         if known and self.split not in known:
             raise F2VError(f"no manifest of '{self.root}' has a split '{self.split}'", suggest(self.split, known))
         return [
-            self._of_entry(entry)
+            self._clip_from_entry(entry)
             for manifest in manifests
             for entry in manifest.entries
             if not manifest.has_splits or entry.split == self.split
         ]
 
-    def _of_entry(self, entry: Entry) -> Clip:
+    def _clip_from_entry(self, entry: Entry) -> Clip:
         speaker = entry.speaker or entry.video.parent.name
         code = entry.id.rpartition("/")[2]
         return Clip(
@@ -130,9 +130,9 @@ class Grid(ListedDataset):
                         found += 1
                         yield path
         if not found:
-            seen = ", ".join(sorted(path.name for path in self.root.iterdir())[:8]) or "nothing"
+            names = ", ".join(sorted(path.name for path in self.root.iterdir())[:8]) or "nothing"
             raise F2VError(
-                f"'{self.root}' has neither folders s1 to s34 with videos nor a manifest; it holds {seen}",
+                f"'{self.root}' has neither folders s1 to s34 with videos nor a manifest; it has {names}",
                 self.root_help(),
             )
 
@@ -142,7 +142,7 @@ class Grid(ListedDataset):
         split = unseen_split(speaker) if self.split.endswith("-unseen") else seen_split(name)
         return Clip(id=name, speaker=speaker, video=path, audio=path, text=_text(path.stem), split=split)
 
-    def _of_split(self, clips: list[Clip]) -> list[Clip]:
+    def _select_split(self, clips: list[Clip]) -> list[Clip]:
         if self.split not in SPLITS:
             raise F2VError(f"GRID has no split '{self.split}'", suggest(self.split, SPLITS))
         chosen = [clip for clip in clips if clip.split == self.split]
@@ -150,8 +150,8 @@ class Grid(ListedDataset):
             here = ", ".join(sorted({clip.speaker for clip in clips}))
             needs = ", ".join(sorted(UNSEEN_SPEAKERS.get(self.split, ()))) or "any speaker"
             raise F2VError(
-                f"no clip at '{self.root}' is in split '{self.split}': it has speakers {here}",
-                f"the split needs speakers {needs}: f2v-bench data pull grid --speaker SPEAKER fetches one",
+                f"no clip of split '{self.split}' at '{self.root}': its speakers are {here}",
+                f"the split needs speakers {needs}; fetch one with 'f2v-bench data pull grid --speaker SPEAKER'",
             )
         return chosen
 
@@ -163,7 +163,7 @@ class Grid(ListedDataset):
 
 
 def _short(text: str) -> str:
-    """``s14/srwt9p`` of the longer paths in lists that papers publish, ``s14/video/mpg_6000/srwt9p``."""
+    """Shorten the paths of published lists: ``s14/video/mpg_6000/srwt9p`` to ``s14/srwt9p``."""
     parts = text.split("/")
     speaker = next((part for part in reversed(parts) if _SPEAKER.fullmatch(part)), "")
     return f"{speaker}/{parts[-1]}"
@@ -171,6 +171,6 @@ def _short(text: str) -> str:
 
 def _text(code: str) -> str | None:
     try:
-        return sentence(code)
+        return decode_sentence(code)
     except F2VError:
-        return None  # counted by the dataset's remarks
+        return None  # reported in the remarks of the dataset

@@ -1,4 +1,4 @@
-"""LRS3-TED and LRS2-BBC: their published trees, and the trees that preparation scripts make of them.
+"""LRS3-TED and LRS2-BBC, in the published layout and in those of common preprocessing scripts.
 
 Sources: T. Afouras, J. S. Chung, A. Zisserman, "LRS3-TED", arXiv 1809.00496; T. Afouras et al., "Deep audio-visual
 speech recognition", TPAMI 2018 (LRS2).
@@ -15,22 +15,22 @@ from typing import ClassVar
 
 from f2v_bench.clip import Clip
 from f2v_bench.datasets.base import DatasetOptions
-from f2v_bench.datasets.lists import ListedDataset, find_listed, list_name, read_list
+from f2v_bench.datasets.lists import ListedDataset, list_name, read_list, select_listed
 from f2v_bench.datasets.transcript import read_transcript
 from f2v_bench.errors import F2VError, suggest
 
-#: a line of AlignDiT's list of pairs, and a name of the speech made for it
+#: line of AlignDiT's list of pairs, and the name of its synthesized speech
 PAIR = re.compile(r"(?P<talk>[^/\s]+)_(?P<reference>\d{5})_(?P<target>\d{5})")
 
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """Where a tree keeps ``<part>/<talk>/<utterance>`` with its three suffixes.
+    """Folders of a corpus layout with files ``<part>/<talk>/<utterance>``.
 
     Attributes:
-        video, audio, text: folders; audio that is not there is the video's own track.
-        plain: whether a text file holds the words alone, without ``Text:``.
-        mouths: whether the videos show the mouth alone.
+        video, audio, text: root folders; the track of the video replaces missing audio.
+        plain: True if text files have the words alone, without ``Text:``.
+        mouths: True if the videos are mouth crops.
     """
 
     video: Path
@@ -41,7 +41,7 @@ class Tree:
 
 
 def find_trees(root: Path, corpus: str) -> Iterator[Tree]:
-    """The trees that may stand under a root: as published, LipVoicer's, lip2speech-unit's, Auto-AVSR's."""
+    """Yield the possible layouts below a root: published, LipVoicer, lip2speech-unit, Auto-AVSR."""
     yield Tree(root, root, root)
     yield Tree(root / "videos", root / "audios", root / "videos")
     yield Tree(root / "video", root / "audio", root / "text", plain=True)
@@ -51,11 +51,11 @@ def find_trees(root: Path, corpus: str) -> Iterator[Tree]:
 
 
 class LRS(ListedDataset):
-    """What the two corpora share: a tree of parts, talks and utterances; a talk counts as one speaker."""
+    """Base of both corpora: a tree of parts, talks and utterances; each talk is one speaker."""
 
-    #: the folders at the root
+    #: folders at the root
     parts: ClassVar[tuple[str, ...]]
-    #: what ``--split`` takes
+    #: values of ``--split``
     splits: ClassVar[tuple[str, ...]]
 
     def __init__(self, options: DatasetOptions) -> None:
@@ -65,45 +65,45 @@ class LRS(ListedDataset):
         if options.list_file is None and self.split not in self.splits:
             raise F2VError(f"'{self.name}' has no split '{self.split}'", suggest(self.split, self.splits))
         if self.tree.mouths:
-            self._remarks.append(f"the videos in '{self.tree.video}' are mouth crops: no face can be found in them")
+            self._remarks.append(f"the videos in '{self.tree.video}' are mouth crops: face detection fails on them")
 
     def _find_tree(self) -> Tree:
         if not self.root.is_dir():
-            raise F2VError(f"the root of '{self.name}', '{self.root}', is not a folder", self.root_help())
+            raise F2VError(f"the root of '{self.name}' is not a folder: '{self.root}'", self.root_help())
         for tree in find_trees(self.root, self.name):
             if any((tree.video / part).is_dir() for part in self.parts):
                 return tree
-        seen = ", ".join(sorted(path.name for path in self.root.iterdir())[:8]) or "nothing"
+        names = ", ".join(sorted(path.name for path in self.root.iterdir())[:8]) or "nothing"
         raise F2VError(
-            f"'{self.root}' has none of the folders {', '.join(self.parts)} of '{self.name}'; it holds {seen}",
+            f"'{self.root}' has none of the folders {', '.join(self.parts)} of '{self.name}'; it has {names}",
             self.root_help(),
         )
 
     @abstractmethod
     def _default_part(self) -> str:
-        """The folder of an id that names none."""
+        """Return the part of ids without one."""
 
     def _clip(self, part: str, talk: str, utterance: str) -> Clip:
         name = f"{part}/{talk}/{utterance}"
         video = self.tree.video / f"{name}.mp4"
-        sounds = (self.tree.audio / f"{name}{suffix}" for suffix in (".wav", ".flac"))
+        audios = (self.tree.audio / f"{name}{suffix}" for suffix in (".wav", ".flac"))
         return Clip(
             id=name,
             speaker=talk,
             video=video,
-            audio=next((sound for sound in sounds if sound.is_file()), video),
+            audio=next((audio for audio in audios if audio.is_file()), video),
             text=read_transcript(self.tree.text / f"{name}.txt", plain=self.tree.plain),
             split=part if part in self.splits else self.split,
         )
 
     def _find(self, name: str) -> Clip | None:
-        """The clip of ``talk/utterance`` or ``.../part/talk/utterance``, if its video is there."""
+        """Return the clip of ``talk/utterance`` or ``.../part/talk/utterance`` if its video exists, else None."""
         part, talk, utterance = ["", "", *name.split("/")][-3:]
         part = part or self._default_part()
         if part not in self.parts or not {talk, utterance}.isdisjoint({"", ".", ".."}):
             return None
-        there = (self.tree.video / part / talk / f"{utterance}.mp4").is_file()
-        return self._clip(part, talk, utterance) if there else None
+        exists = (self.tree.video / part / talk / f"{utterance}.mp4").is_file()
+        return self._clip(part, talk, utterance) if exists else None
 
     def _scan(self, part: str) -> Iterator[Clip]:
         folder = self.tree.video / part
@@ -115,8 +115,8 @@ class LRS(ListedDataset):
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        told = super().remarks
-        return told if self.complete else (*told, f"'{self.list_id}' is no list that papers share, or not all of one")
+        remarks = super().remarks
+        return remarks if self.is_published else (*remarks, f"'{self.list_id}' is not a complete published list")
 
     def _list_name(self) -> str:
         splits = "+".join(sorted({clip.split for clip in self.clips()}))
@@ -125,11 +125,11 @@ class LRS(ListedDataset):
 
 
 class LRS3(LRS):
-    """LRS3-TED. Clip ids are ``<part>/<talk>/<utterance>``, as the published hashes need."""
+    """LRS3-TED. Clip ids are ``<part>/<talk>/<utterance>``, as in the hashes of published lists."""
 
     name = "lrs3"
     summary = "LRS3-TED: sentences from TED talks, 25 fps face tracks of 224x224, 1,321 test clips"
-    license = "CC BY-NC-ND 4.0, research only; handed out by its authors (VGG, Oxford, and MMAI, KAIST)"
+    license = "CC BY-NC-ND 4.0, research only; distributed by its authors (VGG, Oxford, and MMAI, KAIST)"
     instructions = "Ask for LRS3-TED at https://mmai.io/datasets/lip_reading/ and unpack pretrain, trainval and test"
     parts = ("pretrain", "trainval", "test")
     splits = parts
@@ -139,7 +139,7 @@ class LRS3(LRS):
 
     @property
     def references(self) -> Mapping[str, Clip]:
-        """Of a list of pairs ``<talk>_<reference>_<target>``: the clip that lends its voice, by the target's id."""
+        """Speaker reference clips of a list of pairs ``<talk>_<reference>_<target>``, by the id of the target."""
         return {
             f"test/{talk}/{target}": self._clip("test", talk, reference) for talk, reference, target in self._pairs()
         }
@@ -147,16 +147,16 @@ class LRS3(LRS):
     def _pairs(self) -> list[tuple[str, str, str]]:
         lines = read_list(self.options.list_file) if self.options.list_file else []
         matches = [PAIR.fullmatch(line) for line in lines]
-        # an id of one clip has a slash, so a list is of pairs or of clips, never of both
+        # clip ids have a slash, pairs do not: a list has only pairs or only clips
         return [(m["talk"], m["reference"], m["target"]) for m in matches if m] if all(matches) else []
 
     def _read(self) -> Iterable[Clip]:
         if self.options.list_file is None:
             return self._scan(self.split)
         pairs = self._pairs()
-        find_listed(self.options.list_file, (f"test/{talk}/{reference}" for talk, reference, _ in pairs), self._find)
+        select_listed(self.options.list_file, (f"test/{talk}/{reference}" for talk, reference, _ in pairs), self._find)
         lines = [f"test/{talk}/{target}" for talk, _, target in pairs] or read_list(self.options.list_file)
-        return find_listed(self.options.list_file, lines, self._find)
+        return select_listed(self.options.list_file, lines, self._find)
 
     def _list_name(self) -> str:
         pairs = ["_".join(pair) for pair in self._pairs()]
@@ -164,7 +164,7 @@ class LRS3(LRS):
 
 
 class LRS2(LRS):
-    """LRS2-BBC. Clip ids are ``<part>/<programme>/<utterance>``; the splits of ``main`` are list files at the root."""
+    """LRS2-BBC. Clip ids are ``<part>/<program>/<utterance>``; the splits of ``main`` are list files at the root."""
 
     name = "lrs2"
     summary = "LRS2-BBC: sentences from BBC television, 25 fps face tracks of 160x160, 1,243 test clips"
@@ -188,25 +188,27 @@ class LRS2(LRS):
 
     def _read(self) -> Iterable[Clip]:
         if self.options.list_file is not None:
-            return find_listed(self.options.list_file, read_list(self.options.list_file), self._find)
+            return select_listed(self.options.list_file, read_list(self.options.list_file), self._find)
         path = next((path for home in self._homes if (path := home / f"{self.split}.txt").is_file()), None)
         if path is None:
             raise F2VError(
                 f"'{self.root}' has no list '{self.split}.txt'",
-                f"put it there: the clips of 'main' have no split without it. {self.root_help()}",
+                f"add the file, which defines the split of the clips in 'main'. {self.root_help()}",
             )
         return self._own(path)
 
     def _own(self, path: Path) -> list[Clip]:
-        """The clips of the corpus's own list, missing files among them: their absence shows as coverage."""
+        """Return the clips of the corpus's own list; missing files are included and lower the coverage."""
         names = [line.split()[0].removesuffix(".mp4").split("/") for line in read_list(path)]
         odd = next(("/".join(name) for name in names if len(name) < 2 or ".." in name), None)
         if odd is not None:
-            raise F2VError(f"'{path}' names '{odd}'", "a line of it is <programme>/<utterance>, as 553541/00001 NF")
+            raise F2VError(
+                f"invalid line in '{path}': '{odd}'", "lines are <program>/<utterance>, such as 553541/00001 NF"
+            )
         clips = [self._clip(self._default_part(), *name[-2:]) for name in names]
         missing = [clip.id for clip in clips if not clip.video.is_file()]
         if len(missing) == len(clips):
-            raise F2VError(f"none of the {len(clips)} clips of '{path}' is under '{self.root}'", self.root_help())
+            raise F2VError(f"none of the {len(clips)} clips of '{path}' exists under '{self.root}'", self.root_help())
         if missing:
             self._remarks.append(f"{len(missing)} of {len(clips)} clips of '{path}' are missing, first '{missing[0]}'")
         return clips

@@ -1,4 +1,4 @@
-"""Manifests: a CSV that lists the clips of a corpus, one a row."""
+"""Manifests: CSV files with one clip of a corpus a row."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from unicodedata import category
 
-from f2v_bench.datasets.base import inside
+from f2v_bench.datasets.base import resolve_inside
 from f2v_bench.errors import F2VError, suggest
 
-#: what a column may be called; only the video's path is needed
+#: accepted names of columns; only the path of the video is required
 COLUMNS: Mapping[str, tuple[str, ...]] = {
     "id": ("clip_id", "id"),
     "video": ("path", "video"),
@@ -21,19 +21,17 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
     "split": ("split",),
     "duration": ("duration_s", "duration"),
 }
-_SURPLUS = "\0surplus"  # under this key go fields beyond the header: no column can be called so
-_HELP = (
-    "write a header with 'clip_id' and 'path', and if you like 'speaker', 'transcript', 'split', 'audio', 'duration'"
-)
+_SURPLUS = "\0surplus"  # key of fields beyond the header: not a possible column name
+_HELP = "write a header with 'clip_id' and 'path'; 'speaker', 'transcript', 'split', 'audio', 'duration' are optional"
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One row: what the manifest says of a clip, None where it says nothing.
+    """Row of a manifest; empty fields are None.
 
     Attributes:
-        id: the row's id, or its path without suffix.
-        video, audio: files under the manifest's folder; whether they exist is not looked at.
+        id: id of the row, or its path without suffix.
+        video, audio: files below the folder of the manifest; their existence is not checked.
     """
 
     id: str
@@ -47,35 +45,35 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """The rows of a CSV.
+    """Rows of a CSV.
 
     Attributes:
-        path: the file.
-        entries: its rows in order.
-        has_splits: whether it has a split column; without one every clip is in every split.
+        path: CSV file.
+        entries: rows in order.
+        has_splits: True if it has a split column; without one every clip is in every split.
     """
 
     path: Path
     entries: tuple[Entry, ...]
     has_splits: bool
 
-    def of_split(self, split: str) -> list[Entry]:
-        """The rows of a split.
+    def select_split(self, split: str) -> list[Entry]:
+        """Return the rows of a split.
 
         Raises:
-            F2VError: no row is in it; lists the splits that exist.
+            F2VError: no row in the split; the message lists the known splits.
         """
         if not self.has_splits:
             return list(self.entries)
-        chosen = [entry for entry in self.entries if entry.split == split]
-        if not chosen:
+        selected = [entry for entry in self.entries if entry.split == split]
+        if not selected:
             known = {entry.split for entry in self.entries if entry.split}
             raise F2VError(f"no row of '{self.path}' is in split '{split}'", suggest(split, known))
-        return chosen
+        return selected
 
 
 def find_columns(header: list[str]) -> dict[str, str]:
-    """Which column of a header holds what: keys of ``COLUMNS`` to names as written."""
+    """Map keys of ``COLUMNS`` to the original column names of a header."""
     written = {name.strip().lower(): name for name in reversed(header)}
     return {
         key: written[next(name for name in names if name in written)]
@@ -85,7 +83,7 @@ def find_columns(header: list[str]) -> dict[str, str]:
 
 
 def is_manifest(path: Path) -> bool:
-    """Whether a CSV's header has the columns of a manifest."""
+    """Return True if the header of a CSV has the columns of a manifest."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             header = next(csv.reader(file), [])
@@ -98,8 +96,8 @@ def read_manifest(path: Path) -> Manifest:
     """Read a CSV in UTF-8.
 
     Raises:
-        F2VError: not a CSV, no column with paths (names what was seen), no row, or a row that is wrong: a path outside
-            the folder, an id that is no relative path, a split left empty, a length that is no number.
+        F2VError: not a CSV, no path column, no row, or an invalid row: a path outside the folder, an id that is not a
+            relative path, an empty split, a duration that is not a number.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
@@ -108,7 +106,7 @@ def read_manifest(path: Path) -> Manifest:
             columns = find_columns(header)
             if "video" not in columns:
                 raise F2VError(
-                    f"'{path}' has no column called {' or '.join(COLUMNS['video'])}; it has {header}",
+                    f"'{path}' has no column {' or '.join(COLUMNS['video'])}; it has {header}",
                     _HELP,
                 )
             rows = [(f"'{path}' line {reader.line_num}", row) for row in reader]
@@ -122,20 +120,20 @@ def read_manifest(path: Path) -> Manifest:
 def _entry(folder: Path, row: Mapping[str, str | None], columns: Mapping[str, str], at: str) -> Entry:
     if _SURPLUS in row or None in row.values():
         more = "more" if _SURPLUS in row else "fewer"
-        raise F2VError(f"{at} has {more} fields than the header", "quote fields that hold commas")
+        raise F2VError(f"{at} has {more} fields than the header", "quote fields with commas")
     values = {key: (row[name] or "").strip() for key, name in columns.items()}
     for needed in ("id", "video", "split"):
         if values.get(needed) == "":
-            raise F2VError(f"{at} has nothing in column '{columns[needed]}'", "fill it in, or remove the row")
+            raise F2VError(f"{at} has an empty column '{columns[needed]}'", "fill it in, or remove the row")
     if "\0" in "".join(values.values()):
-        raise F2VError(f"{at} holds a NUL byte", "write the manifest as UTF-8 text")
-    video = inside(folder, values["video"], at)
+        raise F2VError(f"{at} has a NUL byte", "write the manifest as UTF-8 text")
+    video = resolve_inside(folder, values["video"], at)
     relative = PurePosixPath(values["video"])
     name = values.get("id") or relative.as_posix().removesuffix(relative.suffix)
     return Entry(
-        id=checked_id(name, at),
+        id=validate_id(name, at),
         video=video,
-        audio=inside(folder, values["audio"], at) if values.get("audio") else None,
+        audio=resolve_inside(folder, values["audio"], at) if values.get("audio") else None,
         speaker=values.get("speaker") or None,
         text=values.get("text") or None,
         split=values.get("split") or None,
@@ -143,18 +141,18 @@ def _entry(folder: Path, row: Mapping[str, str | None], columns: Mapping[str, st
     )
 
 
-def checked_id(name: str, at: str) -> str:
-    """A clip id, refused where the files named after it could not be written, or would leave their folder.
+def validate_id(name: str, at: str) -> str:
+    """Return a clip id; refuse ids that are not valid relative file paths.
 
     Raises:
-        F2VError: names ``at`` and the id.
+        F2VError: invalid id; the message has ``at`` and the id.
     """
     parts = name.split("/")
-    # control characters, and what is left of names that are not UTF-8
+    # control characters, and surrogates of names that are not UTF-8
     if any(part in ("", ".", "..") for part in parts) or {category(letter) for letter in name} & {"Cc", "Cs"}:
         raise F2VError(
             f"{at}: {name!a} cannot be a clip id",
-            "an id is a relative path, as speaker/utterance, in UTF-8 and without '.', '..' or '//'",
+            "an id is a relative path such as speaker/utterance, in UTF-8, without '.', '..' or '//'",
         )
     return name
 
@@ -165,4 +163,4 @@ def _seconds(text: str | None, at: str) -> float | None:
     try:
         return float(text)
     except ValueError as error:
-        raise F2VError(f"{at}: '{text}' is no length in seconds", "write a number, or leave it empty") from error
+        raise F2VError(f"{at}: invalid duration '{text}' in seconds", "write a number, or leave it empty") from error

@@ -1,4 +1,4 @@
-"""Fetch GRID, the one corpus here that is open, from Zenodo: resumable, verified, unpacked into place."""
+"""Download of GRID, the one open corpus, from Zenodo: resumable and verified."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ GRID_RECORD = "https://zenodo.org/api/records/3625687"
 
 @dataclass(frozen=True, slots=True)
 class RecordFile:
-    """One file of a Zenodo record, ``checksum`` being ``md5:<hex>`` where the record states it."""
+    """File of a Zenodo record; ``checksum`` is ``md5:<hex>`` or None."""
 
     name: str
     url: str
@@ -32,26 +32,23 @@ class RecordFile:
 def pull_grid(speaker: str, root: Path, *, base_url: str = GRID_RECORD, progress: Progress | None = None) -> Path:
     """Fetch the videos of one speaker, and the word alignments, into the published layout.
 
-    What is there already is not fetched again; a transfer that was cut goes on where it stopped.
+    Existing files are not fetched again; an interrupted transfer resumes.
 
     Args:
-        speaker: ``s1`` to ``s34``, but for ``s21``.
-        root: the folder that becomes the root of GRID, holding ``s1/*.mpg`` and ``alignments/s1/*.align``.
-        base_url: the record, as Zenodo's API describes it.
-        progress: hears how far each file is.
+        speaker: speaker id, ``s1`` to ``s34`` except ``s21``.
+        root: root folder of GRID, with ``s1/*.mpg`` and ``alignments/s1/*.align`` afterwards.
+        base_url: URL of the record in Zenodo's API.
+        progress: callback for the progress of each file.
 
     Returns:
-        The folder of the speaker's videos.
+        Folder of the speaker's videos.
 
     Raises:
-        F2VError: no such speaker, no network, a file that is not what the record states, or a folder or disk that
-            cannot take it.
+        F2VError: unknown speaker, no network, a file with a wrong checksum, or a folder that cannot be written.
     """
     number = int(speaker[1:]) if re.fullmatch(r"s[1-9]\d?", speaker) else 0
     if not 1 <= number <= 34 or number == 21:
-        raise F2VError(
-            f"GRID has no videos of a speaker '{speaker}'", "speakers are s1 to s34; of s21 there is no video"
-        )
+        raise F2VError(f"GRID has no videos of a speaker '{speaker}'", "speakers are s1 to s34; s21 has no video")
     names = (speaker, "alignments")
     wanted = [name for name in names if not (_marker(root, name).is_file() and (root / name).is_dir())]
     files = read_record(base_url) if wanted else {}
@@ -59,7 +56,7 @@ def pull_grid(speaker: str, root: Path, *, base_url: str = GRID_RECORD, progress
         archive = f"{name}.zip"
         if archive not in files:
             raise F2VError(f"the record {base_url} has no file '{archive}'", f"it has {', '.join(sorted(files))}")
-        with _writing(root):
+        with _report_write_errors(root):
             file = files[archive]
             home = _marker(root, name).parent
             path = fetch(file.url, home, file.name, checksum=file.checksum, size=file.size, progress=progress)
@@ -74,20 +71,20 @@ def _marker(root: Path, name: str) -> Path:
 
 
 @contextmanager
-def _writing(root: Path) -> Iterator[None]:
+def _report_write_errors(root: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
         raise F2VError(
-            f"'{root}' cannot take the corpus: {error}", "choose a folder you can write, with room"
+            f"cannot write the corpus to '{root}': {error}", "choose a writable folder with free space"
         ) from error
 
 
 def read_record(url: str) -> dict[str, RecordFile]:
-    """The files of a Zenodo record, by name.
+    """Return the files of a Zenodo record, by name.
 
     Raises:
-        F2VError: it cannot be reached, or does not describe files as Zenodo's API does.
+        F2VError: the record cannot be reached, or is not in the format of Zenodo's API.
     """
     try:
         with open_url(url) as response:
@@ -101,16 +98,16 @@ def read_record(url: str) -> dict[str, RecordFile]:
         ]
     except (ValueError, KeyError, TypeError) as error:
         raise F2VError(
-            f"{url} is no record of Zenodo's API: {error!r}", f"the address of GRID's is {GRID_RECORD}"
+            f"{url} is not a record of Zenodo's API: {error!r}", f"the record of GRID is {GRID_RECORD}"
         ) from (error)
     return {file.name: file for file in files}
 
 
 def unpack(archive: Path, root: Path, name: str) -> None:
-    """Unpack a ZIP into ``root/name``, whole files only; a first folder ``name`` inside the archive is that folder.
+    """Unpack a ZIP into ``root/name``, whole files only; a top folder ``name`` of the archive is merged with it.
 
     Raises:
-        F2VError: no ZIP, an entry that would land outside the folder or is a link, or no room for what it holds.
+        F2VError: not a ZIP, an entry outside the folder or a link, or not enough disk space.
     """
     staging = archive.with_suffix(".unpack")
     shutil.rmtree(staging, ignore_errors=True)
@@ -137,8 +134,8 @@ def _check_entries(archive: Path, entries: list[zipfile.ZipInfo], root: Path) ->
         path = PurePosixPath(info.filename)
         if path.is_absolute() or ".." in path.parts or "\\" in info.filename or stat.S_ISLNK(info.external_attr >> 16):
             raise F2VError(
-                f"'{archive}' holds '{info.filename}', which would land outside its folder or is a link",
-                "do not use this archive: it is not the one that was published",
+                f"'{archive}' has the entry '{info.filename}', which is outside its folder or is a link",
+                "do not use this archive: it is not the published one",
             )
     needed, free = sum(info.file_size for info in entries), shutil.disk_usage(root).free
     if needed > free:

@@ -169,7 +169,7 @@ def test_transcripts_that_are_missing_are_named(f2v: Command, videos: Path, tmp_
     ("rows", "what"),
     [
         ("a,../outside.mp4\n", "outside"),
-        ("a,0.mp4\na,0.mp4\n", "more than once"),
+        ("a,0.mp4\na,0.mp4\n", "duplicate clip ids"),
     ],
 )
 def test_manifests_that_cannot_be(f2v: Command, tmp_path: Path, rows: str, what: str) -> None:

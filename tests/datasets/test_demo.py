@@ -9,7 +9,7 @@ import pytest
 
 from f2v_bench.datasets.base import DatasetOptions, list_sha256
 from f2v_bench.datasets.demo import PACKAGED, PACKAGED_BY, PACKAGED_SHA256, Demo
-from f2v_bench.datasets.grid_sentences import sentence
+from f2v_bench.datasets.grid_sentences import decode_sentence
 from f2v_bench.errors import F2VError
 from f2v_bench.media import clip_audio, read_video
 
@@ -24,7 +24,7 @@ def test_packaged_clips() -> None:
     assert sum(path.stat().st_size for path in PACKAGED.rglob("*") if path.is_file()) < 3_000_000
     for clip in clips:
         assert clip.id == f"{clip.speaker}/{clip.video.stem}"
-        assert clip.text == sentence(clip.video.stem)
+        assert clip.text == decode_sentence(clip.video.stem)
         assert clip.split == "test"
         assert clip.video == clip.audio
         assert clip.video.is_file()

@@ -33,23 +33,23 @@ def root(tmp_path: Path) -> Path:
     return root
 
 
-def test_a_directory_in_its_depths(root: Path) -> None:
+def test_a_directory_is_searched_recursively(root: Path) -> None:
     corpus = Folder(DatasetOptions(root))
     one, two, top = corpus.clips()
     assert (one.id, one.speaker, one.text, one.audio) == ("anna/one", "anna", "Hello, world.", root / "anna/one.wav")
     assert (two.id, two.speaker, two.text) == ("bob's/größe 2", "bob's", None)
     assert two.audio == root / "bob's/größe 2.wav"
     assert (top.id, top.speaker, top.audio, top.video) == ("top", "my “clips”", root / "top.webm", root / "top.webm")
-    assert corpus.remarks[0] == f"4 of 11 files under '{root}' are hidden or no clips: ignored"
+    assert corpus.remarks[0] == f"4 of 11 files under '{root}' are ignored: hidden, or not part of a clip"
     assert corpus.list_id.startswith("folder/test~3clips-")
-    assert not corpus.complete
+    assert not corpus.is_published
 
 
 def test_every_clip_of_a_directory_is_in_every_split(root: Path) -> None:
     assert {clip.split for clip in Folder(DatasetOptions(root, "val")).clips()} == {"val"}
 
 
-def test_a_list_chooses(root: Path, tmp_path: Path) -> None:
+def test_a_list_selects_clips(root: Path, tmp_path: Path) -> None:
     listed = put(tmp_path / "list.txt", "bob's/größe 2.mkv\ntop\n")
     assert [clip.id for clip in Folder(DatasetOptions(root, list_file=listed)).clips()] == ["bob's/größe 2", "top"]
     put(listed, "top\nnone\n")
@@ -59,7 +59,7 @@ def test_a_list_chooses(root: Path, tmp_path: Path) -> None:
 
 def test_two_videos_with_one_id_are_refused(root: Path) -> None:
     put(root / "top.mp4")
-    with pytest.raises(F2VError, match="more than once, first 'top'"):
+    with pytest.raises(F2VError, match="duplicate clip ids, first 'top'"):
         Folder(DatasetOptions(root)).clips()
 
 
@@ -90,19 +90,19 @@ def test_a_manifest(tmp_path: Path) -> None:
 
 def test_a_manifest_with_an_id_twice_is_refused(tmp_path: Path) -> None:
     path = put(tmp_path / "clips.csv", "clip_id,path\nx,1.mp4\nx,2.mp4\n")
-    with pytest.raises(F2VError, match=r"clips\.csv holds 1 clip ids more than once, first 'x'"):
+    with pytest.raises(F2VError, match=r"clips\.csv has 1 duplicate clip ids, first 'x'"):
         Folder(DatasetOptions(path)).clips()
 
 
 def test_roots_without_videos_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(F2VError, match="holds 0 files, none of them a video"):
+    with pytest.raises(F2VError, match="no video among the 0 files"):
         Folder(DatasetOptions(tmp_path)).clips()
     put(tmp_path / "notes.txt")
-    with pytest.raises(F2VError, match="holds 1 files, none of them a video"):
+    with pytest.raises(F2VError, match="no video among the 1 files"):
         Folder(DatasetOptions(tmp_path)).clips()
     with pytest.raises(F2VError, match="neither a directory nor a CSV"):
         Folder(DatasetOptions(put(tmp_path / "video.mp4")))
-    with pytest.raises(F2VError, match="is not at"):
+    with pytest.raises(F2VError, match="no corpus 'folder' at"):
         Folder(DatasetOptions(tmp_path / "none"))
     monkeypatch.delenv("F2V_DATA", raising=False)
     with pytest.raises(F2VError, match="has no root"):

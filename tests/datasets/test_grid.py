@@ -11,9 +11,9 @@ from f2v_bench.datasets.grid import UNSEEN_SPEAKERS, Grid, seen_split, unseen_sp
 from f2v_bench.errors import F2VError
 
 CODES = [
-    grid_sentences.code(f"{a} {b} at {c} {d} now")
+    grid_sentences.encode_sentence(f"{a} {b} at {c} {d} now")
     for a in grid_sentences.COMMANDS
-    for b in grid_sentences.COLOURS
+    for b in grid_sentences.COLORS
     for c in "abcde"
     for d in ("one", "two")
 ]  # 160
@@ -43,11 +43,11 @@ def test_the_published_layouts(tmp_path: Path, inner: str) -> None:
     ids = Counter(clip.id for clips in parts.values() for clip in clips)
     assert ids == Counter({f"{speaker}/{code}": 1 for speaker in ("s1", "s2") for code in CODES})
     for clip in parts["test"]:
-        assert clip.text == grid_sentences.sentence(clip.video.stem)
+        assert clip.text == grid_sentences.decode_sentence(clip.video.stem)
         assert (clip.split, clip.audio) == ("test", clip.video)
 
 
-def test_the_split_of_a_clip_never_depends_on_what_else_is_there(tmp_path: Path) -> None:
+def test_the_split_of_a_clip_does_not_depend_on_other_clips(tmp_path: Path) -> None:
     both = Grid(DatasetOptions(published(tmp_path / "both"))).clips()
     one = Grid(DatasetOptions(published(tmp_path / "one", speakers=("s1",)))).clips()
     assert [clip.id for clip in both if clip.speaker == "s1"] == [clip.id for clip in one]
@@ -66,14 +66,14 @@ def test_the_unseen_split_is_that_of_the_literature(tmp_path: Path) -> None:
     corpus = Grid(DatasetOptions(published(tmp_path), "test-unseen"))
     assert {clip.speaker for clip in corpus.clips()} == {"s2"}
     assert corpus.list_id.startswith("grid/s2/test-unseen~160clips-")
-    with pytest.raises(F2VError, match="it has speakers s1, s2") as caught:
+    with pytest.raises(F2VError, match="its speakers are s1, s2") as caught:
         Grid(DatasetOptions(tmp_path, "val-unseen")).clips()
     assert "s20" in caught.value.do
     with pytest.raises(F2VError, match="no split 'dev'"):
         Grid(DatasetOptions(tmp_path, "dev")).clips()
 
 
-def test_a_name_that_spells_no_sentence_has_no_text_and_is_counted(tmp_path: Path) -> None:
+def test_a_name_that_is_not_a_code_has_no_text_and_is_counted(tmp_path: Path) -> None:
     for i in range(40):
         touch(tmp_path / "s1" / f"holiday {i}.mpg")
     corpus = Grid(DatasetOptions(tmp_path))
@@ -83,7 +83,7 @@ def test_a_name_that_spells_no_sentence_has_no_text_and_is_counted(tmp_path: Pat
     assert corpus.remarks == (f"{n} of {n} clips have no transcript, first '{corpus.clips()[0].id}'",)
 
 
-def test_lists_take_the_spellings_of_papers(tmp_path: Path) -> None:
+def test_lists_accept_the_formats_of_papers(tmp_path: Path) -> None:
     published(tmp_path / "grid")
     listed = tmp_path / "list.txt"
     listed.write_text("s1/bbaa1n\nval/s2/bbaa2n\ns2/video/mpg_6000/bbab1n.mpg\n")
@@ -101,7 +101,7 @@ def test_manifests_with_splits_go_before_those_without(tmp_path: Path) -> None:
     corpus = Grid(DatasetOptions(tmp_path))
     (clip,) = corpus.clips()
     assert (clip.id, clip.text, clip.split) == ("s1/bbaa1n", "bin blue at a one now", "test")
-    assert corpus.remarks == ("'b.csv' has no split column and is left out: name it as root to use it",)
+    assert corpus.remarks == ("'b.csv' is ignored: it has no split column; pass it as root to use it",)
     assert Grid(DatasetOptions(tmp_path, "train")).clips()[0].text is None
     assert Grid(DatasetOptions(tmp_path / "b.csv", "anything")).clips()[0].video == tmp_path / "o/bbaa1n.mpg"
     with pytest.raises(F2VError, match="has a split 'val'") as caught:
@@ -112,13 +112,13 @@ def test_manifests_with_splits_go_before_those_without(tmp_path: Path) -> None:
 def test_two_rows_with_one_id_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text("clip_id,speaker,path\nbbaa1n,s1,a.mkv\ns1/bbaa1n,s1,b.mkv\n")
-    with pytest.raises(F2VError, match="more than once, first 's1/bbaa1n'"):
+    with pytest.raises(F2VError, match="duplicate clip ids, first 's1/bbaa1n'"):
         Grid(DatasetOptions(path)).clips()
 
 
 def test_roots_that_are_something_else_are_named(tmp_path: Path) -> None:
     (tmp_path / "holiday").mkdir()
-    with pytest.raises(F2VError, match="it holds holiday"):
+    with pytest.raises(F2VError, match="it has holiday"):
         Grid(DatasetOptions(tmp_path)).clips()
     touch(tmp_path / "bbaa1n.mpg")
     with pytest.raises(F2VError, match="neither a folder nor a CSV"):
@@ -128,7 +128,7 @@ def test_roots_that_are_something_else_are_named(tmp_path: Path) -> None:
 def test_the_real_clips_of_speaker_1(shared: Path) -> None:
     root = shared / "data" / "grid"
     corpus = Grid(DatasetOptions(root))
-    assert (corpus.list_id, len(corpus.clips()), corpus.complete) == ("grid/s1/test", 50, True)
+    assert (corpus.list_id, len(corpus.clips()), corpus.is_published) == ("grid/s1/test", 50, True)
     assert all(clip.video.is_file() and clip.id == f"s1/{clip.video.stem}" for clip in corpus.clips())
     assert len(Grid(DatasetOptions(root, "train")).clips()) == 850
     assert "bin blue at f two now" in {clip.text for clip in Grid(DatasetOptions(root, "train")).clips()}

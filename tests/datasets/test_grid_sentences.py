@@ -12,26 +12,26 @@ from f2v_bench.errors import F2VError
 
 
 def test_every_sentence_of_the_grammar_survives_the_code_and_back() -> None:
-    seen = set()
+    codes = set()
     for words in itertools.product(*(words for _, words in grid.PLACES)):
         text = " ".join(words)
-        spelt = grid.code(text)
-        assert grid.sentence(spelt) == text
-        seen.add(spelt)
-    assert len(seen) == 4 * 4 * 4 * 25 * 10 * 4  # the table of the corpus paper: 64,000 sentences, each its own code
+        code = grid.encode_sentence(text)
+        assert grid.decode_sentence(code) == text
+        codes.add(code)
+    assert len(codes) == 4 * 4 * 4 * 25 * 10 * 4  # the 64,000 sentences of the corpus paper, each with its own code
 
 
 def test_codes_agree_with_the_transcripts_of_the_corpus(shared: Path) -> None:
     for name in ("s1.csv", "original.csv"):
         with (shared / "data" / "grid" / name).open(encoding="utf-8", newline="") as file:
             for row in csv.DictReader(file):
-                assert grid.sentence(row["clip_id"]) == row["transcript"]
-                assert grid.code(row["transcript"]) == row["clip_id"]
+                assert grid.decode_sentence(row["clip_id"]) == row["transcript"]
+                assert grid.encode_sentence(row["transcript"]) == row["clip_id"]
 
 
 def test_case_does_not_matter() -> None:
-    assert grid.sentence("SGWZZA") == "set green with z zero again"
-    assert grid.code("Set Green  with Z zero again") == "sgwzza"
+    assert grid.decode_sentence("SGWZZA") == "set green with z zero again"
+    assert grid.encode_sentence("Set Green  with Z zero again") == "sgwzza"
 
 
 @pytest.mark.parametrize(
@@ -39,24 +39,24 @@ def test_case_does_not_matter() -> None:
     [
         ("bbaf2", "5 characters"),
         ("bbaf2nn", "7 characters"),
-        ("xbaf2n", "no command is written 'x'"),
+        ("xbaf2n", "no command has the code 'x'"),
         ("bxaf2n", "no colour"),
         ("bbxf2n", "no preposition"),
-        ("bbaw2n", "no letter is written 'w'"),
-        ("bbaf0n", "no digit is written '0'"),
+        ("bbaw2n", "no letter has the code 'w'"),
+        ("bbaf0n", "no digit has the code '0'"),
         ("bbaf2x", "no adverb"),
         ("", "0 characters"),
     ],
 )
 def test_a_wrong_code_is_named(code: str, what: str) -> None:
     with pytest.raises(F2VError, match=what):
-        grid.sentence(code)
+        grid.decode_sentence(code)
 
 
 @pytest.mark.parametrize(("text", "what"), [("bin blue at f two", "5 words"), ("bin blue at w two now", "'w' is no")])
 def test_a_wrong_sentence_is_named(text: str, what: str) -> None:
     with pytest.raises(F2VError, match=what):
-        grid.code(text)
+        grid.encode_sentence(text)
 
 
 def test_the_grammar_holds_exactly_the_words() -> None:
@@ -65,7 +65,7 @@ def test_the_grammar_holds_exactly_the_words() -> None:
     assert "public <sentence> = <command> <colour> <preposition> <letter> <digit> <adverb>;" in grid.JSGF
 
 
-def test_pocketsphinx_reads_the_grammar_and_knows_its_words(tmp_path: Path) -> None:
+def test_pocketsphinx_accepts_the_grammar_and_has_its_words(tmp_path: Path) -> None:
     from pocketsphinx import Decoder
 
     path = tmp_path / "grid.jsgf"

@@ -22,7 +22,7 @@ def test_the_published_lists_are_known_with_their_counts_and_hashes() -> None:
     assert known["lrs2/test"][0] == 1243
 
 
-def test_a_list_is_recognised_by_hash_and_count_in_its_own_corpus_only(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_list_is_identified_by_hash_and_count_in_its_own_corpus_only(monkeypatch: pytest.MonkeyPatch) -> None:
     ids = ["test/b/2", "test/a/1"]
     entry = lists.KnownList("lrs3/unseen", 2, list_sha256(ids))
     monkeypatch.setattr(lists, "KNOWN_LISTS", (entry,))
@@ -31,7 +31,7 @@ def test_a_list_is_recognised_by_hash_and_count_in_its_own_corpus_only(monkeypat
     assert lists.list_name("lrs2/test", ids, own=True).startswith("lrs2/test~2clips-")
 
 
-def test_without_a_hash_only_the_corpus_s_own_list_is_recognised(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_hash_only_the_corpus_s_own_list_is_identified(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lists, "KNOWN_LISTS", (lists.KnownList("lrs2/test", 2, None),))
     assert lists.list_name("lrs2/test", ["a", "b"], own=True) == "lrs2/test"
     assert lists.list_name("lrs2/test", ["a", "b"], own=False) == f"lrs2/test~2clips-{list_sha256(['a', 'b'])[:8]}"
@@ -65,23 +65,23 @@ def test_a_list_without_clips_is_refused(tmp_path: Path, content: bytes) -> None
         lists.read_list(path)
 
 
-def test_a_list_that_is_not_there_is_refused(tmp_path: Path) -> None:
+def test_a_missing_list_is_refused(tmp_path: Path) -> None:
     with pytest.raises(F2VError, match=r"none\.txt"):
         lists.read_list(tmp_path / "none.txt")
 
 
 def test_ids_with_spaces_come_before_their_first_word() -> None:
     known = {"my clip": clip("my clip"), "my": clip("my")}
-    found = lists.find_listed(Path("l"), ["my clip", "my NF"], known.get)
+    found = lists.select_listed(Path("l"), ["my clip", "my NF"], known.get)
     assert [entry.id for entry in found] == ["my clip", "my"]
 
 
 def test_a_suffix_is_dropped_only_where_the_id_as_written_is_unknown() -> None:
     known = {"a.b": clip("a.b"), "a": clip("a")}
-    found = lists.find_listed(Path("l"), ["a.b", "a.mp4"], known.get)
+    found = lists.select_listed(Path("l"), ["a.b", "a.mp4"], known.get)
     assert [entry.id for entry in found] == ["a.b", "a"]
 
 
 def test_unknown_ids_are_counted_and_the_first_is_named() -> None:
-    with pytest.raises(F2VError, match=r"names 3 clips, of which 2 are not at the root, first 'x'"):
-        lists.find_listed(Path("l"), ["x", "a", "y"], {"a": clip("a")}.get)
+    with pytest.raises(F2VError, match=r"2 of 3 clips of the list 'l' are not at the root, first 'x'"):
+        lists.select_listed(Path("l"), ["x", "a", "y"], {"a": clip("a")}.get)

@@ -16,7 +16,7 @@ from f2v_bench.errors import F2VError
 
 @pytest.fixture(scope="session")
 def tiny_mp4(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Half a second of grey pictures with a 220 Hz tone."""
+    """Return a video of half a second: gray frames with a 220 Hz tone."""
     path = tmp_path_factory.mktemp("media") / "tiny.mp4"
     frames = (np.full((64, 64, 3), 8 * i, np.uint8) for i in range(12))
     tone = 0.3 * np.sin(2 * np.pi * 220 * np.arange(7680) / 16000)
@@ -54,7 +54,7 @@ def test_the_published_tree(lrs3: Path) -> None:
     assert all(clip.split == "test" and clip.audio == clip.video for clip in clips)
     assert corpus.remarks == (
         "1 of 3 clips have no transcript, first 'test/zürich/00001'",
-        f"'{corpus.list_id}' is no list that papers share, or not all of one",
+        f"'{corpus.list_id}' is not a complete published list",
     )
     assert media.read_video(clips[0].video).shape == (12, 64, 64, 3)
     assert media.clip_audio(clips[0], 16000).samples.shape == (7680,)
@@ -63,21 +63,21 @@ def test_the_published_tree(lrs3: Path) -> None:
 def test_a_part_of_the_corpus_never_has_the_official_name(lrs3: Path) -> None:
     corpus = LRS3(DatasetOptions(lrs3))
     assert corpus.list_id == f"lrs3/test~3clips-{list_sha256(TEST_IDS)[:8]}"
-    assert not corpus.complete
+    assert not corpus.is_published
 
 
-def test_the_whole_corpus_has_it(lrs3: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_complete_corpus_has_the_official_name(lrs3: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lists, "KNOWN_LISTS", (lists.KnownList("lrs3/test", 3, list_sha256(TEST_IDS)),))
     corpus = LRS3(DatasetOptions(lrs3))
     assert corpus.list_id == "lrs3/test"
-    assert corpus.complete
+    assert corpus.is_published
     assert len(corpus.remarks) == 1
     (lrs3 / "test/zürich/00001.mp4").unlink()
     assert LRS3(DatasetOptions(lrs3)).list_id.startswith("lrs3/test~2clips-")
 
 
 @pytest.mark.parametrize("line", ["{}", "{}.mp4", "{} NF", "video/{}.mp4"])
-def test_a_list_of_the_user_is_recognised(lrs3: Path, monkeypatch: pytest.MonkeyPatch, line: str) -> None:
+def test_a_list_of_the_user_is_identified(lrs3: Path, monkeypatch: pytest.MonkeyPatch, line: str) -> None:
     ids = TEST_IDS[1:]
     monkeypatch.setattr(lists, "KNOWN_LISTS", (lists.KnownList("lrs3/unseen", 2, list_sha256(ids)),))
     listed = lrs3.parent / "unseen.txt"
@@ -96,21 +96,21 @@ def test_ids_without_a_part_are_of_the_split(lrs3: Path) -> None:
 
 
 @pytest.mark.parametrize("bad", ["test/-a_b'c/00009", "dev/-a_b'c/00001", "00001", "test/../50001", "/etc/passwd"])
-def test_ids_that_are_not_there_stop_the_command(lrs3: Path, bad: str) -> None:
+def test_missing_ids_are_refused(lrs3: Path, bad: str) -> None:
     listed = lrs3.parent / "list.txt"
     listed.write_text(f"{TEST_IDS[0]}\n{bad}\n", encoding="utf-8")
-    with pytest.raises(F2VError, match="names 2 clips, of which 1 are not"):
+    with pytest.raises(F2VError, match="1 of 2 clips of the list"):
         LRS3(DatasetOptions(lrs3, list_file=listed)).clips()
 
 
 def test_a_clip_listed_twice_is_refused(lrs3: Path) -> None:
     listed = lrs3.parent / "list.txt"
     listed.write_text(f"{TEST_IDS[0]}\n{TEST_IDS[0]}.mp4\n", encoding="utf-8")
-    with pytest.raises(F2VError, match="more than once"):
+    with pytest.raises(F2VError, match="duplicate clip ids"):
         LRS3(DatasetOptions(lrs3, list_file=listed)).clips()
 
 
-def test_cross_pairs_keep_the_clip_that_lends_its_voice(lrs3: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cross_pairs_keep_the_speaker_reference_clip(lrs3: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pair = "-a_b'c_00001_00002"
     monkeypatch.setattr(lists, "KNOWN_LISTS", (lists.KnownList("lrs3/cross", 1, list_sha256([pair])),))
     listed = lrs3.parent / "cross.lst"
@@ -135,7 +135,7 @@ def test_cross_pairs_keep_the_clip_that_lends_its_voice(lrs3: Path, monkeypatch:
         ("lrs3_video_seg24s", "lrs3_video_seg24s", "lrs3_text_seg24s", "HELLO THERE"),
     ],
 )
-def test_trees_of_preparation_scripts(tmp_path: Path, video: str, audio: str, text: str, words: str) -> None:
+def test_layouts_of_preprocessing_scripts(tmp_path: Path, video: str, audio: str, text: str, words: str) -> None:
     for folder, suffix in ((video, "mp4"), (audio, "wav"), (text, "txt")):
         path = tmp_path / folder / "test/talk" / f"00001.{suffix}"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -147,21 +147,21 @@ def test_trees_of_preparation_scripts(tmp_path: Path, video: str, audio: str, te
     assert any("mouth" in remark for remark in corpus.remarks) == ("seg24s" in video)
 
 
-def test_without_a_root_the_message_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_root_the_message_names_the_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("F2V_DATA", raising=False)
     for corpus in (LRS3, LRS2):
         with pytest.raises(F2VError) as caught:
             corpus(DatasetOptions())
-        for word in ("robots.ox.ac.uk" if corpus is LRS2 else "mmai.io", "--data-root", "F2V_DATA", "licence"):
+        for word in ("robots.ox.ac.uk" if corpus is LRS2 else "mmai.io", "--data-root", "F2V_DATA", "license"):
             assert word in str(caught.value)
     monkeypatch.setenv("F2V_DATA", str(tmp_path))
-    with pytest.raises(F2VError, match="is not at"):
+    with pytest.raises(F2VError, match="no corpus 'lrs3' at"):
         LRS3(DatasetOptions())
 
 
 def test_a_root_of_something_else_is_named(tmp_path: Path, lrs3: Path) -> None:
     (tmp_path / "else" / "holiday").mkdir(parents=True)
-    with pytest.raises(F2VError, match="it holds holiday"):
+    with pytest.raises(F2VError, match="it has holiday"):
         LRS3(DatasetOptions(tmp_path / "else"))
     (tmp_path / "file.mp4").touch()
     with pytest.raises(F2VError, match="is not a folder"):
@@ -206,11 +206,11 @@ def test_lrs2_shows_missing_files_as_missing_coverage(lrs2: Path) -> None:
         LRS2(DatasetOptions(lrs2)).clips()
 
 
-def test_lrs2_without_a_list_says_which(lrs2: Path) -> None:
+def test_lrs2_without_a_list_names_the_file(lrs2: Path) -> None:
     with pytest.raises(F2VError, match=r"no list 'val\.txt'"):
         LRS2(DatasetOptions(lrs2, split="val")).clips()
     (lrs2 / "val.txt").write_text("00001\n")
-    with pytest.raises(F2VError, match="names '00001'"):
+    with pytest.raises(F2VError, match="'00001'"):
         LRS2(DatasetOptions(lrs2, split="val")).clips()
 
 

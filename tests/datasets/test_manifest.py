@@ -30,7 +30,7 @@ def test_every_column(tmp_path: Path) -> None:
     assert is_manifest(path)
 
 
-def test_the_other_names_of_columns(tmp_path: Path) -> None:
+def test_alternative_names_of_columns(tmp_path: Path) -> None:
     (entry,) = read_manifest(write(tmp_path, "id,video,text,duration_s\nx,v.mp4,hello,1.5\n")).entries
     assert (entry.id, entry.text, entry.duration_s) == ("x", "hello", 1.5)
 
@@ -43,34 +43,34 @@ def test_the_path_is_the_id_where_there_is_none(tmp_path: Path) -> None:
 
 def test_splits(tmp_path: Path) -> None:
     manifest = read_manifest(write(tmp_path, "path,split\n1.mp4,train\n2.mp4,test\n"))
-    assert [entry.id for entry in manifest.of_split("test")] == ["2"]
+    assert [entry.id for entry in manifest.select_split("test")] == ["2"]
     with pytest.raises(F2VError, match="in split 'tset'") as caught:
-        manifest.of_split("tset")
+        manifest.select_split("tset")
     assert "did you mean 'test'? Known: test, train." in caught.value.do
     without = read_manifest(write(tmp_path, "path\n1.mp4\n2.mp4\n"))
-    assert len(without.of_split("whatever")) == 2
+    assert len(without.select_split("whatever")) == 2
 
 
 @pytest.mark.parametrize(
     ("text", "what"),
     [
-        ("", "no column called path or video; it has \\[\\]"),
+        ("", "no column path or video; it has \\[\\]"),
         ("name,file\na,b\n", r"it has \['name', 'file'\]"),
         ("path\n", "has no row"),
-        ("path\n../up.mp4\n", "lies outside its root"),
-        ("path\n/etc/passwd\n", "lies outside its root"),
-        ("path,audio\na.mp4,../a.wav\n", "lies outside its root"),
+        ("path\n../up.mp4\n", "outside its root"),
+        ("path\n/etc/passwd\n", "outside its root"),
+        ("path,audio\na.mp4,../a.wav\n", "outside its root"),
         ("clip_id,path\n../../x,a.mp4\n", "cannot be a clip id"),
         ("clip_id,path\n/x,a.mp4\n", "cannot be a clip id"),
         ("clip_id,path\na//x,a.mp4\n", "cannot be a clip id"),
         ("path\n.\n", "cannot be a clip id"),
         ('clip_id,path\n"a\tb",a.mp4\n', "cannot be a clip id"),
-        ("clip_id,path\n,a.mp4\n", "line 2 has nothing in column 'clip_id'"),
-        ("clip_id,path\na,\n", "line 2 has nothing in column 'path'"),
-        ("path,split\na.mp4,test\nb.mp4,\n", "line 3 has nothing in column 'split'"),
+        ("clip_id,path\n,a.mp4\n", "line 2 has an empty column 'clip_id'"),
+        ("clip_id,path\na,\n", "line 2 has an empty column 'path'"),
+        ("path,split\na.mp4,test\nb.mp4,\n", "line 3 has an empty column 'split'"),
         ("path,split\na.mp4,test,more\n", "more fields"),
         ("path,split\na.mp4\n", "fewer fields"),
-        ("path,duration\na.mp4,long\n", "'long' is no length"),
+        ("path,duration\na.mp4,long\n", "invalid duration 'long'"),
         ('path\n"a.mp4\n', "cannot be read as CSV"),
         ("path\na\0.mp4\n", "NUL"),
     ],
@@ -85,7 +85,7 @@ def test_links_out_of_the_folder_are_refused(tmp_path: Path) -> None:
     inner.mkdir()
     (tmp_path / "secret.mp4").touch()
     (inner / "link.mp4").symlink_to(tmp_path / "secret.mp4")
-    with pytest.raises(F2VError, match="lies outside its root"):
+    with pytest.raises(F2VError, match="outside its root"):
         read_manifest(write(inner, "path\nlink.mp4\n"))
 
 

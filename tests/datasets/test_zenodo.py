@@ -30,7 +30,7 @@ def noise(seed: str, size: int) -> bytes:
 
 
 class Zenodo(ThreadingHTTPServer):
-    """A record with files, served with ranges; ``cuts`` says how many transfers break off half-way."""
+    """Fake record with files, served with ranges; ``cuts`` is the number of transfers that stop half-way."""
 
     daemon_threads = True
 
@@ -114,7 +114,7 @@ def check(root: Path) -> None:
     assert sorted(path.name for path in (root / ".f2v-pull").iterdir()) == ["alignments.done", "s1.done"]
 
 
-def test_what_is_pulled_is_the_published_layout(zenodo: Zenodo, tmp_path: Path) -> None:
+def test_pull_writes_the_published_layout(zenodo: Zenodo, tmp_path: Path) -> None:
     heard: list[tuple[str, int, int | None]] = []
     root = tmp_path / "GRID größe"
     folder = pull_grid("s1", root, base_url=f"{zenodo.url}/record", progress=lambda *all_: heard.append(all_))
@@ -134,7 +134,7 @@ def _clips(root: Path, split: str) -> list[str]:
         return []
 
 
-def test_a_cut_transfer_goes_on_where_it_stopped(zenodo: Zenodo, tmp_path: Path) -> None:
+def test_an_interrupted_transfer_resumes(zenodo: Zenodo, tmp_path: Path) -> None:
     zenodo.cuts = 1
     pull(zenodo, tmp_path)
     check(tmp_path)
@@ -142,7 +142,7 @@ def test_a_cut_transfer_goes_on_where_it_stopped(zenodo: Zenodo, tmp_path: Path)
     assert asked == [None, f"bytes={len(zenodo.files['s1.zip']) // 2}-"]
 
 
-def test_a_pull_that_was_stopped_is_resumed_by_the_next(zenodo: Zenodo, tmp_path: Path) -> None:
+def test_a_stopped_pull_is_resumed_by_the_next(zenodo: Zenodo, tmp_path: Path) -> None:
     zenodo.cuts = 99
     with pytest.raises(F2VError, match="was cut 5 times") as caught:
         pull(zenodo, tmp_path)
@@ -166,7 +166,7 @@ def test_a_server_without_ranges_sends_all_again(zenodo: Zenodo, tmp_path: Path)
     check(tmp_path)
 
 
-def test_pulling_again_asks_for_nothing(zenodo: Zenodo, tmp_path: Path) -> None:
+def test_pulling_again_requests_nothing(zenodo: Zenodo, tmp_path: Path) -> None:
     pull(zenodo, tmp_path)
     zenodo.requests.clear()
     pull(zenodo, tmp_path)
@@ -239,14 +239,14 @@ def test_entries_that_leave_the_folder_are_refused(zenodo: Zenodo, tmp_path: Pat
     assert not list(tmp_path.rglob("evil*"))
 
 
-def test_what_is_no_zip_is_refused(zenodo: Zenodo, tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_zip_is_refused(zenodo: Zenodo, tmp_path: Path) -> None:
     zenodo.files["s1.zip"] = b"<html>try later</html>"
     with pytest.raises(F2VError, match="cannot be unpacked"):
         pull(zenodo, tmp_path)
 
 
 @pytest.mark.parametrize("speaker", ["s0", "s21", "s35", "1", "s1/../s2", "S1", "s01", ""])
-def test_speakers_that_are_not(tmp_path: Path, speaker: str) -> None:
+def test_unknown_speakers(tmp_path: Path, speaker: str) -> None:
     with pytest.raises(F2VError, match="no videos of a speaker"):
         pull_grid(speaker, tmp_path)
 
@@ -256,7 +256,7 @@ def test_a_record_that_is_something_else(zenodo: Zenodo, tmp_path: Path) -> None
         pull(zenodo, tmp_path, "s2")
     with pytest.raises(F2VError, match="cannot be read: HTTP Error 404"):
         pull_grid("s1", tmp_path, base_url=f"{zenodo.url}/files/none")
-    with pytest.raises(F2VError, match="is no record"):
+    with pytest.raises(F2VError, match="is not a record"):
         pull_grid("s1", tmp_path, base_url=f"{zenodo.url}/files/s1.zip/content")
     with pytest.raises(F2VError, match="no web address"):
         pull_grid("s1", tmp_path, base_url="file:///etc/passwd")
@@ -272,5 +272,5 @@ def test_no_network_and_no_room_to_write(zenodo: Zenodo, tmp_path: Path) -> None
     with pytest.raises(F2VError, match="cannot be read"):
         pull_grid("s1", tmp_path, base_url="http://127.0.0.1:9/record")
     (tmp_path / "file").touch()
-    with pytest.raises(F2VError, match="cannot take the corpus"):
+    with pytest.raises(F2VError, match="cannot write the corpus"):
         pull(zenodo, tmp_path / "file" / "root")

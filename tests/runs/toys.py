@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from f2v_bench.clip import Clip, Waveform
-from f2v_bench.datasets.base import Dataset, DatasetOptions, unique_sorted
+from f2v_bench.datasets.base import Dataset, DatasetOptions, sort_unique
 from f2v_bench.errors import ClipFailure, FailureKind
 from f2v_bench.metrics.base import Column, Metric, MetricOptions, Sample, Scores
 from f2v_bench.runs.spec import RunPlan
@@ -26,7 +26,7 @@ class Toys(Dataset):
 
     def __init__(self, clips: Sequence[Clip]) -> None:
         super().__init__(DatasetOptions())
-        self._clips = unique_sorted(clips, "toys")
+        self._clips = sort_unique(clips, "toys")
 
     def clips(self) -> Sequence[Clip]:
         return self._clips

@@ -8,7 +8,7 @@ from pathlib import Path
 from f2v_bench.clip import Clip
 from f2v_bench.datasets.base import DatasetOptions, list_sha256
 from f2v_bench.datasets.grid_sentences import JSGF
-from f2v_bench.datasets.lists import ListedDataset, find_listed, list_name, read_list
+from f2v_bench.datasets.lists import ListedDataset, list_name, read_list, select_listed
 from f2v_bench.datasets.manifest import Entry, read_manifest
 from f2v_bench.errors import F2VError
 
@@ -47,9 +47,9 @@ class Demo(ListedDataset):
         manifest = read_manifest(self.root / "manifest.csv")
         listed = self.options.list_file
         if listed is None:
-            return [_clip(entry) for entry in manifest.of_split(self.split)]
+            return [_clip(entry) for entry in manifest.select_split(self.split)]
         known = {entry.id: _clip(entry) for entry in manifest.entries}
-        return find_listed(listed, read_list(listed), known.get)
+        return select_listed(listed, read_list(listed), known.get)
 
     def _list_name(self) -> str:
         ids = [clip.id for clip in self.clips()]

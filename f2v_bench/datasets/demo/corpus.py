@@ -27,7 +27,7 @@ from f2v_bench.datasets.demo.render.scene import film
 from f2v_bench.datasets.demo.speech import Delivery, Phone, say
 from f2v_bench.datasets.demo.traits import Identity, identity
 from f2v_bench.datasets.demo.visemes import articulate
-from f2v_bench.datasets.grid_sentences import PLACES, code
+from f2v_bench.datasets.grid_sentences import PLACES, encode_sentence
 from f2v_bench.errors import F2VError
 from f2v_bench.media import pad_or_trim, resample, write_video
 from f2v_bench.timing import FPS, SAMPLE_RATE
@@ -78,7 +78,7 @@ class Plan:
 
     @property
     def code(self) -> str:
-        return code(self.sentence)
+        return encode_sentence(self.sentence)
 
     @property
     def clip_id(self) -> str:
