@@ -8,30 +8,32 @@ from pathlib import Path
 from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+from packaging.requirements import Requirement
 
 
 class DataPackages(BuildHookInterface):  # type: ignore[type-arg,misc]
-    """Add the folders of the data packages to the requirements of a wheel that pip builds from a checkout.
+    """Require the data packages from their folders in a wheel that pip builds from a checkout.
 
-    uv finds them as members of its workspace. pip has no workspaces: it would ask an index for them. A wheel for a release
-    is built by ``uv build`` or ``python -m build``, without pip, and keeps the plain requirements.
+    uv finds them as members of its workspace. pip has no workspaces: it would ask an index for them. Wheels for a
+    release are built by ``uv build`` or ``python -m build``, not by pip, and keep the plain requirements.
     """
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Extend ``build_data``, which is hatchling's contract, before the wheel is built."""
-        if "PIP_BUILD_TRACKER" not in os.environ:  # set by pip alone; hatchling itself recognizes pip by it
+        """Replace requirements before hatchling writes the metadata of the wheel."""
+        if "PIP_BUILD_TRACKER" not in os.environ:  # set by pip alone; hatchling recognizes pip by it, too
             return
-        root = Path(self.root)
-        members = {_name(path): path.parent for path in root.glob("weights/*/pyproject.toml")}
+        folders = _members(Path(self.root))
         core = self.metadata.core
-        required = [(one.name, "") for one in core.dependencies_complex.values()]
-        for extra, requirements in core.optional_dependencies_complex.items():
-            required += [(one.name, f" ; extra == '{extra}'") for one in requirements.values()]
-        build_data["dependencies"] += [
-            f"{name} @ {members[name].resolve().as_uri()}{marker}" for name, marker in required if name in members
-        ]
+        for requirements in (core.dependencies, *core.optional_dependencies.values()):
+            requirements[:] = [_located(requirement, folders) for requirement in requirements]
 
 
-def _name(project: Path) -> str:
-    name: str = tomllib.loads(project.read_text(encoding="utf-8"))["project"]["name"]
-    return name
+def _members(root: Path) -> dict[str, Path]:
+    """Return the folders of the data packages by name; empty in an sdist, which has none."""
+    projects = sorted(root.glob("weights/*/pyproject.toml"))
+    return {tomllib.loads(path.read_text(encoding="utf-8"))["project"]["name"]: path.parent for path in projects}
+
+
+def _located(requirement: str, folders: dict[str, Path]) -> str:
+    name = Requirement(requirement).name
+    return f"{name} @ {folders[name].resolve().as_uri()}" if name in folders else requirement
