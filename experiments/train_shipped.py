@@ -15,13 +15,13 @@ import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from experiments.study import call, settings
 from f2v_bench.errors import F2VError
-from f2v_bench.modeling.checkpoint import SHARED_WEIGHTS, ModelCheckpoint, strip_shared, write_shared
+from f2v_bench.modeling.checkpoint import strip_shared, write_shared
 from f2v_bench.modeling.model_card import write_card
-from f2v_bench.registry import SYSTEMS
+from f2v_bench.modeling.spec import ModelSpec
+from f2v_bench.registry import MODELS
 from f2v_bench.reporting.comparison import compare_runs
 from f2v_bench.reporting.comparison_table import markdown as comparison_markdown
 from f2v_bench.reporting.results import read_results
@@ -166,18 +166,26 @@ def score(one: Corpus, weights: dict[str, Path], root: Path, work: Path) -> list
 
 
 def ship(one: Corpus, weights: dict[str, Path], runs: list[Path]) -> None:
-    """Put base, weight files and cards where the package has them."""
-    base = SHARED_WEIGHTS / f"{one.name}.safetensors"
+    """Write shared weights, weight files and cards into the data packages."""
+    base = packaged("shared", one.name)
     write_shared(weights[OURS], base)
     results = {run.name: read_results(RunFolder(run), all_columns=True) for run in runs}
     for label, file in ((label, file) for label, file in weights.items() if label in one.ships):
-        kind: type[ModelCheckpoint[Any]] = SYSTEMS.load(model_of(label)).checkpoint_class()
-        weights_dir = kind.weights_dir
-        weights_dir.mkdir(parents=True, exist_ok=True)
-        strip_shared(file, base, weights_dir / f"{one.name}.safetensors", kind.vocoder_key)
+        spec: ModelSpec = MODELS.load(model_of(label))
+        out = packaged(spec.name, one.name)
+        strip_shared(file, base, out, spec.vocoder_part)
         beside = {OURS: (f"{OURS}-vocoder", TOLD), LONGER: (f"{OURS}-vocoder",)}.get(label, ())
         tables = {name: markdown_by_column(found, (*ANCHORS, *beside, label)) for name, found in results.items()}
-        write_card(weights_dir / f"{one.name}.md", kind(weights_dir / f"{one.name}.safetensors"), tables)
+        write_card(out.with_suffix(".md"), spec.checkpoint(out), tables)
+
+
+def packaged(model: str, name: str) -> Path:
+    """Return the file of weights in the data packages; the first package has what ``f2v-bench run`` needs."""
+    core = name == "demo-tiny" and model in ("shared", MODELS.load(OURS).name)
+    package = "f2v-bench-weights" if core else "f2v-bench-weights-baselines"
+    path = ROOT / "weights" / package / "src" / package.replace("-", "_") / model / f"{name}.safetensors"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
 
 
 def report(run: Path, weights: dict[str, Path]) -> str:
@@ -187,7 +195,7 @@ def report(run: Path, weights: dict[str, Path]) -> str:
     audio = folder.table("audio")
     audio = audio[audio["status"] == "ok"]
     speeds = (audio["seconds"] / audio["duration_s"]).groupby(audio["system"]).median()
-    files = {label: SYSTEMS.load(model_of(label)).checkpoint_class()(path) for label, path in weights.items()}
+    files = {label: MODELS.load(model_of(label)).checkpoint(path) for label, path in weights.items()}
     voices = {row.label: row.speaker_reference for row in results.rows}
     budget = []
     for label, file in files.items():
@@ -195,7 +203,7 @@ def report(run: Path, weights: dict[str, Path]) -> str:
         steps = " + ".join(f"{int(stage['steps']):,} {name}" for name, stage in stages.items())
         minutes = sum(stage["seconds"] for stage in stages.values()) / 60
         size = sum(parameter.numel() for parameter in file.model().parameters()) / 1e6
-        calls = "adaptive" if file.evaluations is None else str(file.evaluations)
+        calls = "adaptive" if file.nfe is None else str(file.nfe)
         cells = (f"{size:.1f}", steps, f"{minutes:.0f}", voices[label], f"{speeds[label]:.3f}", calls)
         budget.append(f"| {label} | {' | '.join(cells)} |")
     facts, scores = files[OURS].facts, without(results_markdown(results), ())

@@ -25,9 +25,9 @@ class CopySynthesis(Resynthesis):
 
     def __init__(self, options: SystemOptions) -> None:
         super().__init__(options)
-        from reference_model.spec import Weights
+        from reference_model.spec import SPEC
 
-        self._weights = Weights.find(options.argument or options.weights, options.dataset)
+        self._weights = SPEC.find_checkpoint(options.argument or options.weights, options.dataset)
 
     @cached_property
     def _vocoder(self) -> Vocoder:
@@ -37,9 +37,9 @@ class CopySynthesis(Resynthesis):
         return vocoder.to(self.options.device)
 
     def vocode(self, mel: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
-        from f2v_bench.modeling.synthesizer import Speech, to_waveform
+        from f2v_bench.modeling.synthesizer import vocode_mel
 
-        return to_waveform(Speech(mel), self._vocoder, rng)
+        return vocode_mel(mel, None, self._vocoder, rng)
 
     def fingerprint(self, clip: Clip, seed: int) -> str:
         return f"{self.name}:{self._weights.sha256[:16]}"

@@ -15,6 +15,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from f2v_bench.modeling import base
 from f2v_bench.modeling.base import Model
 from f2v_bench.modeling.batch import Batch
 from f2v_bench.nn.layers.transformer import ConvBlock
@@ -85,7 +86,7 @@ def conv_blocks(width: int, config: ContentConfig | ProsodyConfig | ConditionCon
     )
 
 
-class MelDecoder(Model):
+class MelDecoder(Model[base.ModelOutput]):
     """Decoder of the reference model; what is seen or heard becomes its condition in a subclass.
 
     Args:
@@ -159,9 +160,9 @@ class MelDecoder(Model):
         return (mel - self.mel_standard[0]) / self.mel_standard[1]
 
     @torch.no_grad()
-    def synthesize(self, batch: Batch, noise: torch.Tensor, **settings: Any) -> torch.Tensor:
+    def synthesize(self, batch: Batch, noise: torch.Tensor, **settings: Any) -> base.ModelOutput:
         mel, melody = self.generate(batch, noise, **settings)
-        return mel if melody is None else torch.cat([mel, melody], dim=2)  # (B, 4 T, 80), or 82
+        return base.ModelOutput(mel) if melody is None else base.ModelOutput(mel, melody[..., 0], melody[..., 1])
 
     def generate(
         self,

@@ -13,9 +13,12 @@ The last three lines are ``conditioned``'s.
 
 from __future__ import annotations
 
+from typing import Self
+
 import torch
 from torch import nn
 
+from f2v_bench.modeling.base import Statistics
 from f2v_bench.modeling.batch import Batch
 from f2v_bench.nn.encoders.frozen_lip_encoder import WeightedLayerSum
 from f2v_bench.timing import MEL_FRAMES_PER_VIDEO_FRAME
@@ -33,6 +36,10 @@ class FacesToVoices(MelDecoder):
         config: of every part.
         standard: of the training corpus.
     """
+
+    @classmethod
+    def from_statistics(cls, config: FacesToVoicesConfig, statistics: Statistics) -> Self:
+        return cls(config, DataStatistics(**statistics))
 
     def __init__(self, config: FacesToVoicesConfig, standard: DataStatistics) -> None:
         super().__init__(config, standard)

@@ -1,58 +1,57 @@
-"""Weight files of the reference model."""
+"""Declaration of the reference model."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from f2v_bench.config import with_overrides
-from f2v_bench.modeling.checkpoint import ModelCheckpoint
-from reference_model.config import FacesToVoicesConfig
-from reference_model.mel_decoder import DataStatistics
-from reference_model.model import FacesToVoices
-from reference_model.solvers import NFE_PER_STEP
+from f2v_bench.modeling.spec import ModelSpec
+from f2v_bench.systems.base import SpeakerReference
+
+if TYPE_CHECKING:
+    from reference_model.config import FacesToVoicesConfig
 
 
-class Weights(ModelCheckpoint[FacesToVoicesConfig]):
-    """A weight file of ``ours``."""
+def nfe(config: FacesToVoicesConfig) -> int | None:
+    """Return the evaluations of the velocity network per clip; None for an adaptive solver."""
+    from reference_model.solvers import NFE_PER_STEP
 
-    system = "ours"
-    title = "the reference model"
-    head = "reference_model"
-    settings = FacesToVoicesConfig
-    weights_dir = Path(__file__).parent / "shipped"
+    flow = config.flow
+    if flow.solver not in NFE_PER_STEP:
+        return None
+    return NFE_PER_STEP[flow.solver] * flow.steps * (1 if flow.guidance == 1 else 2)
 
-    @property
-    def ablation(self) -> str:
-        return self.config.ablate
 
-    @property
-    def provenance(self) -> str:
-        how = self.config.transfer
-        return super().provenance + ("" if how == "scratch" else f", {self.config.pretraining.told(how)}")
+def describe(config: FacesToVoicesConfig) -> dict[str, str]:
+    """Return the rows of the model card."""
+    flow = config.flow
+    sampling = f"{flow.solver}, {flow.steps} steps, guidance {flow.guidance:g}, temperature {flow.temperature:g}"
+    return {"decoder": flow.decoder, "sampling": sampling}
 
-    @property
-    def evaluations(self) -> int | None:
-        flow = self.config.flow
-        if flow.solver not in NFE_PER_STEP:
-            return None
-        return NFE_PER_STEP[flow.solver] * flow.steps * (1 if flow.guidance == 1 else 2)
 
-    def model(self) -> FacesToVoices:
-        """The model, ready for synthesis."""
-        return self.filled(FacesToVoices(self.config, DataStatistics(**self.standard)))
+def origin(config: FacesToVoicesConfig) -> str:
+    """Return the decoder's pre-training in words, for tables."""
+    mode = config.transfer
+    return "" if mode == "scratch" else f", {config.pretraining.describe(mode)}"
 
-    def flow_settings(self, names: Sequence[str], texts: Mapping[str, str]) -> dict[str, Any]:
-        """Named settings of the flow's sampling, with some of them replaced by what texts say.
 
-        Raises:
-            F2VError: a value that cannot be.
-        """
-        flow = with_overrides(self.config.flow, [f"{name}={value}" for name, value in texts.items()])
-        return {name: getattr(flow, name) for name in names}
-
-    def describe(self) -> dict[str, str]:
-        flow = self.config.flow
-        sampling = f"{flow.solver}, {flow.steps} steps, guidance {flow.guidance:g}, temperature {flow.temperature:g}"
-        return {"decoder": flow.decoder, "sampling": sampling}
+SPEC = ModelSpec(
+    name="faces-to-voices",
+    aliases=("ours",),
+    title="the reference model",
+    summary="the reference model: content from lips, timbre from the face, prosody from the expression, OT-CFM",
+    config="reference_model.config:FacesToVoicesConfig",
+    presets="reference_model.presets:PRESETS",
+    model="reference_model.model:FacesToVoices",
+    experiment="reference_model.train:FacesToVoicesExperiment",
+    system="reference_model.system:FacesToVoicesSystem",
+    synthesizer="reference_model.synthesis:FacesToVoicesSynthesizer",
+    stages=("lips", "condition", "decoder", "vocoder"),
+    voices=(SpeakerReference.FACE, SpeakerReference.SAME_CLIP, SpeakerReference.OTHER_CLIP),
+    settings=("steps", "solver", "guidance", "temperature"),
+    sampling_group="flow",
+    ablation=lambda config: str(config.ablate),
+    nfe=nfe,
+    describe=describe,
+    provenance=origin,
+    metadata_key="reference_model",
+)

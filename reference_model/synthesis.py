@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from f2v_bench.modeling.batch import Example
-from f2v_bench.modeling.synthesizer import Pictures, Synthesizer
+from f2v_bench.modeling.synthesizer import Synthesizer, VideoInputs
 from f2v_bench.nn.encoders.pretrained import arcface
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from reference_model.spec import Weights
+    from reference_model.config import FacesToVoicesConfig
 
 
 class FacesToVoicesSynthesizer(Synthesizer):
     """Lips, expression and identity; a given voice takes the place of the face's."""
 
-    def __init__(self, weights: Weights, settings: Mapping[str, Any], device: str) -> None:
-        super().__init__(weights, settings, device)
-        self.config = weights.config
+    config: FacesToVoicesConfig
 
-    def item(self, pictures: Pictures, noise: NDArray[np.float32]) -> Example:
-        plain = super().item(pictures, noise)
-        identity: NDArray[Any] = pictures["identity"]
+    def build_example(self, video: VideoInputs, noise: NDArray[np.float32]) -> Example:
+        plain = super().build_example(video, noise)
+        identity: NDArray[Any] = video["identity"]
         if self.config.timbre.face == "arcface":
             identity = arcface(str(self.device)).embed(identity)
-        return Example(plain.frames, {**plain.sequences, "face": pictures["face"]}, {"identity": identity})
+        return Example(plain.frames, {**plain.sequences, "face": video["face"]}, {"identity": identity})

@@ -21,7 +21,7 @@ from reference_model.config import Ablation, FacesToVoicesConfig
 from reference_model.mel_decoder import DataStatistics
 from reference_model.model import FacesToVoices
 from reference_model.presets import preset
-from reference_model.spec import Weights
+from reference_model.spec import SPEC
 from reference_model.train_data import SpeakerStats, compute_statistics, speaker_stats, statistics_of, training_example
 
 if TYPE_CHECKING:
@@ -31,17 +31,20 @@ if TYPE_CHECKING:
 class FacesToVoicesExperiment(AudioPretrainedExperiment):
     """``f2v-bench train --model ours``; the stage ``audio`` only with ``transfer=init``."""
 
-    name = "ours"
+    spec = SPEC
+    name = SPEC.name
     stages = ("lips", "vocoder", "audio", "main")
     sizes = ("flow.decoder", "flow.heads")
     contours = True
-    weights = Weights
     parts = get_args(Ablation)[1:]
     config: FacesToVoicesConfig
 
     def __init__(self, options: TrainOptions) -> None:
         self._identities: dict[bytes, NDArray[np.float32]] = {}
-        super().__init__(options, preset(options.preset, options.ablate))
+        super().__init__(options)
+
+    def initial_config(self, options: TrainOptions) -> FacesToVoicesConfig:
+        return preset(options.preset, options.ablate)
 
     def check(self) -> None:
         if self.uses_pretraining and self.config.ablate != "none":

@@ -144,12 +144,3 @@ TINY = DiffV2SConfig(
 )
 
 PRESETS = {one.preset: one for one in (TINY, PAPER)}
-
-
-def preset(name: str) -> DiffV2SConfig:
-    """The configuration of a preset.
-
-    Raises:
-        F2VError: no such preset.
-    """
-    return presets.get_preset(PRESETS, name, "DiffV2S")

@@ -19,7 +19,7 @@ from baselines.diffv2s.config import DiffV2SConfig
 from baselines.diffv2s.denoiser import Denoiser
 from baselines.diffv2s.diffusion import alphas_cumprod, ddim, q_sample
 from baselines.diffv2s.prompts import PromptReader
-from f2v_bench.modeling.base import Model
+from f2v_bench.modeling.base import Model, ModelOutput
 from f2v_bench.modeling.batch import Batch
 from f2v_bench.nn.encoders.face_encoder import FACE_DIM, FaceEncoder, downsample2
 from f2v_bench.nn.encoders.frozen_lip_encoder import WeightedLayerSum
@@ -30,7 +30,7 @@ from f2v_bench.timing import MEL_FRAMES_PER_VIDEO_FRAME
 STACKED = MEL_FRAMES_PER_VIDEO_FRAME * N_MELS  # channels of a video frame of mel, 320
 
 
-class DiffV2S(Model):
+class DiffV2S(Model[ModelOutput]):
     """Lips to a natural-log mel spectrogram.
 
     Args:
@@ -116,8 +116,8 @@ class DiffV2S(Model):
         return parts | {"loss": parts["l1"] + config.weight * contrasts}
 
     @torch.no_grad()
-    def synthesize(self, batch: Batch, noise: torch.Tensor, **settings: Any) -> torch.Tensor:
-        return self.sample(batch, noise, **settings)
+    def synthesize(self, batch: Batch, noise: torch.Tensor, **settings: Any) -> ModelOutput:
+        return ModelOutput(self.sample(batch, noise, **settings))
 
     def sample(
         self, batch: Batch, noise: torch.Tensor, *, steps: int | None = None, guidance: float | None = None

@@ -1,55 +1,55 @@
-"""Weight files of DiffV2S."""
+"""Declaration of DiffV2S."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from baselines.diffv2s.config import DiffV2SConfig
-from baselines.diffv2s.diffusion import ddim_timesteps
-from baselines.diffv2s.model import DiffV2S
-from f2v_bench.config import with_overrides
-from f2v_bench.modeling.checkpoint import ModelCheckpoint
+from f2v_bench.modeling.spec import ModelSpec
+from f2v_bench.systems.base import SpeakerReference
 
-
-class Weights(ModelCheckpoint[DiffV2SConfig]):
-    """A weight file of ``diffv2s``."""
-
-    system = "diffv2s"
-    title = "DiffV2S"
-    head = "diffv2s"
-    settings = DiffV2SConfig
-    weights_dir = Path(__file__).parent / "shipped"
-
-    @property
-    def evaluations(self) -> int:
-        return self.config.diffusion.steps
-
-    def model(self) -> DiffV2S:
-        """The model, ready for synthesis."""
-        return self.filled(DiffV2S(self.config, self.standard["mel"]))
-
-    def sampling(self, texts: Mapping[str, str]) -> dict[str, Any]:
-        """``steps`` and ``guidance``, replaced by what texts say.
-
-        Raises:
-            F2VError: a value that cannot be.
-        """
-        found = with_overrides(self.config.diffusion, [f"{name}={value}" for name, value in texts.items()])
-        ddim_timesteps(found.times, found.steps)
-        return {"steps": found.steps, "guidance": found.guidance}
-
-    def describe(self) -> dict[str, str]:
-        sizes, diffusion = self.config.denoiser, self.config.diffusion
-        return {
-            "denoiser": f"transformer, {sizes.blocks} x {sizes.width}",
-            "voice seen in": "lip features and faces" if self.config.voice.faces else "lip features",
-            "sampling": said(diffusion.steps, diffusion.guidance),
-        }
+if TYPE_CHECKING:
+    from baselines.diffv2s.config import DiffusionConfig, DiffV2SConfig
 
 
-def said(steps: int, guidance: float) -> str:
-    """The sampling in words, with what it costs."""
-    cost = "each with its gradient" if guidance else "no gradients"
+def describe(config: DiffV2SConfig) -> dict[str, str]:
+    """Return the rows of the model card."""
+    sizes, diffusion = config.denoiser, config.diffusion
+    return {
+        "denoiser": f"transformer, {sizes.blocks} x {sizes.width}",
+        "speaker embedding from": "lip features and faces" if config.voice.faces else "lip features",
+        "sampling": describe_sampling({"steps": diffusion.steps, "guidance": diffusion.guidance}),
+    }
+
+
+def describe_sampling(sampling: Mapping[str, Any]) -> str:
+    """Return the sampling in words, with its cost."""
+    cost = "each with its gradient" if sampling["guidance"] else "no gradients"
+    steps, guidance = sampling["steps"], sampling["guidance"]
     return f"DDIM, {steps} evaluations of the denoiser, {cost}, speaker guidance {guidance:g}"
+
+
+def check_sampling(diffusion: DiffusionConfig) -> None:
+    """Refuse more DDIM steps than the diffusion has time steps."""
+    from baselines.diffv2s.diffusion import ddim_timesteps
+
+    ddim_timesteps(diffusion.times, diffusion.steps)
+
+
+SPEC = ModelSpec(
+    name="diffv2s",
+    title="DiffV2S",
+    summary="DiffV2S: lips and a speaker embedding from the video to mel, by diffusion with speaker guidance",
+    config="baselines.diffv2s.config:DiffV2SConfig",
+    presets="baselines.diffv2s.config:PRESETS",
+    model="baselines.diffv2s.model:DiffV2S",
+    experiment="baselines.diffv2s.train:DiffV2SExperiment",
+    synthesizer="baselines.diffv2s.synthesis:DiffV2SSynthesizer",
+    voices=(SpeakerReference.FACE, SpeakerReference.SAME_CLIP, SpeakerReference.OTHER_CLIP),
+    settings=("steps", "guidance"),
+    sampling_group="diffusion",
+    check_sampling=check_sampling,
+    nfe=lambda config: int(config.diffusion.steps),
+    describe=describe,
+    describe_sampling=describe_sampling,
+)

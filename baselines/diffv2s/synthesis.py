@@ -9,7 +9,7 @@ import torch
 
 from baselines.diffv2s.model import DiffV2S
 from f2v_bench.modeling.batch import Example
-from f2v_bench.modeling.synthesizer import Pictures, Synthesizer
+from f2v_bench.modeling.synthesizer import Synthesizer, VideoInputs
 from f2v_bench.signal.mel import log_mel
 from f2v_bench.timing import SAMPLE_RATE, SAMPLES_PER_VIDEO_FRAME
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 
 class DiffV2SSynthesizer(Synthesizer):
-    """Lips and, where the model looks at them, faces; a voice is what the audio prompts say of a recording."""
+    """Synthesizer from lips and identity frames; the audio prompts embed a recording's voice."""
 
-    def item(self, pictures: Pictures, noise: NDArray[np.float32]) -> Example:
-        plain = super().item(pictures, noise)
-        return Example(plain.frames, plain.sequences, {"identity": pictures["identity"]})
+    def build_example(self, video: VideoInputs, noise: NDArray[np.float32]) -> Example:
+        plain = super().build_example(video, noise)
+        return Example(plain.frames, plain.sequences, {"identity": video["identity"]})
 
     @torch.no_grad()
     def embed_speaker(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -7,16 +7,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from baselines.diffv2s.config import DiffV2SConfig, preset
+from baselines.diffv2s.config import DiffV2SConfig
 from baselines.diffv2s.model import DiffV2S
-from baselines.diffv2s.spec import Weights
+from baselines.diffv2s.spec import SPEC
 from f2v_bench.errors import F2VError
 from f2v_bench.modeling.batch import Example
 from f2v_bench.modeling.inputs import IDENTITY_FRAMES
 from f2v_bench.signal.mel import FLOOR
 from f2v_bench.training.data.dataset import ClipDataset
 from f2v_bench.training.data.features import ClipFeatures
-from f2v_bench.training.experiment import TrainOptions
 from f2v_bench.training.module import ModelModule
 from f2v_bench.training.staged_experiment import StagedExperiment
 
@@ -27,12 +26,9 @@ if TYPE_CHECKING:
 class DiffV2SExperiment(StagedExperiment):
     """``f2v-bench train --model diffv2s``."""
 
-    name = "diffv2s"
-    weights = Weights
+    spec = SPEC
+    name = SPEC.name
     config: DiffV2SConfig
-
-    def __init__(self, options: TrainOptions) -> None:
-        super().__init__(options, preset(options.preset))
 
     def check(self) -> None:
         if self.config.diffusion.guidance and len({clip.speaker for clip in self.options.clips}) == 1:

@@ -65,6 +65,10 @@ class IntelligibleConfig(SharedConfig):
     voice_stage: StageConfig = field(default_factory=StageConfig)
     main_stage: StageConfig = field(default_factory=StageConfig)
 
+    @property
+    def uses_lip_encoder(self) -> bool:
+        return self.front.kind == "frozen"
+
 
 #: AV-HuBERT Large, frozen, and both stages as the official code runs them, there on eight devices
 PAPER = IntelligibleConfig(
@@ -98,12 +102,3 @@ TINY = IntelligibleConfig(
 )
 
 PRESETS = {one.preset: one for one in (TINY, PAPER, SCRATCH)}
-
-
-def preset(name: str) -> IntelligibleConfig:
-    """The configuration of a preset.
-
-    Raises:
-        F2VError: no such preset.
-    """
-    return presets.get_preset(PRESETS, name, "Intelligible")

@@ -9,14 +9,13 @@ loss  = CE(units) + mel_weight (L1(mel) + convergence(mel))       smoothed label
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
 from torch.nn import functional
 
 from baselines.intelligible.config import IntelligibleConfig
-from baselines.intelligible.vocoder import concat_inputs
 from f2v_bench.modeling.base import Model
 from f2v_bench.modeling.batch import Batch
 from f2v_bench.nn.encoders.visual_frontend import FRONTEND_DIM, VisualFrontend
@@ -31,7 +30,21 @@ KERNEL = 3  # frames of 20 ms, of each
 MEL_FRAMES_PER_UNIT = MEL_FRAMES_PER_VIDEO_FRAME // UNITS_PER_VIDEO_FRAME  # mel frames a unit
 
 
-class Intelligible(Model):
+class IntelligibleOutput(NamedTuple):
+    """Predicted features of a batch, or of one clip without the batch axis; all at the mel's frame rate.
+
+    Attributes:
+        mel: log mel spectrogram, ``(B, 4 T, 80)``, natural log.
+        units: probability of every unit, ``(B, 4 T, U)``.
+        speaker: speaker embedding, ``(B, 4 T, 256)``, the same at every frame.
+    """
+
+    mel: torch.Tensor
+    units: torch.Tensor
+    speaker: torch.Tensor
+
+
+class Intelligible(Model[IntelligibleOutput]):
     """Lips to units, and lips and a voice to a natural-log mel spectrogram.
 
     Args:
@@ -77,8 +90,8 @@ class Intelligible(Model):
         parts["units"] = cross_entropy(logits, batch["units"], batch["mask"], self.config.smoothing)
         return parts | {"loss": parts["units"] + self.config.mel_weight * (parts["l1"] + parts["convergence"])}
 
-    def synthesize(self, batch: Batch, noise: torch.Tensor, **settings: Any) -> torch.Tensor:
-        """Mels, the probability of every unit, and the voice: ``(B, 4 T, 80 + U + 256)``, all at the mel's rate."""
+    def synthesize(self, batch: Batch, noise: torch.Tensor, **settings: Any) -> IntelligibleOutput:
         speaker = batch["voice"] if "voice" in batch else batch["speaker"]
         mel, logits = self(batch, speaker)
-        return concat_inputs(mel, logits.softmax(2).repeat_interleave(MEL_FRAMES_PER_UNIT, 1), speaker)
+        units = logits.softmax(2).repeat_interleave(MEL_FRAMES_PER_UNIT, 1)
+        return IntelligibleOutput(mel, units, speaker[:, None].expand(-1, mel.shape[1], -1))

@@ -1,40 +1,38 @@
-"""Weight files of Intelligible."""
+"""Declaration of Intelligible."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from baselines.intelligible.config import IntelligibleConfig
-from baselines.intelligible.model import Intelligible
-from baselines.intelligible.vocoder import MultiInputVocoder
-from f2v_bench.modeling.checkpoint import OWN_VOCODER, ModelCheckpoint
+from f2v_bench.modeling.spec import OWN_VOCODER, ModelSpec
+from f2v_bench.systems.base import SpeakerReference
+
+if TYPE_CHECKING:
+    from baselines.intelligible.config import IntelligibleConfig
 
 
-class Weights(ModelCheckpoint[IntelligibleConfig]):
-    """A weight file of ``intelligible``, with its own vocoder."""
+def describe(config: IntelligibleConfig) -> dict[str, str]:
+    """Return the rows of the model card."""
+    sizes = config.conformer
+    start = ", started from the shared vocoder" if config.voice.start == "vocoder" else ""
+    return {
+        "front end": config.front.kind,
+        "decoder": f"Conformer, {sizes.blocks} x {sizes.width}, {config.units.count} units",
+        "vocoder takes": f"mel, units and speaker embedding{start}",
+    }
 
-    system = "intelligible"
-    title = "Intelligible Lip-to-Speech"
-    head = "intelligible"
-    settings = IntelligibleConfig
-    weights_dir = Path(__file__).parent / "shipped"
-    vocoder_key = OWN_VOCODER
 
-    def model(self) -> Intelligible:
-        """The model, ready for synthesis."""
-        return self.filled(Intelligible(self.config, self.standard["mel"]))
-
-    def generator(self) -> MultiInputVocoder:
-        return MultiInputVocoder(self.config)
-
-    @property
-    def uses_lip_encoder(self) -> bool:
-        return self.config.front.kind == "frozen"
-
-    def describe(self) -> dict[str, str]:
-        sizes, begun = self.config.conformer, self.config.voice.start
-        return {
-            "front end": self.config.front.kind,
-            "decoder": f"Conformer, {sizes.blocks} x {sizes.width}, {self.config.units.count} units",
-            "vocoder takes": "mel, units and voice" + (", begun as the shared vocoder" if begun == "vocoder" else ""),
-        }
+SPEC = ModelSpec(
+    name="intelligible",
+    title="Intelligible Lip-to-Speech",
+    summary="Intelligible Lip-to-Speech: lips to speech units and mel, and a vocoder that takes both",
+    config="baselines.intelligible.config:IntelligibleConfig",
+    presets="baselines.intelligible.config:PRESETS",
+    model="baselines.intelligible.model:Intelligible",
+    experiment="baselines.intelligible.train:IntelligibleExperiment",
+    vocoder="baselines.intelligible.vocoder:MultiInputVocoder",
+    vocoder_part=OWN_VOCODER,
+    waveform="baselines.intelligible.vocoder:to_waveform",
+    voices=(SpeakerReference.SAME_CLIP, SpeakerReference.OTHER_CLIP),
+    describe=describe,
+)

@@ -8,51 +8,34 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from baselines.intelligible.config import IntelligibleConfig, preset
+from baselines.intelligible.config import IntelligibleConfig
 from baselines.intelligible.model import MEL_FRAMES_PER_UNIT, Intelligible
-from baselines.intelligible.spec import Weights
-from baselines.intelligible.vocoder import MultiInputVocoder, to_waveform
+from baselines.intelligible.spec import SPEC
 from baselines.intelligible.vocoder_training import MultiInputVocoderModule, VocoderInit
 from f2v_bench.modeling.batch import Example
 from f2v_bench.training.data.dataset import ClipDataset, clip_samples, mean_std, sample_segment
 from f2v_bench.training.data.features import ClipFeatures
-from f2v_bench.training.experiment import TrainOptions
 from f2v_bench.training.module import ModelModule
 from f2v_bench.training.staged_experiment import StagedExperiment
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from f2v_bench.nn.vocoders.base import Vocoder
-
 
 class IntelligibleExperiment(StagedExperiment):
     """``f2v-bench train --model intelligible``."""
 
-    name = "intelligible"
+    spec = SPEC
+    name = SPEC.name
     stages = ("lips", "vocoder", "voice", "main")
     vocoder_key = "voice"
-    weights = Weights
     config: IntelligibleConfig
-
-    def __init__(self, options: TrainOptions) -> None:
-        super().__init__(options, preset(options.preset))
-
-    @property
-    def uses_lip_encoder(self) -> bool:
-        return super().uses_lip_encoder and self.config.front.kind == "frozen"
 
     def needs(self, stage: str) -> bool:
         return super().needs(stage) and (stage != "vocoder" or self.config.voice.start == "vocoder")
 
     def trainings(self) -> dict[str, Callable[[], None]]:
         return super().trainings() | {"voice": self.train_voice}
-
-    def generator(self) -> Vocoder:
-        return MultiInputVocoder(self.config)
-
-    def vocode(self, said: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
-        return to_waveform(said, self.vocoder, rng)
 
     def train_voice(self) -> None:
         """Train the vocoder that takes units and a voice, on true ones."""

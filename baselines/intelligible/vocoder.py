@@ -17,8 +17,7 @@ from torch import nn
 from torch.nn import functional
 
 from baselines.intelligible.config import IntelligibleConfig
-from f2v_bench.modeling import synthesizer
-from f2v_bench.modeling.synthesizer import Speech
+from f2v_bench.modeling.synthesizer import vocode_mel
 from f2v_bench.nn.vocoders.base import Vocoder
 from f2v_bench.nn.vocoders.build import build_vocoder, vocode
 from f2v_bench.nn.vocoders.excitation import Excitation
@@ -28,6 +27,8 @@ from f2v_bench.timing import MEL_FRAMES_PER_VIDEO_FRAME, UNITS_PER_VIDEO_FRAME
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from baselines.intelligible.model import IntelligibleOutput
 
 
 class MultiInputVocoder(Vocoder):
@@ -87,8 +88,9 @@ def concat_inputs(mel: torch.Tensor, units: torch.Tensor, speaker: torch.Tensor)
     return torch.cat([mel, units.to(mel.dtype), voice.to(mel.dtype)], dim=2)
 
 
-def to_waveform(said: NDArray[np.float32], vocoder: Vocoder | None, rng: np.random.Generator) -> NDArray[np.float32]:
-    """Samples ``(160 T,)`` of ``(T, 80 + U + 256)``, by Griffin-Lim of the mel where there is no vocoder."""
+def to_waveform(output: IntelligibleOutput, vocoder: Vocoder | None, rng: np.random.Generator) -> NDArray[np.float32]:
+    """Convert one clip's output to samples ``(640 T,)``, by Griffin-Lim of the mel where there is no vocoder."""
     if vocoder is None:
-        return synthesizer.to_waveform(Speech(said[:, :N_MELS]), None, rng)
-    return vocode(vocoder, said).clip(-1, 1)
+        return vocode_mel(output.mel.numpy(), None, None, rng)
+    inputs = torch.cat([output.mel, output.units.to(output.mel.dtype), output.speaker.to(output.mel.dtype)], dim=1)
+    return vocode(vocoder, inputs.numpy()).clip(-1, 1)

@@ -38,6 +38,15 @@ class SVTSConfig(SharedConfig):
     convergence: float = 1.0
     main_stage: StageConfig = field(default_factory=StageConfig)
 
+    @property
+    def uses_lip_encoder(self) -> bool:
+        return self.front.kind == "frozen"
+
+    @property
+    def is_native(self) -> bool:
+        """True for the published form: 20 video frames a second and 24 kHz."""
+        return self.form == "pwg"
+
 
 _PAPER = StageConfig(steps=150_000, batch=32, learning_rate=1e-3, warmup=15_000, validate_every=5000)
 
@@ -63,12 +72,3 @@ TINY = SVTSConfig(
 )
 
 PRESETS = {one.preset: one for one in (TINY, S, M, L, S_PWG, M_PWG, L_PWG)}
-
-
-def preset(name: str) -> SVTSConfig:
-    """The configuration of a preset.
-
-    Raises:
-        F2VError: no such preset.
-    """
-    return presets.get_preset(PRESETS, name, "SVTS")

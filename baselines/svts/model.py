@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from baselines.svts.config import SVTSConfig
-from f2v_bench.modeling.base import Model
+from f2v_bench.modeling.base import Model, ModelOutput
 from f2v_bench.modeling.batch import Batch
 from f2v_bench.nn.encoders.visual_frontend import FRONTEND_DIM, VisualFrontend
 from f2v_bench.nn.layers.conformer import Conformer
@@ -26,7 +26,7 @@ from f2v_bench.signal.mel import N_MELS
 from f2v_bench.timing import MEL_FRAMES_PER_VIDEO_FRAME
 
 
-class SVTS(Model):
+class SVTS(Model[ModelOutput]):
     """Lips and a voice to a log mel spectrogram: natural logarithms in the form ``suite``, decimal ones in ``pwg``.
 
     Args:
@@ -61,6 +61,5 @@ class SVTS(Model):
         parts = mel_losses(self(batch, batch["speaker"]), batch["mel"], batch["mask"])
         return parts | {"loss": parts["l1"] + self.config.convergence * parts["convergence"]}
 
-    def synthesize(self, batch: Batch, noise: torch.Tensor, **settings: Any) -> torch.Tensor:
-        mel: torch.Tensor = self(batch, batch["voice"] if "voice" in batch else batch["speaker"])
-        return mel
+    def synthesize(self, batch: Batch, noise: torch.Tensor, **settings: Any) -> ModelOutput:
+        return ModelOutput(self(batch, batch["voice"] if "voice" in batch else batch["speaker"]))

@@ -27,8 +27,6 @@ from f2v_bench.utils.paths import atomic_path, cache_folder
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-#: the asset that speaks; the paper names no checkpoint that we could read of, so this one is our choice
-VOCODER = "parallel-wavegan-libritts"
 FRAME_RATE_20 = 20  # video frames a second
 SAMPLES_PER_FRAME_24K = SAMPLE_RATE // FPS  # a video frame of the suite, 960
 _SETTINGS = "24k-1"  # of the cache; counts up whenever values below change

@@ -1,36 +1,49 @@
-"""Weight files of SVTS."""
+"""Declaration of SVTS."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from baselines.svts.config import SVTSConfig
-from baselines.svts.model import SVTS
-from baselines.svts.native_24khz import VOCODER
-from f2v_bench.modeling.checkpoint import ModelCheckpoint
+from f2v_bench.modeling.spec import ModelSpec
+from f2v_bench.systems.base import SpeakerReference
+from f2v_bench.timing import SAMPLE_RATE
+
+if TYPE_CHECKING:
+    from baselines.svts.config import SVTSConfig
+
+#: vocoder of the published form; the paper names no checkpoint that this project could read of. Choice: this one
+PARALLEL_WAVEGAN = "parallel-wavegan-libritts"
+_RATE_24K = 24_000
 
 
-class Weights(ModelCheckpoint[SVTSConfig]):
-    """A weight file of ``svts``."""
+def describe(config: SVTSConfig) -> dict[str, str]:
+    """Return the rows of the model card."""
+    sizes = config.conformer
+    return {"front end": config.front.kind, "decoder": f"Conformer, {sizes.blocks} x {sizes.width}"}
 
-    system = "svts"
-    title = "SVTS"
-    head = "svts"
-    settings = SVTSConfig
-    weights_dir = Path(__file__).parent / "shipped"
 
-    def model(self) -> SVTS:
-        """The model, ready for synthesis."""
-        return self.filled(SVTS(self.config, self.standard["mel"]))
+def check(config: SVTSConfig) -> None:
+    """Refuse weights of the published form where the vocoder's archive cannot be read."""
+    if config.is_native:
+        from f2v_bench.assets import get_asset, require_asset
+        from f2v_bench.nn.vocoders.parallel_wavegan_checkpoint import check_archive
 
-    @property
-    def uses_lip_encoder(self) -> bool:
-        return self.config.front.kind == "frozen"
+        check_archive(require_asset(PARALLEL_WAVEGAN), get_asset(PARALLEL_WAVEGAN).instructions)
 
-    @property
-    def vocoder_name(self) -> str:
-        return VOCODER if self.config.form == "pwg" else super().vocoder_name
 
-    def describe(self) -> dict[str, str]:
-        sizes = self.config.conformer
-        return {"front end": self.config.front.kind, "decoder": f"Conformer, {sizes.blocks} x {sizes.width}"}
+SPEC = ModelSpec(
+    name="svts",
+    title="SVTS",
+    summary="SVTS: lips and a speaker embedding straight to mel, by a Conformer",
+    config="baselines.svts.config:SVTSConfig",
+    presets="baselines.svts.config:PRESETS",
+    model="baselines.svts.model:SVTS",
+    experiment="baselines.svts.train:SVTSExperiment",
+    synthesizer="baselines.svts.synthesis:build_synthesizer",
+    voices=(SpeakerReference.SAME_CLIP, SpeakerReference.OTHER_CLIP),
+    sample_rate=lambda config: _RATE_24K if config.is_native else SAMPLE_RATE,
+    assets=lambda config: (PARALLEL_WAVEGAN,) if config.is_native else (),
+    check=check,
+    vocoder_name=lambda config: PARALLEL_WAVEGAN if config.is_native else None,
+    describe=describe,
+)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from baselines.svts.native_24khz import SAMPLES_PER_FRAME_24K, VOCODER, frames_at_20_fps
-from f2v_bench.assets import get_asset
+from baselines.svts.native_24khz import SAMPLES_PER_FRAME_24K, frames_at_20_fps
+from baselines.svts.spec import PARALLEL_WAVEGAN
+from f2v_bench.assets import get_asset, require_asset
+from f2v_bench.modeling.base import ModelOutput
 from f2v_bench.modeling.synthesizer import Synthesizer
 from f2v_bench.nn.vocoders.parallel_wavegan import vocode
 from f2v_bench.nn.vocoders.parallel_wavegan_checkpoint import load_parallel_wavegan
@@ -18,29 +19,30 @@ from f2v_bench.nn.vocoders.parallel_wavegan_checkpoint import load_parallel_wave
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from baselines.svts.spec import Weights
     from f2v_bench.face.crops import FaceCrops
+    from f2v_bench.modeling.checkpoint import ModelCheckpoint
 
 
 class Native24kHzSynthesizer(Synthesizer):
-    """Crops at 25 fps in, 24 kHz out; in between 20 video frames a second.
+    """Synthesizer from crops at 25 fps to 24 kHz; the model runs at 20 video frames a second.
 
     Args:
-        weights: of the form ``pwg``.
-        settings: of the sampling.
+        checkpoint: weights of the published form.
+        settings: sampling settings.
         device: ``cpu``, ``cuda`` or ``cuda:N``.
-        archive: of the vocoder.
 
     Raises:
-        F2VError: the archive holds another vocoder, or cannot be read.
+        AssetMissing: Parallel WaveGAN is not on this machine.
+        F2VError: its archive holds another vocoder, or cannot be read.
     """
 
-    def __init__(self, weights: Weights, settings: Mapping[str, Any], device: str, archive: Path) -> None:
-        super().__init__(weights, settings, device)
-        self.generator = load_parallel_wavegan(archive, get_asset(VOCODER).instructions).to(self.device)
+    def __init__(self, checkpoint: ModelCheckpoint, settings: Mapping[str, Any], device: str) -> None:
+        super().__init__(checkpoint, settings, device)
+        archive, instructions = require_asset(PARALLEL_WAVEGAN), get_asset(PARALLEL_WAVEGAN).instructions
+        self.generator = load_parallel_wavegan(archive, instructions).to(self.device)
 
-    def vocode(self, said: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
-        return vocode(self.generator, said, rng)
+    def vocode(self, output: ModelOutput, rng: np.random.Generator) -> NDArray[np.float32]:
+        return vocode(self.generator, output.mel.numpy(), rng)
 
     def synthesize(
         self,
@@ -48,13 +50,19 @@ class Native24kHzSynthesizer(Synthesizer):
         rngs: Sequence[np.random.Generator],
         voices: Sequence[NDArray[np.float32]] | None = None,
     ) -> list[NDArray[np.float32]]:
-        """Samples ``(960 T,)`` at 24 kHz of each clip; arguments as ``Synthesizer.speak``."""
+        """Synthesize samples ``(960 T,)`` at 24 kHz for each clip; arguments as for ``Synthesizer.synthesize``."""
         made = super().synthesize([to_20_fps(one) for one in crops], rngs, voices)
         return [samples[: SAMPLES_PER_FRAME_24K * len(one.lips)] for samples, one in zip(made, crops, strict=True)]
 
 
+def build_synthesizer(checkpoint: ModelCheckpoint, settings: Mapping[str, Any], device: str) -> Synthesizer:
+    """Load the synthesizer of the weights' form."""
+    native: bool = getattr(checkpoint.config, "is_native", False)
+    return (Native24kHzSynthesizer if native else Synthesizer)(checkpoint, settings, device)
+
+
 def to_20_fps(crops: FaceCrops) -> FaceCrops:
-    """Crops of a clip at 20 fps."""
+    """Return the crops of a clip at 20 fps."""
     at = frames_at_20_fps(len(crops.lips))
     return replace(
         crops,

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from baselines.svts.config import SVTSConfig, preset
+from baselines.svts.config import SVTSConfig
 from baselines.svts.model import SVTS
 from baselines.svts.native_24khz import Mels, example_24k
-from baselines.svts.spec import Weights
+from baselines.svts.spec import SPEC
 from f2v_bench.errors import F2VError
 from f2v_bench.media import resample
+from f2v_bench.modeling.base import ModelOutput
 from f2v_bench.modeling.batch import Example
 from f2v_bench.signal import mel_24k
 from f2v_bench.signal.griffin_lim import griffin_lim_24k
@@ -20,7 +21,6 @@ from f2v_bench.timing import SAMPLE_RATE, SAMPLES_PER_VIDEO_FRAME
 from f2v_bench.training.callbacks import SpeechMetricsCallback, SynthesizeClip
 from f2v_bench.training.data.dataset import ClipDataset, mean_std
 from f2v_bench.training.data.features import ClipFeatures
-from f2v_bench.training.experiment import TrainOptions
 from f2v_bench.training.module import ModelModule
 from f2v_bench.training.staged_experiment import LoadExample, StagedExperiment
 
@@ -49,47 +49,36 @@ class SVTSExperiment(StagedExperiment):
     public one is at hand: so training needs no file that a person must fetch, and its curves do not depend on one.
     """
 
-    name = "svts"
-    weights = Weights
+    spec = SPEC
+    name = SPEC.name
     config: SVTSConfig
 
-    def __init__(self, options: TrainOptions) -> None:
-        super().__init__(options, preset(options.preset))
-
     def check(self) -> None:
-        if self._published and self.config.front.kind != "resnet":
+        if self.config.is_native and self.config.front.kind != "resnet":
             raise F2VError(
                 f"the form 'pwg' shows 20 frames a second, which '{self.config.front.kind}' lip features do not know",
                 "set front.kind=resnet, or form=suite",
             )
 
-    @property
-    def uses_lip_encoder(self) -> bool:
-        return super().uses_lip_encoder and self.config.front.kind == "frozen"
-
     def needs(self, stage: str) -> bool:
-        return super().needs(stage) and not (stage == "vocoder" and self._published)
+        return super().needs(stage) and not (stage == "vocoder" and self.config.is_native)
 
     def train_main(self) -> None:
         config = self.config
         held = self.validation_clips(config.main_stage)
-        taught = self._at_20_fps(held) if self._published else self._at_25_fps(held)
+        taught = self._at_20_fps(held) if self.config.is_native else self._at_25_fps(held)
         self.reset_seed()
         module = ModelModule(SVTS(config, taught.mel), config, {"mel": taught.mel}, self.options.seed)
         self.fit_model(module, taught.item, taught.whole, held)
 
-    def vocode(self, said: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
-        if not self._published:
-            return super().vocode(said, rng)
-        return resample(griffin_lim_24k(said, rng), mel_24k.SAMPLE_RATE, SAMPLE_RATE).clip(-1, 1)
+    def vocode(self, output: ModelOutput, rng: np.random.Generator) -> NDArray[np.float32]:
+        if not self.config.is_native:
+            return super().vocode(output, rng)
+        return resample(griffin_lim_24k(output.mel.numpy(), rng), mel_24k.SAMPLE_RATE, SAMPLE_RATE).clip(-1, 1)
 
     def listening(self, speak: SynthesizeClip, held: ClipDataset) -> SpeechMetricsCallback:
         # a clip's last frame of 50 ms may reach beyond its end
         return super().listening(lambda at: speak(at)[: SAMPLES_PER_VIDEO_FRAME * held[at].frames], held)
-
-    @property
-    def _published(self) -> bool:
-        return self.config.form == "pwg"
 
     def _at_25_fps(self, held: ClipDataset) -> TrainingInputs:
         clips = self.clips

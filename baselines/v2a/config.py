@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Literal, TypeVar
+from typing import Literal
 
 from f2v_bench.modeling import shared_config as presets
 from f2v_bench.modeling.audio_encoder import AudioPretrainingConfig, BottleneckConfig
@@ -66,6 +66,10 @@ class V2AConfig(AudioPretrainingConfig):
     norms: Form = "separate-stats+affine"
     transfer: TransferConfig = field(default_factory=TransferConfig)
     main_stage: StageConfig = field(default_factory=StageConfig)
+
+    @property
+    def uses_lip_encoder(self) -> bool:
+        return self.front.kind == "frozen"
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,14 +175,3 @@ WAVE_TINY = WaveConfig(
 )
 
 WAVE_PRESETS = {one.preset: one for one in (WAVE_TINY, WAVE_PAPER)}
-
-C = TypeVar("C", bound=V2AConfig)
-
-
-def preset(name: str, known: dict[str, C]) -> C:
-    """The configuration of a preset.
-
-    Raises:
-        F2VError: no such preset.
-    """
-    return presets.get_preset(known, name, "audio pre-training")

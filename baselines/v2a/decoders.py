@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from functools import partial
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import nn
@@ -20,6 +20,7 @@ from torch.nn import functional
 
 from baselines.v2a.config import MelConfig, V2AConfig, WaveConfig
 from f2v_bench.errors import F2VError
+from f2v_bench.modeling.base import ModelOutput
 from f2v_bench.modeling.batch import Batch
 from f2v_bench.nn.encoders.visual_frontend import FRONTEND_DIM
 from f2v_bench.nn.layers.conformer import Conformer, Norm
@@ -32,6 +33,31 @@ from f2v_bench.nn.vocoders.hifigan import HiFiGAN
 from f2v_bench.nn.vocoders.istft import ISTFTVocoder
 from f2v_bench.signal.mel import N_MELS
 from f2v_bench.timing import FPS, MEL_FRAMES_PER_VIDEO_FRAME, SAMPLE_RATE
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from f2v_bench.nn.vocoders.base import Vocoder
+
+
+class WaveOutput(NamedTuple):
+    """Predicted samples of a batch, or of one clip without the batch axis.
+
+    Attributes:
+        samples: samples of a quarter of a video frame, F / 4 of them, in a row, ``(B, 4 T, F / 4)``.
+    """
+
+    samples: torch.Tensor
+
+
+DecoderOutput = ModelOutput | WaveOutput
+
+
+def to_waveform(output: WaveOutput, _vocoder: Vocoder | None, _rng: np.random.Generator) -> NDArray[np.float32]:
+    """Return the samples ``(F T,)`` of one clip's output; there is no vocoder."""
+    samples: NDArray[np.float32] = output.samples.numpy().reshape(-1).clip(-1, 1)
+    return samples
 
 
 class DecoderLoss(NamedTuple):
@@ -72,12 +98,12 @@ class Decoder(nn.Module, ABC):
         """Losses of a batch with ``mask``, ``speaker`` and what it should say."""
 
     @abstractmethod
-    def synthesize(self, z: torch.Tensor, speaker: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """Speech ``(B, 4 T, C)``, as ``Model.say``."""
+    def synthesize(self, z: torch.Tensor, speaker: torch.Tensor, mask: torch.Tensor) -> DecoderOutput:
+        """Predict speech features ``(B, 4 T, ...)``, as ``Model.synthesize``."""
 
     @abstractmethod
-    def mels(self, said: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """Natural-log mels ``(B, 4 T, 80)`` of what ``say`` made."""
+    def to_mel(self, output: DecoderOutput, mask: torch.Tensor) -> torch.Tensor:
+        """Return natural-log mels ``(B, 4 T, 80)`` of an output, as ``Model.to_mel``."""
 
 
 class MelDecoder(Decoder):
@@ -94,17 +120,18 @@ class MelDecoder(Decoder):
         self.standard, self.convergence = standard, config.convergence
         self.out_proj = nn.Linear(config.conformer.width, MEL_FRAMES_PER_VIDEO_FRAME * N_MELS)
 
-    def synthesize(self, z: torch.Tensor, speaker: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    def synthesize(self, z: torch.Tensor, speaker: torch.Tensor, mask: torch.Tensor) -> ModelOutput:
         mel: torch.Tensor = self.out_proj(self.trunk(z, speaker, mask)).float().view(len(mask), -1, N_MELS)
-        return self.standard[0] + self.standard[1] * mel
+        return ModelOutput(self.standard[0] + self.standard[1] * mel)
 
     def taught(self, z: torch.Tensor, batch: Batch) -> DecoderLoss:
-        made = self.synthesize(z, batch["speaker"], batch["mask"])
+        made = self.synthesize(z, batch["speaker"], batch["mask"]).mel
         parts = mel_losses(made, batch["mel"], batch["mask"])
         return DecoderLoss(parts | {"loss": parts["l1"] + self.convergence * parts["convergence"]})
 
-    def mels(self, said: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        return said
+    def to_mel(self, output: DecoderOutput, mask: torch.Tensor) -> torch.Tensor:
+        assert isinstance(output, ModelOutput)
+        return output.mel
 
 
 class WaveDecoder(Decoder):
@@ -149,12 +176,12 @@ class WaveDecoder(Decoder):
         mel: torch.Tensor = self.out_proj(x).float().view(len(x), -1, N_MELS)
         return self.standard[0] + self.standard[1] * mel
 
-    def synthesize(self, z: torch.Tensor, speaker: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    def synthesize(self, z: torch.Tensor, speaker: torch.Tensor, mask: torch.Tensor) -> WaveOutput:
         x = self.trunk(z, speaker, mask)
         out = x.new_zeros(len(x), self.frame * mask.shape[1], dtype=torch.float32)
         for row, one, frames in zip(out, x, mask.sum(1).tolist(), strict=True):
             row[: self.frame * frames] = self.sound(one[None, :frames])[0]
-        return out.view(len(x), -1, self.frame // MEL_FRAMES_PER_VIDEO_FRAME)
+        return WaveOutput(out.view(len(x), -1, self.frame // MEL_FRAMES_PER_VIDEO_FRAME))
 
     def taught(self, z: torch.Tensor, batch: Batch) -> DecoderLoss:
         """As ``Decoder.taught``; the batch has ``audio`` ``(B, F T)``, and ``f0`` ``(B, 4 T)`` in Hz for ``istft``."""
@@ -180,9 +207,11 @@ class WaveDecoder(Decoder):
         total = total + sound.mel_weight * parts["mel_l1"] + sound.spectral_weight * parts["spectral"]
         return DecoderLoss(parts | {"loss": total}, real, made)
 
-    def mels(self, said: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        out = said.new_zeros(len(said), said.shape[1], N_MELS)
-        for row, one, frames in zip(out, said, mask.sum(1).tolist(), strict=True):
+    def to_mel(self, output: DecoderOutput, mask: torch.Tensor) -> torch.Tensor:
+        assert isinstance(output, WaveOutput)
+        samples = output.samples
+        out = samples.new_zeros(len(samples), samples.shape[1], N_MELS)
+        for row, one, frames in zip(out, samples, mask.sum(1).tolist(), strict=True):
             row[: MEL_FRAMES_PER_VIDEO_FRAME * frames] = self._log_mel(
                 one[: MEL_FRAMES_PER_VIDEO_FRAME * frames].reshape(1, -1)
             )[0]

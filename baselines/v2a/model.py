@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from baselines.v2a.config import V2AConfig
-from baselines.v2a.decoders import Decoder, DecoderLoss, build_decoder
+from baselines.v2a.decoders import Decoder, DecoderLoss, DecoderOutput, build_decoder
 from baselines.v2a.encoders import VideoEncoder
 from f2v_bench.modeling.audio_encoder import AudioFrontend
 from f2v_bench.modeling.base import Model
@@ -27,7 +27,7 @@ from f2v_bench.timing import MEL_FRAMES_PER_VIDEO_FRAME
 from f2v_bench.training.data.audio_dataset import AUDIO_PREFIX
 
 
-class EncoderDecoder(Model):
+class EncoderDecoder(Model[DecoderOutput]):
     """An encoder and a decoder."""
 
     decoder: Decoder
@@ -43,12 +43,12 @@ class EncoderDecoder(Model):
     def losses(self, batch: Batch) -> dict[str, torch.Tensor]:
         return self.taught(batch).parts
 
-    def synthesize(self, batch: Batch, noise: torch.Tensor, **settings: Any) -> torch.Tensor:
+    def synthesize(self, batch: Batch, noise: torch.Tensor, **settings: Any) -> DecoderOutput:
         voice = batch["voice"] if "voice" in batch else batch["speaker"]
         return self.decoder.synthesize(self.encoded(batch), voice, batch["mask"])
 
-    def mels(self, said: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        return self.decoder.mels(said, mask)
+    def to_mel(self, output: DecoderOutput, mask: torch.Tensor) -> torch.Tensor:
+        return self.decoder.to_mel(output, mask)
 
 
 class Autoencoder(EncoderDecoder):
@@ -119,7 +119,7 @@ def freeze(decoder: Decoder, frozen: bool) -> None:
     """
     decoder.requires_grad_(not frozen)
     for norm in domain_norms(decoder):
-        norm.held = frozen
+        norm.frozen_stats = frozen
         if norm.form == "separate-stats+affine":
             norm.norms["video"].requires_grad_(True)
             norm.norms["audio"].requires_grad_(False)

@@ -1,70 +1,58 @@
-"""Weight files of V2A-MelSpec and V2A-WaveGAN."""
+"""Declarations of V2A-MelSpec and V2A-WaveGAN."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TypeVar
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from baselines.v2a.config import MelConfig, V2AConfig, WaveConfig
-from baselines.v2a.model import V2A
-from f2v_bench.modeling.checkpoint import MODEL, ModelCheckpoint
+from f2v_bench.modeling.spec import MODEL, ModelSpec
+from f2v_bench.systems.base import SpeakerReference
 
-C = TypeVar("C", bound=V2AConfig)
-
-
-class V2AWeights(ModelCheckpoint[C]):
-    """What both systems' files share."""
-
-    def model(self) -> V2A:
-        """The model, ready for synthesis."""
-        return self.filled(V2A(self.config, self.standard["mel"]))
-
-    @property
-    def uses_lip_encoder(self) -> bool:
-        return self.config.front.kind == "frozen"
-
-    @property
-    def provenance(self) -> str:
-        return f"{super().provenance}, {self._begun}"
-
-    @property
-    def _begun(self) -> str:
-        """Where the decoder comes from."""
-        how = self.config.transfer.how
-        return "decoder from scratch" if how == "scratch" else self.config.pretraining.told(how)
-
-    def describe(self) -> dict[str, str]:
-        sizes = self.config.conformer
-        return {
-            "front end": self.config.front.kind,
-            "decoder": f"Conformer, {sizes.blocks} x {sizes.width}, batch norm {self.config.norms}",
-            "transfer": self._begun,
-        }
+if TYPE_CHECKING:
+    from baselines.v2a.config import V2AConfig
 
 
-class MelWeights(V2AWeights[MelConfig]):
-    """A weight file of ``v2a-mel``."""
-
-    system = "v2a-mel"
-    title = "V2A-MelSpec"
-    head = "v2a_mel"
-    settings = MelConfig
-    weights_dir = Path(__file__).parent / "shipped" / "mel"
+def origin(config: V2AConfig) -> str:
+    """Return where the decoder's weights come from, in words."""
+    mode = config.transfer.how
+    return "decoder from scratch" if mode == "scratch" else config.pretraining.describe(mode)
 
 
-class WaveWeights(V2AWeights[WaveConfig]):
-    """A weight file of ``v2a-wave``, which says samples and brings no vocoder."""
+def describe(config: V2AConfig) -> dict[str, str]:
+    """Return the rows of the model card."""
+    sizes = config.conformer
+    return {
+        "front end": config.front.kind,
+        "decoder": f"Conformer, {sizes.blocks} x {sizes.width}, batch norm {config.norms}",
+        "transfer": origin(config),
+    }
 
-    system = "v2a-wave"
-    title = "V2A-WaveGAN"
-    head = "v2a_wave"
-    settings = WaveConfig
-    weights_dir = Path(__file__).parent / "shipped" / "wave"
-    vocoder_key = MODEL
 
-    @property
-    def vocoder_name(self) -> str:
-        return "its own decoder"
+MEL_SPEC = ModelSpec(
+    name="v2a-mel",
+    title="V2A-MelSpec",
+    summary="V2A-MelSpec: SVTS with a decoder that was pre-trained on audio",
+    config="baselines.v2a.config:MelConfig",
+    presets="baselines.v2a.config:MEL_PRESETS",
+    model="baselines.v2a.model:V2A",
+    experiment="baselines.v2a.train:V2AMelExperiment",
+    voices=(SpeakerReference.SAME_CLIP, SpeakerReference.OTHER_CLIP),
+    provenance=lambda config: f", {origin(config)}",
+    describe=describe,
+)
 
-    def vocoder(self) -> None:
-        """None: the model says samples."""
+#: predicts samples, so that it has no vocoder
+WAVE_SPEC = replace(
+    MEL_SPEC,
+    name="v2a-wave",
+    title="V2A-WaveGAN",
+    summary="V2A-WaveGAN: lips and a speaker embedding straight to samples, by a decoder pre-trained on audio",
+    config="baselines.v2a.config:WaveConfig",
+    presets="baselines.v2a.config:WAVE_PRESETS",
+    experiment="baselines.v2a.train:V2AWaveExperiment",
+    stages=("lips", "decoder"),
+    waveform="baselines.v2a.decoders:to_waveform",
+    vocoder_part=MODEL,
+    vocoder_name=lambda _config: "its own decoder",
+    sample_rate=lambda config: int(config.rate),
+)

@@ -4,25 +4,20 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from baselines.v2a.adversarial import AdversarialModule
-from baselines.v2a.config import MEL_PRESETS, WAVE_PRESETS, MelConfig, V2AConfig, WaveConfig, preset
+from baselines.v2a.config import MelConfig, V2AConfig, WaveConfig
 from baselines.v2a.model import V2A, Autoencoder, EncoderDecoder
-from baselines.v2a.spec import MelWeights, WaveWeights
-from f2v_bench.media import resample
+from baselines.v2a.spec import MEL_SPEC, WAVE_SPEC
 from f2v_bench.modeling.batch import Example
-from f2v_bench.timing import SAMPLE_RATE
+from f2v_bench.modeling.checkpoint import save_checkpoint
 from f2v_bench.training.audio_checkpoint import AUDIO_FRONTEND, PretrainedDecoder
 from f2v_bench.training.audio_pretraining import AudioPretrainedExperiment
 from f2v_bench.training.data.dataset import mean_std
-from f2v_bench.training.experiment import TrainOptions
 from f2v_bench.training.module import ModelModule
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 DECODER = "decoder."
 MUST_AGREE = ("conformer", "speaker", "rate")  # that no shape of a weight gives away
@@ -48,10 +43,6 @@ class V2AExperiment(AudioPretrainedExperiment):
     @property
     def uses_pretraining(self) -> bool:
         return self.config.transfer.how != "scratch"
-
-    @property
-    def uses_lip_encoder(self) -> bool:
-        return super().uses_lip_encoder and self.config.front.kind == "frozen"
 
     def module(self, model: EncoderDecoder, standard: tuple[float, float], **named: Any) -> ModelModule:
         """What trains either model; ``named`` as ``ModelModule`` takes it."""
@@ -86,10 +77,11 @@ class V2AExperiment(AudioPretrainedExperiment):
 
     def write_weights(self, path: Path) -> None:
         model = self.trained.ema_state("main")
-        self.weights.save(
+        save_checkpoint(
             path,
+            self.spec,
             config=self.config,
-            standard=self.trained.checkpoint("main")["hyper_parameters"]["standard"],
+            statistics=self.trained.checkpoint("main")["hyper_parameters"]["standard"],
             facts=self.facts(),
             model={name: one for name, one in model.items() if not name.startswith(AUDIO_FRONTEND)},
             lips=self.trained.ema_state("lips", "ema.average.encoder.") if self.uses_lip_encoder else None,
@@ -103,25 +95,19 @@ class V2AExperiment(AudioPretrainedExperiment):
 class V2AMelExperiment(V2AExperiment):
     """``f2v-bench train --model v2a-mel``."""
 
-    name = "v2a-mel"
+    spec = MEL_SPEC
+    name = MEL_SPEC.name
     stages = ("lips", "vocoder", "audio", "main")
-    weights = MelWeights
     config: MelConfig
-
-    def __init__(self, options: TrainOptions) -> None:
-        super().__init__(options, preset(options.preset, MEL_PRESETS))
 
 
 class V2AWaveExperiment(V2AExperiment):
     """``f2v-bench train --model v2a-wave``."""
 
-    name = "v2a-wave"
+    spec = WAVE_SPEC
+    name = WAVE_SPEC.name
     stages = ("lips", "audio", "main")
-    weights = WaveWeights
     config: WaveConfig
-
-    def __init__(self, options: TrainOptions) -> None:
-        super().__init__(options, preset(options.preset, WAVE_PRESETS))
 
     @property
     def rate(self) -> int:
@@ -129,6 +115,3 @@ class V2AWaveExperiment(V2AExperiment):
 
     def module(self, model: EncoderDecoder, standard: tuple[float, float], **named: Any) -> ModelModule:
         return AdversarialModule(model, self.config, {"mel": standard}, self.options.seed, **named)
-
-    def vocode(self, said: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
-        return resample(said.reshape(-1).clip(-1, 1), self.rate, SAMPLE_RATE)

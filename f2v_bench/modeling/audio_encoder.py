@@ -52,16 +52,16 @@ class PretrainingConfig:
     shards: int = 64
     segment: int = 75
 
-    def told(self, how: str) -> str:
+    def describe(self, mode: str) -> str:
         """What tables say of a decoder that begins so.
 
         Args:
-            how: it begins.
+            mode: kind of transfer.
         """
         if self.decoder is not None:
-            return f"decoder ({how}) from '{Path(self.decoder).name}'"
+            return f"decoder ({mode}) from '{Path(self.decoder).name}'"
         heard = "the same clips" if self.folder is None else f"'{Path(self.folder).name}'"
-        return f"decoder ({how}) pre-trained on the sound of {heard}"
+        return f"decoder ({mode}) pre-trained on the sound of {heard}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +138,9 @@ class Bottleneck(nn.Module):
             out: torch.Tensor = self.widen(self.narrow(z))
             return out
         if self.config.kind == "mask" and self.training:
-            return torch.where(mask_spans(mask, self.config.hidden, self.config.span)[..., None], self.mask_embedding.to(z), z)
+            return torch.where(
+                mask_spans(mask, self.config.hidden, self.config.span)[..., None], self.mask_embedding.to(z), z
+            )
         return z
 
 

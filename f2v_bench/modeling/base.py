@@ -1,46 +1,84 @@
-"""What every model trained here can do: learn from a batch, and say what it sees."""
+"""Base class of the trained models: losses of a batch, and synthesis of speech features."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Generic, NamedTuple, Self, TypeVar
 
 import torch
 from torch import nn
 
 from f2v_bench.modeling.batch import Batch
-from f2v_bench.signal.mel import N_MELS
+
+#: named tuple of tensors ``(B, 4 T, ...)``; None stands for a field that the model does not predict
+OutputT = TypeVar("OutputT", bound=tuple[Any, ...])
+
+#: mean and standard deviation of a feature over the training corpus, by the feature's name
+Statistics = Mapping[str, tuple[float, float]]
 
 
-class Model(nn.Module, ABC):
-    """A network from frozen lip features, or pictures, to speech; T video frames."""
+class ModelOutput(NamedTuple):
+    """Predicted speech features of a batch, or of one clip without the batch axis.
+
+    Attributes:
+        mel: log mel spectrogram, ``(B, 4 T, 80)``, natural log.
+        log_f0: log F0 in Hz, ``(B, 4 T)``; None for a model without F0.
+        voicing: probability of voicing, ``(B, 4 T)``; None for a model without F0.
+    """
+
+    mel: torch.Tensor
+    log_f0: torch.Tensor | None = None
+    voicing: torch.Tensor | None = None
+
+
+class Model(nn.Module, ABC, Generic[OutputT]):
+    """Network from video inputs or frozen lip features to speech features; T is the number of video frames."""
+
+    @classmethod
+    def from_statistics(cls, config: Any, statistics: Statistics) -> Self:
+        """Build the model with the means and deviations of its training corpus.
+
+        Args:
+            config: settings of the model.
+            statistics: mean and deviation by name, ``mel`` among them.
+        """
+        build: Any = cls
+        model: Self = build(config, statistics["mel"])
+        return model
 
     @abstractmethod
     def losses(self, batch: Batch) -> dict[str, torch.Tensor]:
-        """Every part of the loss by its name, and ``loss``, which is their weighted sum.
+        """Compute every loss by name, and their weighted sum as ``loss``.
 
         Args:
-            batch: of the trainee's items, with ``mask`` ``(B, T)``.
+            batch: training examples of the model, with ``mask`` ``(B, T)``.
         """
 
     @abstractmethod
-    def synthesize(self, batch: Batch, noise: torch.Tensor, **settings: Any) -> torch.Tensor:
-        """What it sees, said: ``(B, 4 T, C)``, in numbers that may be faded into each other.
-
-        Log mels ``(B, 4 T, 80)`` come first, and what follows is the model's own; or another form of speech, of which
-        ``mels`` makes them.
+    def synthesize(self, batch: Batch, noise: torch.Tensor, **settings: Any) -> OutputT:
+        """Predict speech features ``(B, 4 T, ...)``; those of overlapping windows can be cross-faded.
 
         Args:
-            batch: with ``mask`` ``(B, T)`` and what the model looks at.
-            noise: standard normal ``(B, 4 T, 80)``, for models that draw.
-            settings: of the sampling.
+            batch: video inputs of the model, with ``mask`` ``(B, T)``.
+            noise: standard normal samples ``(B, 4 T, 80)``, for generative models.
+            settings: sampling settings.
         """
 
-    def mels(self, said: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """Natural-log mels ``(B, 4 T, 80)`` of what ``say`` made, to be compared with real ones.
+    def to_mel(self, output: OutputT, mask: torch.Tensor) -> torch.Tensor:
+        """Return natural-log mels ``(B, 4 T, 80)`` of an output, for the comparison with real ones.
 
         Args:
-            said: ``(B, 4 T, C)``.
-            mask: bool ``(B, T)`` of video frames.
+            output: return value of ``synthesize``.
+            mask: bool ``(B, T)``, True where a video frame is real.
         """
-        return said[..., :N_MELS]
+        fields: Any = output
+        mel: torch.Tensor = fields.mel
+        return mel
+
+
+def map_fields(function: Callable[[torch.Tensor], torch.Tensor], output: OutputT) -> OutputT:
+    """Apply a function to every field of an output that is not None."""
+    build: Any = type(output)
+    mapped: OutputT = build(*(None if field is None else function(field) for field in output))
+    return mapped

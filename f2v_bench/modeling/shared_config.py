@@ -105,6 +105,11 @@ class SharedConfig:
     vocoder_stage: StageConfig = field(default_factory=StageConfig)
     main_stage: StageConfig = field(default_factory=StageConfig)
 
+    @property
+    def uses_lip_encoder(self) -> bool:
+        """True for a model on features of the frozen lip encoder."""
+        return True
+
 
 _HIFIGAN = StageConfig(
     steps=500_000, batch=16, learning_rate=2e-4, betas=(0.8, 0.99), precision="32-true", validate_every=5000

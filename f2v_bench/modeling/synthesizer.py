@@ -1,18 +1,21 @@
-"""From face crops to samples with trained weights; long videos in overlapping windows without seams."""
+"""From face crops to samples with trained weights; long videos in overlapping windows that are cross-faded."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
+from f2v_bench.modeling.base import ModelOutput, OutputT, map_fields
 from f2v_bench.modeling.batch import Batch, Example, collate
 from f2v_bench.modeling.inputs import video_inputs
 from f2v_bench.nn.encoders.pretrained import speaker_encoder
 from f2v_bench.nn.layers.masking import length_batches
-from f2v_bench.nn.layers.overlap_add import cross_fade_windows
+from f2v_bench.nn.layers.overlap_add import cross_fade_windows, windows
+from f2v_bench.nn.vocoders.build import vocode
+from f2v_bench.signal.griffin_lim import griffin_lim
 from f2v_bench.signal.mel import N_MELS
 from f2v_bench.timing import MEL_FRAMES_PER_VIDEO_FRAME
 
@@ -23,77 +26,78 @@ if TYPE_CHECKING:
     from f2v_bench.modeling.checkpoint import ModelCheckpoint
     from f2v_bench.nn.vocoders.base import Vocoder
 
+WINDOW = 500  # video frames of one forward pass, 20 s
+OVERLAP = 50  # video frames over which windows are cross-faded, 2 s
+_BUDGET = 2000  # padded video frames of a batch
 
-from f2v_bench.nn.vocoders.build import vocode
-from f2v_bench.signal.griffin_lim import griffin_lim
-
-WINDOW = 500  # video frames that a model sees at once, 20 s
-OVERLAP = 50  # frames over which windows fade into each other, 2 s
-_BUDGET = 2000  # padded frames of a batch
-
-Pictures = Mapping[str, "NDArray[np.uint8]"]
+VideoInputs = Mapping[str, "NDArray[np.uint8]"]
 
 
-class Speech(NamedTuple):
-    """What a model says of one clip.
+def to_waveform(output: ModelOutput, vocoder: Vocoder | None, rng: np.random.Generator) -> NDArray[np.float32]:
+    """Convert one clip's output to samples ``(640 T,)`` at 16 kHz, with its F0 where the model predicts it.
 
-    Attributes:
-        mel: natural log, float32 ``(4 T, 80)``.
-        melody: log F0 in Hz and the probability of voicing, float32 ``(4 T, 2)``; None of a model without.
+    Args:
+        output: features of one clip, ``(4 T, ...)``, float32 on the CPU.
+        vocoder: trained vocoder; None uses Griffin-Lim.
+        rng: generator of Griffin-Lim's initial phases.
     """
-
-    mel: NDArray[np.float32]
-    melody: NDArray[np.float32] | None = None
-
-    @property
-    def f0(self) -> NDArray[np.float32] | None:
-        """Hz, 0 where unvoiced, float32 ``(4 T,)``."""
-        if self.melody is None:
-            return None
-        return np.exp(self.melody[:, 0]) * (self.melody[:, 1] > 0.5)
+    f0 = None
+    if output.log_f0 is not None and output.voicing is not None:
+        f0 = np.exp(output.log_f0.numpy()) * (output.voicing.numpy() > 0.5)  # 0 where unvoiced
+    return vocode_mel(output.mel.numpy(), f0, vocoder, rng)
 
 
-def split_mel_and_f0(said: NDArray[np.float32]) -> Speech:
-    """Log mels ``(4 T, 80)`` of what a model said, and its melody where there are two channels more."""
-    return Speech(said[:, :N_MELS], said[:, N_MELS:] if said.shape[1] > N_MELS else None)
+def vocode_mel(
+    mel: NDArray[np.float32], f0: NDArray[np.float32] | None, vocoder: Vocoder | None, rng: np.random.Generator
+) -> NDArray[np.float32]:
+    """Convert a mel spectrogram to samples ``(160 n,)`` at 16 kHz.
 
-
-def to_waveform(speech: Speech, vocoder: Vocoder | None, rng: np.random.Generator) -> NDArray[np.float32]:
-    """Samples ``(640 T,)`` by the vocoder, in the melody where there is one, or by Griffin-Lim from drawn phases."""
-    made = vocode(vocoder, speech.mel, speech.f0) if vocoder is not None else griffin_lim(speech.mel, rng)
-    return made.clip(-1, 1)
+    Args:
+        mel: log mel spectrogram, float32 ``(n, 80)``, natural log.
+        f0: F0 in Hz, 0 where unvoiced, float32 ``(n,)``; None leaves it to the vocoder.
+        vocoder: trained vocoder; None uses Griffin-Lim.
+        rng: generator of Griffin-Lim's initial phases.
+    """
+    samples = vocode(vocoder, mel, f0) if vocoder is not None else griffin_lim(mel, rng)
+    return samples.clip(-1, 1)
 
 
 class Synthesizer:
-    """The whole chain with one set of weights: what a model says of lips, and how that sounds.
+    """The whole chain with one set of weights: lip encoder, model and vocoder.
 
-    Models that look at more than lips say so in ``item``.
+    Models with other inputs than lips override ``build_example``.
 
     Args:
-        weights: of all parts.
-        settings: of the sampling.
+        checkpoint: weights of all parts.
+        settings: sampling settings.
         device: ``cpu``, ``cuda`` or ``cuda:N``.
     """
 
-    def __init__(self, weights: ModelCheckpoint[Any], settings: Mapping[str, Any], device: str) -> None:
+    def __init__(self, checkpoint: ModelCheckpoint, settings: Mapping[str, Any], device: str) -> None:
         self.settings, self.device = settings, torch.device(device)
-        self.model = weights.model().to(self.device)
-        self.lips = weights.lips().to(self.device) if weights.uses_lip_encoder else None
-        vocoder = weights.vocoder()
+        self.config, self.spec = checkpoint.config, checkpoint.spec
+        self.model = checkpoint.model().to(self.device)
+        self.lip_encoder = checkpoint.lip_encoder().to(self.device) if checkpoint.uses_lip_encoder else None
+        vocoder = checkpoint.vocoder()
         self.vocoder = vocoder.to(self.device) if vocoder is not None else None
 
-    def vocode(self, said: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
-        """Samples ``(640 T,)`` of what was said of a clip, ``(4 T, C)``: mel, then log F0 and voicing if there are."""
-        return to_waveform(split_mel_and_f0(said), self.vocoder, rng)
-
-    def item(self, pictures: Pictures, noise: NDArray[np.float32]) -> Example:
-        """What the model is shown of a clip or of a window of it.
+    def vocode(self, output: Any, rng: np.random.Generator) -> NDArray[np.float32]:
+        """Convert the model's output for one clip to samples.
 
         Args:
-            pictures: as ``video_inputs``; ``lips`` and ``face`` ``(T, ...)``, ``identity`` of the whole clip.
-            noise: standard normal ``(4 T, 80)``.
+            output: fields of one clip, ``(4 T, ...)``, float32 on the CPU.
+            rng: the clip's random generator.
         """
-        return Example(len(pictures["lips"]), {"lips": pictures["lips"], "noise": noise})
+        return self.spec.vocode(output, self.vocoder, rng)
+
+    def build_example(self, video: VideoInputs, noise: NDArray[np.float32]) -> Example:
+        """Build the model's inputs for a clip, or for a window of it.
+
+        Args:
+            video: output of ``video_inputs``: ``lips`` and ``face`` ``(T, ...)``, ``identity`` of the whole clip.
+            noise: standard normal samples ``(4 T, 80)``.
+        """
+        return Example(len(video["lips"]), {"lips": video["lips"], "noise": noise})
 
     def synthesize(
         self,
@@ -101,63 +105,97 @@ class Synthesizer:
         rngs: Sequence[np.random.Generator],
         voices: Sequence[NDArray[np.float32]] | None = None,
     ) -> list[NDArray[np.float32]]:
-        """Samples ``(640 T,)`` at 16 kHz of each clip.
+        """Synthesize samples ``(640 T,)`` at 16 kHz for each clip.
 
         Args:
-            crops: of the clips.
-            rngs: one a clip, which draws its noise.
-            voices: a unit vector ``(256,)`` of the speaker space a clip.
+            crops: face crops, one entry per clip.
+            rngs: random generators, one per clip.
+            voices: speaker embeddings, unit vectors ``(256,)``, one per clip; None leaves the voice to the model.
         """
         lengths = [len(one.lips) for one in crops]
-        said: list[NDArray[np.float32]] = [np.empty(0, np.float32)] * len(crops)
         noises = [
             rng.standard_normal((MEL_FRAMES_PER_VIDEO_FRAME * n, N_MELS), np.float32)
             for rng, n in zip(rngs, lengths, strict=True)
         ]
-        pictures = [video_inputs(one) for one in crops]
+        videos = [video_inputs(one) for one in crops]
+        outputs: dict[int, Any] = {}
         for group in length_batches([min(n, WINDOW) for n in lengths], _BUDGET):
             short = [at for at in group if lengths[at] <= WINDOW]
-            chosen = [voices[at] for at in short] if voices is not None else None
-            found = self._said([pictures[at] for at in short], [noises[at] for at in short], chosen)
-            for at, one in zip(short, found, strict=True):
-                said[at] = one
+            embeddings = [voices[at] for at in short] if voices is not None else None
+            predicted = self._predict([videos[at] for at in short], [noises[at] for at in short], embeddings)
+            outputs.update(zip(short, predicted, strict=True))
             for at in set(group) - set(short):
-                said[at] = self._long(pictures[at], noises[at], voices[at] if voices is not None else None)
-        return [self.vocode(one, rng) for one, rng in zip(said, rngs, strict=True)]
+                outputs[at] = self._predict_long(videos[at], noises[at], voices[at] if voices is not None else None)
+        return [self.vocode(outputs[at], rng) for at, rng in enumerate(rngs)]
 
     def embed_speaker(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The speaker embedding ``(256,)`` of real speech, float32 ``(n,)`` at 16 kHz."""
+        """Return the speaker embedding ``(256,)`` of real speech, float32 ``(n,)`` at 16 kHz."""
         embedding: NDArray[np.float32] = speaker_encoder().embed([samples])[0]
         return embedding
 
-    def _long(
-        self, pictures: Pictures, noise: NDArray[np.float32], voice: NDArray[np.float32] | None
-    ) -> NDArray[np.float32]:
-        """A long clip from windows that share the clip's noise and identity, faded where they overlap."""
-
-        def piece(first: int, end: int) -> NDArray[np.float32]:
+    def _predict_long(
+        self, video: VideoInputs, noise: NDArray[np.float32], voice: NDArray[np.float32] | None
+    ) -> tuple[Any, ...]:
+        """Predict a long clip in windows that share the clip's noise and identity, and cross-fade every field."""
+        size, overlap = MEL_FRAMES_PER_VIDEO_FRAME * WINDOW, MEL_FRAMES_PER_VIDEO_FRAME * OVERLAP
+        pieces: dict[tuple[int, int], tuple[Any, ...]] = {}
+        for first, end in windows(len(noise), size, overlap):
             frames = slice(first // MEL_FRAMES_PER_VIDEO_FRAME, end // MEL_FRAMES_PER_VIDEO_FRAME)
-            seen = {name: pictures[name][frames] for name in ("lips", "face")} | {"identity": pictures["identity"]}
-            return self._said([seen], [noise[first:end]], None if voice is None else [voice])[0]
-
-        return cross_fade_windows(
-            len(noise), MEL_FRAMES_PER_VIDEO_FRAME * WINDOW, MEL_FRAMES_PER_VIDEO_FRAME * OVERLAP, piece
-        )
+            window = {name: video[name][frames] for name in ("lips", "face")} | {"identity": video["identity"]}
+            voices = None if voice is None else [voice]
+            pieces[first, end] = self._predict([window], [noise[first:end]], voices)[0]
+        return cross_fade_fields(pieces, len(noise), size, overlap)
 
     @torch.no_grad()
-    def _said(
+    def _predict(
         self,
-        pictures: Sequence[Pictures],
+        videos: Sequence[VideoInputs],
         noises: Sequence[NDArray[np.float32]],
         voices: Sequence[NDArray[np.float32]] | None,
-    ) -> list[NDArray[np.float32]]:
-        if not pictures:
+    ) -> list[tuple[Any, ...]]:
+        if not videos:
             return []
-        items = [self.item(one, noise) for one, noise in zip(pictures, noises, strict=True)]
-        batch: Batch = {name: tensor.to(self.device) for name, tensor in collate(items).items()}
-        if self.lips is not None:
-            batch["features"] = self.lips(batch["lips"], batch["mask"])
+        examples = [self.build_example(video, noise) for video, noise in zip(videos, noises, strict=True)]
+        batch: Batch = {name: tensor.to(self.device) for name, tensor in collate(examples).items()}
+        if self.lip_encoder is not None:
+            batch["features"] = self.lip_encoder(batch["lips"], batch["mask"])
         if voices is not None:
             batch["voice"] = torch.from_numpy(np.stack(voices)).to(self.device)
-        found = self.model.synthesize(batch, batch["noise"], **self.settings).float().cpu().numpy()
-        return [one[: MEL_FRAMES_PER_VIDEO_FRAME * item.frames] for one, item in zip(found, items, strict=True)]
+        output = self.model.synthesize(batch, batch["noise"], **self.settings)
+        output = map_fields(lambda field: field.float().cpu(), output)
+        return [clip_output(output, at, example.frames) for at, example in enumerate(examples)]
+
+
+def clip_output(output: OutputT, row: int, frames: int) -> OutputT:
+    """Return the output of one clip of a batch, without padding.
+
+    Args:
+        output: fields ``(B, 4 T, ...)``.
+        row: index of the clip in the batch.
+        frames: video frames of the clip.
+    """
+    return map_fields(lambda field: field[row, : MEL_FRAMES_PER_VIDEO_FRAME * frames], output)
+
+
+def cross_fade_fields(pieces: Mapping[tuple[int, int], OutputT], frames: int, size: int, overlap: int) -> OutputT:
+    """Cross-fade overlapping windows of an output field by field.
+
+    Args:
+        pieces: outputs of one clip's windows, fields ``(end - first, ...)``, by first and end frame.
+        frames: mel frames of the clip.
+        size: mel frames of a window, as for ``windows``.
+        overlap: mel frames that neighbors share, as for ``windows``.
+    """
+
+    def fade(index: int, shape: torch.Size) -> torch.Tensor:
+        def window(first: int, end: int) -> NDArray[np.float32]:
+            part: NDArray[np.float32] = pieces[first, end][index].reshape(end - first, -1).numpy()
+            return part
+
+        return torch.from_numpy(cross_fade_windows(frames, size, overlap, window)).reshape(frames, *shape[1:])
+
+    example = next(iter(pieces.values()))
+    build: Any = type(example)
+    fields = (None if field is None else fade(index, field.shape) for index, field in enumerate(example))
+    output: OutputT = build(*fields)
+    return output

@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import lightning
 import torch
 from torch import nn
 
 from f2v_bench.config import as_mapping
-from f2v_bench.modeling.base import Model
+from f2v_bench.modeling.base import Model, map_fields
 from f2v_bench.modeling.batch import Batch
 from f2v_bench.modeling.shared_config import SharedConfig, StageConfig
 from f2v_bench.signal.mel import N_MELS
 from f2v_bench.timing import MEL_FRAMES_PER_VIDEO_FRAME
 from f2v_bench.training.ema import EMA, evaluating
 from f2v_bench.training.optim import build_optimizer, lr_scale
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 VALIDATION_SEED = 1234
 
@@ -72,7 +68,7 @@ class ModelModule(TrainingModule):
 
     def __init__(
         self,
-        model: Model,
+        model: Model[Any],
         config: SharedConfig,
         standard: Mapping[str, tuple[float, float]],
         seed: int = 0,
@@ -89,27 +85,35 @@ class ModelModule(TrainingModule):
         self.log("train/loss", parts["loss"], prog_bar=True)
         return parts["loss"]
 
-    def predict(self, batch: Batch, at: int) -> NDArray[np.float32]:
-        """What the average says of a batch of one clip, ``(4 T, C)``; ``at`` decides the noise."""
+    def predict(self, batch: Batch, at: int) -> Any:
+        """Predict a batch of one clip with the averaged weights.
+
+        Args:
+            batch: one clip.
+            at: index of the clip, which decides the noise.
+
+        Returns:
+            The model's output without the batch axis, float32 on the CPU.
+        """
         model = _model(self.ema.average)
         batch = {name: tensor.to(self.device) for name, tensor in batch.items()}
         noise = torch.randn(batch["mel"].shape, generator=torch.Generator().manual_seed(VALIDATION_SEED + at))
         with evaluating(model):
-            found: NDArray[np.float32] = model.synthesize(batch, noise.to(self.device))[0].float().cpu().numpy()
-        return found
+            output = model.synthesize(batch, noise.to(self.device))
+        return map_fields(lambda field: field[0].float().cpu(), output)
 
     def validation_step(self, batch: Batch, index: int) -> None:
         model = _model(self.ema.average)
         with evaluating(model), torch.random.fork_rng(devices=[]):
             torch.manual_seed(VALIDATION_SEED + index)
             parts = model.losses(batch)
-            mel = model.mels(model.synthesize(batch, torch.randn_like(batch["mel"])), batch["mask"])
+            mel = model.to_mel(model.synthesize(batch, torch.randn_like(batch["mel"])), batch["mask"])
         mask = batch["mask"].repeat_interleave(MEL_FRAMES_PER_VIDEO_FRAME, 1)[..., None]
         parts["mel"] = ((mel - batch["mel"]).abs() * mask).sum() / (mask.sum() * N_MELS)
         count = len(batch["mel"])
         self.log_dict({f"val/{name}": value for name, value in parts.items()}, batch_size=count)
 
 
-def _model(network: nn.Module) -> Model:
+def _model(network: nn.Module) -> Model[Any]:
     assert isinstance(network, Model)
     return network

@@ -20,13 +20,14 @@ import numpy as np
 import torch
 
 from f2v_bench.config import with_overrides, with_yaml
+from f2v_bench.media import resample
 from f2v_bench.modeling.batch import Example, collate
-from f2v_bench.modeling.checkpoint import ModelCheckpoint, TrainingInfo
+from f2v_bench.modeling.checkpoint import TrainingInfo, save_checkpoint
 from f2v_bench.modeling.shared_config import SharedConfig
-from f2v_bench.modeling.synthesizer import split_mel_and_f0, to_waveform
+from f2v_bench.modeling.spec import ModelSpec
 from f2v_bench.nn.encoders.frozen_lip_encoder import FrozenLipEncoder
 from f2v_bench.nn.vocoders.base import Vocoder
-from f2v_bench.nn.vocoders.build import build_vocoder
+from f2v_bench.timing import SAMPLE_RATE
 from f2v_bench.training.callbacks import SpeechMetricsCallback, SynthesizeClip
 from f2v_bench.training.data.dataset import ClipDataset, UnitLabeler, clip_samples, sample_segment
 from f2v_bench.training.data.lip_features import VARIANTS, LipFeatures, LipFeatureSets
@@ -59,18 +60,18 @@ class StagedExperiment(Experiment):
     """The stages, the folder, and what they stand on; a model adds its main stage and how its weights are written.
 
     Args:
-        options: of the command.
-        config: the settings of the preset; those of the options' file and texts are laid on top.
+        options: options of the command.
     """
 
     stages: ClassVar[tuple[str, ...]] = ("lips", "vocoder", "main")
     #: the stage that trains what makes the sound
     vocoder_key: ClassVar[str] = "vocoder"
-    #: class of its weight files
-    weights: ClassVar[type[ModelCheckpoint[Any]]]
+    #: declaration of the model
+    spec: ClassVar[ModelSpec]
 
-    def __init__(self, options: TrainOptions, config: SharedConfig) -> None:
+    def __init__(self, options: TrainOptions) -> None:
         super().__init__(options)
+        config = self.initial_config(options)
         if options.settings_file:
             config = with_yaml(config, options.settings_file)
         self.config = with_overrides(config, options.settings)
@@ -78,6 +79,10 @@ class StagedExperiment(Experiment):
         self.trained = TrainingDir(options.folder, self.stages, self.config, options.base)
         self.check()
         self.trained.lock_settings(options.seed, options.list_id)
+
+    def initial_config(self, options: TrainOptions) -> SharedConfig:
+        """Return the settings of the preset, which the options' file and texts override."""
+        return self.spec.preset(options.preset)
 
     def check(self) -> None:
         """Refuse settings that do not go together, before anything is written.
@@ -92,10 +97,11 @@ class StagedExperiment(Experiment):
 
     def write_weights(self, path: Path) -> None:
         """Write what synthesis needs, once every stage is done."""
-        self.weights.save(
+        save_checkpoint(
             path,
+            self.spec,
             config=self.config,
-            standard=self.trained.checkpoint("main")["hyper_parameters"]["standard"],
+            statistics=self.trained.checkpoint("main")["hyper_parameters"]["standard"],
             facts=self.facts(),
             model=self.trained.ema_state("main"),
             lips=self.trained.ema_state("lips", "ema.average.encoder.") if self.uses_lip_encoder else None,
@@ -105,7 +111,7 @@ class StagedExperiment(Experiment):
     @property
     def uses_lip_encoder(self) -> bool:
         """Whether there is a lip encoder to train: AV-HuBERT comes trained, and a model may look for itself."""
-        return self.config.lips.encoder == "stand-in"
+        return self.config.lips.encoder == "stand-in" and self.config.uses_lip_encoder
 
     def needs(self, stage: str) -> bool:
         return stage != "lips" or self.uses_lip_encoder
@@ -169,9 +175,10 @@ class StagedExperiment(Experiment):
         real = [clip_samples(held[at]) for at in range(len(held))]
         return SpeechMetricsCallback(speak, real, [clip.text for clip in held.prepared.clips], self.options.grammar)
 
-    def vocode(self, said: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
-        """Samples of what a model says of a clip, by the vocoder if it is trained."""
-        return to_waveform(split_mel_and_f0(said), self.vocoder, rng)
+    def vocode(self, output: Any, rng: np.random.Generator) -> NDArray[np.float32]:
+        """Convert the model's output for one clip to samples at 16 kHz, with the vocoder if it is trained."""
+        samples, rate = self.spec.vocode(output, self.vocoder, rng), self.spec.sample_rate(self.config)
+        return samples if rate == SAMPLE_RATE else resample(samples, rate, SAMPLE_RATE)
 
     def fit_model(
         self, module: ModelModule, item: LoadExample, whole: Callable[[int], Example], held: ClipDataset
@@ -266,16 +273,12 @@ class StagedExperiment(Experiment):
         """The training clips of ``some``."""
         return [self.clips[at] for at in self.sample_indices()]
 
-    def generator(self) -> Vocoder:
-        """What makes the sound, not trained yet."""
-        return build_vocoder(self.config.vocoder)
-
     @cached_property
     def vocoder(self) -> Vocoder | None:
         """What makes the sound, where its stage is done."""
         if not self.trained.is_complete(self.vocoder_key):
             return None
-        network = self.generator()
+        network = self.spec.build_vocoder(self.config)
         network.load_state_dict(self.trained.ema_state(self.vocoder_key))
         return network.eval()
 
