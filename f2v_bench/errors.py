@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from typing import Any
 
@@ -26,6 +27,19 @@ class F2VError(Exception):
 
     def __str__(self) -> str:
         return f"{self.what}\n  -> {self.do}" if self.do else self.what
+
+
+@contextmanager
+def user_error(do: str) -> Iterator[None]:
+    """Raise an F2VError in place of a ValueError, for code that user settings parametrize.
+
+    Args:
+        do: what the user can do about it.
+    """
+    try:
+        yield
+    except ValueError as error:
+        raise F2VError(str(error), do) from error
 
 
 class FailureKind(StrEnum):

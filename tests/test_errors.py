@@ -4,7 +4,7 @@ import pickle
 
 import pytest
 
-from f2v_bench.errors import ClipFailure, F2VError, FailureKind, suggest
+from f2v_bench.errors import ClipFailure, F2VError, FailureKind, suggest, user_error
 
 
 def test_an_error_says_what_and_what_to_do() -> None:
@@ -20,6 +20,14 @@ def test_clip_failures_travel_between_processes() -> None:
 def test_errors_travel_between_processes() -> None:
     found = pickle.loads(pickle.dumps(F2VError("no such thing", "look elsewhere")))
     assert (found.what, found.do) == ("no such thing", "look elsewhere")
+
+
+def test_a_value_error_becomes_a_user_error() -> None:
+    with pytest.raises(F2VError, match="the width 30 is odd") as raised, user_error("choose another"):
+        raise ValueError("the width 30 is odd")
+    assert raised.value.do == "choose another"
+    with pytest.raises(KeyError), user_error(""):
+        raise KeyError
 
 
 @pytest.mark.parametrize(("kind", "again"), [(FailureKind.FILE_MISSING, True), (FailureKind.SILENT, False)])

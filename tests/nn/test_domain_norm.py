@@ -19,15 +19,15 @@ from tests.nn.published import randomised
 FORMS = get_args(Form)
 
 
-def heard(mean: float, spread: float, seed: int) -> torch.Tensor:
-    return mean + spread * torch.randn(64, 5, generator=torch.Generator().manual_seed(seed))
+def vectors_of(mean: float, deviation: float, seed: int) -> torch.Tensor:
+    return mean + deviation * torch.randn(64, 5, generator=torch.Generator().manual_seed(seed))
 
 
-AUDIO, VIDEO = heard(3.0, 2.0, 0), heard(-1.0, 0.5, 1)
+AUDIO, VIDEO = vectors_of(3.0, 2.0, 0), vectors_of(-1.0, 0.5, 1)
 
 
 def walked(norm: nn.Module, rounds: int = 30) -> nn.Module:
-    """Shown both domains in turn."""
+    """Pass vectors of both domains in turn, in training mode."""
     norm.train()
     for _ in range(rounds):
         for domain, vectors in (("audio", AUDIO), ("video", VIDEO)):
@@ -37,8 +37,8 @@ def walked(norm: nn.Module, rounds: int = 30) -> nn.Module:
 
 
 @pytest.mark.parametrize("form", ["separate-stats", "separate-stats+affine"])
-def test_each_domain_is_normed_as_if_it_were_alone(form: Form) -> None:
-    """Training and evaluation are those of a plain batch norm that has seen one domain only."""
+def test_each_domain_is_normalized_as_if_it_were_alone(form: Form) -> None:
+    """Training and evaluation equal those of a plain batch norm of one domain."""
     norm = walked(DomainBatchNorm(5, form))
     for domain, vectors in (("audio", AUDIO), ("video", VIDEO)):
         alone = nn.BatchNorm1d(5).train()
@@ -71,7 +71,7 @@ def test_separate_statistics_do_not_meet() -> None:
 
 
 @pytest.mark.parametrize(("form", "own"), [("separate-stats", False), ("separate-stats+affine", True)])
-def test_weight_and_bias_belong_to_whom_they_should(form: Form, own: bool) -> None:
+def test_weight_and_bias_belong_to_the_right_domain(form: Form, own: bool) -> None:
     norm = DomainBatchNorm(5, form).train()
     with use_domain(norm, "video"):
         norm(VIDEO).square().sum().backward()  # type: ignore[no-untyped-call]
@@ -80,21 +80,21 @@ def test_weight_and_bias_belong_to_whom_they_should(form: Form, own: bool) -> No
 
 
 @pytest.mark.parametrize(("form", "count"), [("shared", 10), ("separate-stats", 10), ("separate-stats+affine", 20)])
-def test_how_many_weights_there_are(form: Form, count: int) -> None:
+def test_the_number_of_weights(form: Form, count: int) -> None:
     assert sum(one.numel() for one in DomainBatchNorm(5, form).parameters()) == count
 
 
-def test_held_statistics_stay_only_where_they_are_shared() -> None:
+def test_frozen_statistics_stay_only_where_they_are_shared() -> None:
     for form in FORMS:
         norm = DomainBatchNorm(5, form).train()
-        norm.held = True
+        norm.frozen_stats = True
         norm(VIDEO)
         means = dict(norm.named_buffers())
         mean = means["norms.both.running_mean" if form == "shared" else "norms.video.running_mean"]
         assert bool((mean == 0).all()) == (form == "shared"), form
 
 
-def test_a_domain_lasts_as_long_as_its_block() -> None:
+def test_a_domain_lasts_as_long_as_its_context() -> None:
     network = nn.Sequential(DomainBatchNorm(5, "separate-stats"), nn.Linear(5, 5), DomainBatchNorm(5, "shared"))
     assert len(domain_norms(network)) == 2
     with use_domain(network, "audio"):
@@ -105,7 +105,7 @@ def test_a_domain_lasts_as_long_as_its_block() -> None:
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_every_domain_begins_with_the_plain_norm_s_numbers(form: Form) -> None:
+def test_every_domain_starts_with_the_tensors_of_the_plain_norm(form: Form) -> None:
     def network(norm: Any) -> nn.Module:
         return nn.Sequential(nn.Linear(5, 5), norm, nn.Linear(5, 2))
 

@@ -10,7 +10,7 @@ from tests.nn.published import chirp
 
 
 @pytest.mark.parametrize("samples", [0, 10, 159, 240, 241, 640, 8160, 16_079])
-def test_it_is_the_twin_of_the_numpy_one(samples: int) -> None:
+def test_it_equals_the_mel_spectrogram_of_numpy(samples: int) -> None:
     rng = np.random.default_rng(samples)
     wave = (0.1 * rng.standard_normal(samples)).astype(np.float32)
     wave[samples // 2 :] *= 1e-4  # down to the floor
@@ -20,7 +20,7 @@ def test_it_is_the_twin_of_the_numpy_one(samples: int) -> None:
     np.testing.assert_allclose(found[0].numpy(), expected, atol=1e-4)
 
 
-def test_each_clip_of_a_batch_as_alone() -> None:
+def test_a_batch_equals_its_clips_alone() -> None:
     batch = torch.stack([chirp(3200), 0.1 * chirp(3200).flip(0)])
     both = LogMel()(batch)
     for row, wave in zip(both, batch, strict=True):
@@ -36,7 +36,7 @@ def test_gradients_are_finite_in_silence_and_reach_every_sample_of_speech() -> N
     assert int((gradient[1] != 0).sum()) > 1590
 
 
-def test_autocast_leaves_it_in_full_precision() -> None:
+def test_autocast_keeps_full_precision() -> None:
     wave = chirp(3200)[None]
     with torch.autocast("cpu", torch.bfloat16):
         found = LogMel()(wave.bfloat16())

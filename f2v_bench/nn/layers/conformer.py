@@ -1,8 +1,8 @@
-"""The Conformer (Gulati et al., Interspeech 2020): attention with relative positions beside a convolution.
+"""Conformer (Gulati et al., Interspeech 2020): self-attention with relative positions, and convolution.
 
-The form of ESPnet, which SVTS and Intelligible Lip-to-Speech build on: half a feed-forward part on either side, layer
-norm before each part and after the block, Transformer-XL's relative positions (Dai et al., ACL 2019), batch norm inside
-the convolution. Padding changes nothing, in training either: statistics are those of the real frames.
+The variant of ESPnet, on which SVTS and Intelligible Lip-to-Speech build: Macaron feed-forward modules, layer norm
+before each module and after the block, relative positions of Transformer-XL (Dai et al., ACL 2019), batch norm inside
+the convolution module. Padding does not change the output, in training either: batch statistics are of real frames.
 """
 
 from __future__ import annotations
@@ -15,28 +15,29 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from f2v_bench.errors import F2VError
 from f2v_bench.nn.layers.masking import scatter_frames
 
-#: makes the norm inside a convolution, ``(N, C)`` to the same, of its channels
+#: function from channels to the norm inside a convolution module, which maps ``(N, C)`` to ``(N, C)``
 Norm = Callable[[int], nn.Module]
 
 
 class RelativeAttention(nn.Module):
-    """softmax(((q_i + u) k_j + (q_i + v) p_(i - j)) / sqrt(d)), with p a projection of sinusoids of the distance.
+    """Multi-head self-attention with relative positions.
+
+    softmax(((q_i + u) k_j + (q_i + v) p_(i - j)) / sqrt(d)), with p a projection of sinusoids of the distance.
 
     Args:
         width: channels.
-        heads: that they are split into.
+        heads: attention heads.
 
     Raises:
-        F2VError: the width does not split into the heads.
+        ValueError: the width is not divisible by the heads.
     """
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
         if width % heads:
-            raise F2VError(f"{width} channels do not split into {heads} heads", "choose a multiple")
+            raise ValueError(f"the width {width} is not divisible by {heads} attention heads")
         self.heads, self.size = heads, width // heads
         self.query = nn.Linear(width, width)
         self.key = nn.Linear(width, width)
@@ -49,13 +50,13 @@ class RelativeAttention(nn.Module):
         nn.init.xavier_uniform_(self.bias_position)
 
     def forward(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """``(B, T, C)`` with ``mask`` ``(B, T)`` to ``(B, T, C)``; every clip has at least one real frame."""
+        """Map ``(B, T, C)`` with ``mask`` ``(B, T)`` to ``(B, T, C)``; every clip has at least one real frame."""
         frames = x.shape[1]
         query, key, value = (self._split(part(x)) for part in (self.query, self.key, self.value))  # (B, H, T, D)
-        places = self._split(self.position(relative_positions(frames, x.shape[2]).to(x))[None])  # (1, H, 2 T - 1, D)
-        by_place = relative_shift((query + self.bias_position) @ places.transpose(2, 3))  # (B, H, T, T)
-        heard = torch.zeros(mask.shape, device=x.device, dtype=by_place.dtype).masked_fill(~mask, -torch.inf)
-        bias = by_place / self.size**0.5 + heard[:, None, None]
+        positions = self._split(self.position(relative_positions(frames, x.shape[2]).to(x))[None])  # (1, H, 2 T - 1, D)
+        scores = relative_shift((query + self.bias_position) @ positions.transpose(2, 3))  # (B, H, T, T)
+        padding = torch.zeros(mask.shape, device=x.device, dtype=scores.dtype).masked_fill(~mask, -torch.inf)
+        bias = scores / self.size**0.5 + padding[:, None, None]
         mixed = functional.scaled_dot_product_attention(query + self.bias_content, key, value, bias)
         out: torch.Tensor = self.out(mixed.transpose(1, 2).flatten(2))
         return out
@@ -65,17 +66,17 @@ class RelativeAttention(nn.Module):
 
 
 def relative_positions(frames: int, width: int) -> torch.Tensor:
-    """Sinusoids of all distances i - j from T - 1 down to -(T - 1), ``(2 T - 1, C)``: sines and cosines in turn."""
-    far = torch.arange(frames - 1, -frames, -1.0)[:, None]  # (2 T - 1, 1)
-    pace = torch.exp(torch.arange(0, width, 2) * (-log(10_000) / width))  # (C / 2,)
-    return torch.stack([(far * pace).sin(), (far * pace).cos()], dim=2).flatten(1)
+    """Return sinusoids of all distances i - j from T - 1 down to -(T - 1), ``(2 T - 1, C)``, interleaved."""
+    distance = torch.arange(frames - 1, -frames, -1.0)[:, None]  # (2 T - 1, 1)
+    frequency = torch.exp(torch.arange(0, width, 2) * (-log(10_000) / width))  # (C / 2,)
+    return torch.stack([(distance * frequency).sin(), (distance * frequency).cos()], dim=2).flatten(1)
 
 
 def relative_shift(scores: torch.Tensor) -> torch.Tensor:
-    """Scores of queries by distance, ``(B, H, T, 2 T - 1)``, to scores of queries by keys, ``(B, H, T, T)``.
+    """Convert scores by distance, ``(B, H, T, 2 T - 1)``, to scores by key, ``(B, H, T, T)``.
 
-    Row i wants the distances i to i - T + 1, which begin at column T - 1 - i: with one column in front, reading the
-    numbers on in rows that are one shorter moves each row one further than the row before.
+    Row i needs the distances i to i - T + 1, which start at column T - 1 - i. With one more column in front, a view
+    with rows that are one shorter shifts each row by one more than the row before.
     """
     batch, heads, frames, span = scores.shape
     padded = functional.pad(scores, (1, 0)).view(batch, heads, span + 1, frames)
@@ -83,26 +84,35 @@ def relative_shift(scores: torch.Tensor) -> torch.Tensor:
 
 
 class ConvolutionModule(nn.Module):
-    """Gated pointwise, depthwise, batch norm, SiLU, pointwise."""
+    """Convolution module: gated pointwise, depthwise, batch norm, SiLU, pointwise.
+
+    Args:
+        width: channels.
+        kernel: kernel size in frames, odd.
+        norm: function that builds the norm.
+
+    Raises:
+        ValueError: the kernel is even.
+    """
 
     def __init__(self, width: int, kernel: int, norm: Norm = nn.BatchNorm1d) -> None:
         super().__init__()
         if kernel < 1 or kernel % 2 == 0:
-            raise F2VError(f"a convolution kernel of {kernel} frames has no centre", "choose an odd number")
+            raise ValueError(f"the convolution kernel of {kernel} frames is not odd")
         self.in_proj = nn.Linear(width, 2 * width)
         self.depthwise = nn.Conv1d(width, width, kernel, padding=kernel // 2, groups=width)
         self.norm = norm(width)
         self.out_proj = nn.Linear(width, width)
 
     def forward(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        gated = functional.glu(self.in_proj(x), dim=2) * mask[..., None]  # (B, T, C), silent beyond the clip's end
-        near = self.depthwise(gated.transpose(1, 2)).transpose(1, 2)
-        real = self.out_proj(functional.silu(self.norm(near[mask])))  # (N, C), real frames alone
+        gated = functional.glu(self.in_proj(x), dim=2) * mask[..., None]  # (B, T, C), padding is 0
+        mixed = self.depthwise(gated.transpose(1, 2)).transpose(1, 2)
+        real = self.out_proj(functional.silu(self.norm(mixed[mask])))  # (N, C), real frames alone
         return scatter_frames(real, mask)
 
 
 class HalfFeedForward(nn.Module):
-    """Half of linear, SiLU, linear."""
+    """Feed-forward module with half weight: linear, SiLU, linear."""
 
     def __init__(self, width: int, hidden: int, dropout: float) -> None:
         super().__init__()
@@ -116,15 +126,15 @@ class HalfFeedForward(nn.Module):
 
 
 class ConformerBlock(nn.Module):
-    """Half feed-forward, attention, convolution, half feed-forward, each beside a shortcut; then a layer norm.
+    """Half feed-forward, attention, convolution, half feed-forward, all residual; then a layer norm.
 
     Args:
         width: channels.
-        heads: of attention.
-        hidden: channels of the feed-forward parts.
-        kernel: of the convolution, frames, odd.
-        dropout: share of what each part says that is dropped.
-        norm: of the convolution.
+        heads: attention heads.
+        hidden: channels inside the feed-forward modules.
+        kernel: kernel size of the convolution module in frames, odd.
+        dropout: dropout rate of each module's output.
+        norm: function that builds the norm of the convolution module.
     """
 
     def __init__(
@@ -145,7 +155,7 @@ class ConformerBlock(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """``(B, T, C)`` with ``mask`` ``(B, T)`` to ``(B, T, C)``."""
+        """Map ``(B, T, C)`` with ``mask`` ``(B, T)`` to ``(B, T, C)``."""
         x = x + self.ffn1(self.norms[0](x))
         x = x + self.dropout(self.attention(self.norms[1](x), mask))
         x = x + self.dropout(self.convolution(self.norms[2](x), mask))
@@ -160,11 +170,11 @@ class ConformerConfig:
 
     Attributes:
         width: channels.
-        blocks: of it.
-        heads: of its attention.
-        hidden: channels of its feed-forward parts.
-        kernel: of its convolutions, frames, odd.
-        dropout: inside it, and before it.
+        blocks: number of blocks.
+        heads: attention heads.
+        hidden: channels inside the feed-forward modules.
+        kernel: kernel size of the convolution modules in frames, odd.
+        dropout: dropout rate, after the input projection and in every block.
     """
 
     width: int = 256
@@ -176,20 +186,20 @@ class ConformerConfig:
 
 
 class Conformer(nn.Module):
-    """A linear layer into its width, and its blocks.
+    """Input projection and Conformer blocks.
 
     Args:
-        inward: channels that enter.
+        in_channels: channels of the input.
         config: sizes.
-        norm: of its convolutions.
+        norm: function that builds the norm of the convolution modules.
 
     Raises:
-        F2VError: the width does not split into the heads, or the kernel has no centre.
+        ValueError: the width is not divisible by the heads, or the kernel is even.
     """
 
-    def __init__(self, inward: int, config: ConformerConfig, norm: Norm = nn.BatchNorm1d) -> None:
+    def __init__(self, in_channels: int, config: ConformerConfig, norm: Norm = nn.BatchNorm1d) -> None:
         super().__init__()
-        self.in_proj = nn.Linear(inward, config.width)
+        self.in_proj = nn.Linear(in_channels, config.width)
         self.dropout = nn.Dropout(config.dropout)
         self.blocks = nn.ModuleList(
             ConformerBlock(config.width, config.heads, config.hidden, config.kernel, config.dropout, norm)
@@ -197,7 +207,7 @@ class Conformer(nn.Module):
         )
 
     def forward(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """``(B, T, C_in)`` with ``mask`` ``(B, T)`` to ``(B, T, C)``."""
+        """Map ``(B, T, C_in)`` with ``mask`` ``(B, T)`` to ``(B, T, C)``."""
         x = self.dropout(self.in_proj(x))
         for block in self.blocks:
             x = block(x, mask)

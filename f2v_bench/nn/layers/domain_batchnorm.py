@@ -1,8 +1,8 @@
-"""Batch norm that keeps two domains apart: what a decoder hears of real speech, and what it is told of lips.
+"""Domain-specific batch norm for a decoder that takes features of audio and of video.
 
-Numbers of two domains that pass through one decoder differ in mean and spread. With one set of running statistics each
-domain is normed by a mixture that fits neither; with a set for each, the other weights see both alike (Chang et al.,
-"Domain-specific batch normalization for unsupervised domain adaptation", CVPR 2019).
+Features of the two domains differ in mean and variance. One set of running statistics is a mixture that fits neither
+domain; with one set per domain, the other weights get inputs of the same distribution (Chang et al., "Domain-specific
+batch normalization for unsupervised domain adaptation", CVPR 2019).
 """
 
 from __future__ import annotations
@@ -20,49 +20,49 @@ _BOTH = "both"
 
 
 class DomainBatchNorm(nn.Module):
-    """Batch norm of vectors ``(N, C)`` of the domain that it is in, video if nothing else is said.
+    """Batch norm of vectors ``(N, C)`` with statistics per domain.
 
     Args:
         width: channels.
-        form: what a domain has of its own: nothing, running mean and variance, or weight and bias too.
+        form: parts that each domain has for itself: none, running mean and variance, or weight and bias too.
 
     Attributes:
-        domain: that the next vectors are of; ``use_domain`` changes it.
-        held: whether statistics that domains share stay as they are in training, as for frozen weights.
+        domain: domain of the next input, ``video`` at first; ``use_domain`` changes it.
+        frozen_stats: running statistics that domains share stay fixed in training, as for frozen weights.
     """
 
     def __init__(self, width: int, form: Form) -> None:
         super().__init__()
-        self.form, self.domain, self.held = form, DOMAINS[-1], False
+        self.form, self.domain, self.frozen_stats = form, DOMAINS[-1], False
         owners = (_BOTH,) if form == "shared" else DOMAINS
-        self.norms = nn.ModuleDict({one: nn.BatchNorm1d(width, affine=form != "separate-stats") for one in owners})
+        self.norms = nn.ModuleDict({name: nn.BatchNorm1d(width, affine=form != "separate-stats") for name in owners})
         if form == "separate-stats":
             self.weight = nn.Parameter(torch.ones(width))
             self.bias = nn.Parameter(torch.zeros(width))
 
     def forward(self, vectors: torch.Tensor) -> torch.Tensor:
-        """``(N, C)`` to the same; in training N is 2 at least."""
+        """Normalize ``(N, C)``; in training N is at least 2."""
         shared = self.form == "shared"
         norm = self.norms[_BOTH if shared else self.domain]
-        norm.train(self.training and not (shared and self.held))
+        norm.train(self.training and not (shared and self.frozen_stats))
         out: torch.Tensor = norm(vectors)
         return out * self.weight + self.bias if self.form == "separate-stats" else out
 
 
 def domain_norms(network: nn.Module) -> list[DomainBatchNorm]:
-    """All of them in a network."""
+    """Return all domain-specific batch norms of a network."""
     return [module for module in network.modules() if isinstance(module, DomainBatchNorm)]
 
 
 @contextmanager
 def use_domain(network: nn.Module, domain: str) -> Iterator[None]:
-    """Let a network's norms take what they see for vectors of a domain, and of the one before afterwards.
+    """Select the domain of a network's norms inside the context.
 
     Raises:
-        ValueError: there is no such domain.
+        ValueError: no such domain.
     """
     if domain not in DOMAINS:
-        raise ValueError(f"a domain is one of {', '.join(DOMAINS)}, got {domain!r}")
+        raise ValueError(f"the domain is one of {', '.join(DOMAINS)}, got {domain!r}")
     norms = domain_norms(network)
     before = [norm.domain for norm in norms]
     for norm in norms:
@@ -70,16 +70,16 @@ def use_domain(network: nn.Module, domain: str) -> Iterator[None]:
     try:
         yield
     finally:
-        for norm, one in zip(norms, before, strict=True):
-            norm.domain = one
+        for norm, previous in zip(norms, before, strict=True):
+            norm.domain = previous
 
 
 def to_domain_state(network: nn.Module, state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """State dict for a network of that of the same one with plain batch norms: every domain begins with their numbers.
+    """Convert the state dict of a network with plain batch norms: every domain gets a copy of their tensors.
 
     Args:
-        network: whose norms are ``DomainBatchNorm``.
-        state: of the other.
+        network: network with ``DomainBatchNorm`` layers.
+        state: state dict of the same network with plain batch norms.
     """
     whole = dict(state)
     for name, module in network.named_modules():

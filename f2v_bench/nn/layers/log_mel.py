@@ -1,7 +1,4 @@
-"""The suite's mel spectrogram as a layer: gradients flow, batches go through at once.
-
-The twin of ``f2v_bench.signal.mel``, whose constants and filters it takes.
-"""
+"""Differentiable log mel spectrogram for batches, with the constants and filters of ``f2v_bench.signal.mel``."""
 
 from __future__ import annotations
 
@@ -11,24 +8,24 @@ from torch.nn import functional
 
 from f2v_bench.signal.mel import FLOOR, HOP, N_FFT, PAD, mel_filters
 
-TINY = 1e-12  # under the root of a power: its slope at 0 has no bound
+TINY = 1e-12  # smallest power before the square root, whose gradient at 0 is infinite
 
 
 def magnitude(samples: torch.Tensor, window: torch.Tensor, hop: int, pad: int) -> torch.Tensor:
-    """Short-time Fourier magnitude with a gradient that is finite everywhere.
+    """Compute the short-time Fourier magnitude with a gradient that is finite everywhere.
 
     Args:
-        samples: ``(B, n)``, reflected by ``pad`` on both sides; where n is at most ``pad``, silence surrounds them.
-        window: ``(n_fft,)``.
+        samples: waveforms ``(B, n)``, reflected by ``pad`` on both sides; zeros are added where n is at most ``pad``.
+        window: window ``(n_fft,)``.
         hop: samples between frames.
-        pad: samples, such that n + 2 pad is at least n_fft for n above ``pad``.
+        pad: samples added on each side, such that n + 2 pad is at least n_fft for n above ``pad``.
 
     Returns:
         float32 ``(B, (n + 2 pad - n_fft) // hop + 1, n_fft // 2 + 1)``; at least 1e-6.
     """
     short = max(0, pad + 1 - samples.shape[1])
     mode = "constant" if short else "reflect"
-    with torch.autocast(samples.device.type, enabled=False):  # a spectrum spans more than bfloat16 resolves
+    with torch.autocast(samples.device.type, enabled=False):  # bfloat16 lacks the dynamic range
         padded = functional.pad(samples.float()[:, None], (pad, pad + short), mode)[:, 0]  # (B, n + 2 pad)
         spectrum = torch.stft(padded, len(window), hop, window=window, center=False, return_complex=True)  # (B, F, T)
         power = spectrum.real.square() + spectrum.imag.square()
@@ -36,9 +33,9 @@ def magnitude(samples: torch.Tensor, window: torch.Tensor, hop: int, pad: int) -
 
 
 class LogMel(nn.Module):
-    """Samples ``(B, n)`` at 16 kHz to natural-log mels, float32 ``(B, n // 160, 80)``, at least ln 1e-5.
+    """Log mel spectrogram of waveforms ``(B, n)`` at 16 kHz, natural log, float32 ``(B, n // 160, 80)``.
 
-    The same within 1e-4 as ``f2v_bench.signal.mel.log_mel`` of each, with one frame at least as there.
+    Equal within 1e-4 to ``f2v_bench.signal.mel.log_mel``: values are at least ln 1e-5, and there is at least one frame.
     """
 
     window: torch.Tensor

@@ -1,4 +1,4 @@
-"""Sequences of unlike length in one tensor: which go together, and where each of them ends."""
+"""Padding, masks and batches of sequences of different lengths."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
 
 def length_batches(lengths: Sequence[int], budget: int) -> list[list[int]]:
-    """Indices grouped so that a group's padded size stays within a budget, the longest first.
+    """Group indices into batches whose padded size stays within a budget, the longest sequences first.
 
     Args:
-        lengths: of each item.
-        budget: largest ``items * longest`` of a group; an item longer than it is a group of its own.
+        lengths: length of each sequence.
+        budget: largest ``count * longest`` of a batch; a longer sequence forms a batch of its own.
     """
     groups: list[list[int]] = []
     room = 0
@@ -31,7 +31,7 @@ def length_batches(lengths: Sequence[int], budget: int) -> list[list[int]]:
 
 
 def pad_sequences(arrays: Sequence[NDArray[np.float32]], device: str = "cpu") -> tuple[torch.Tensor, torch.Tensor]:
-    """Arrays ``(n_i, ...)`` laid into zeros ``(B, max n, ...)``, and their lengths, int64 ``(B,)``."""
+    """Pad arrays ``(n_i, ...)`` with zeros to ``(B, max n, ...)``; return also their lengths, int64 ``(B,)``."""
     lengths = torch.tensor([len(array) for array in arrays])
     batch = torch.zeros((len(arrays), int(lengths.max()), *arrays[0].shape[1:]))
     for row, array in zip(batch, arrays, strict=True):
@@ -40,12 +40,12 @@ def pad_sequences(arrays: Sequence[NDArray[np.float32]], device: str = "cpu") ->
 
 
 def valid_mask(lengths: torch.Tensor, longest: int) -> torch.Tensor:
-    """True where a frame belongs to its sequence, bool ``(B, longest)``."""
+    """Return bool ``(B, longest)``, True where a frame belongs to its sequence."""
     return torch.arange(longest, device=lengths.device) < lengths[:, None]
 
 
 def scatter_frames(vectors: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """One vector a real frame, ``(N, C)``, to where the frames are, ``(B, T, C)``; zero where ``mask`` is False."""
+    """Scatter vectors of the real frames, ``(N, C)``, to ``(B, T, C)``; zero where ``mask`` is False."""
     out = vectors.new_zeros(*mask.shape, vectors.shape[1])
     out[mask] = vectors
     return out

@@ -1,4 +1,4 @@
-"""Full float32 on every device: what a metric's number rests on."""
+"""Full float32 precision on every device, for metrics."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from contextlib import contextmanager
 
 @contextmanager
 def reference_precision() -> Iterator[None]:
-    """No gradients, no TensorFloat-32, no autotuning: a score must not depend on the graphics card's shortcuts.
+    """Disable gradients, TensorFloat-32 and autotuning, so that scores do not depend on the GPU.
 
-    TensorFloat-32 keeps 10 bits of the mantissa, and PyTorch uses it for convolutions unless told.
+    TensorFloat-32 keeps 10 bits of the mantissa, and PyTorch uses it for convolutions by default.
     """
     import torch
 

@@ -1,7 +1,7 @@
-"""What most lip readers look with: a convolution over five frames, then ResNet-18 on each frame by itself.
+"""Visual frontend of most lip readers: 3-D convolution over five frames, then ResNet-18 on single frames.
 
 Stafylakis and Tzimiropoulos, "Combining residual networks with LSTMs for lipreading" (Interspeech 2017), in the form
-that AV-HuBERT and SVTS share; they differ in the activation. Parameter names are those of AV-HuBERT's checkpoints.
+that AV-HuBERT and SVTS share, with different activations. Parameter names are those of AV-HuBERT's checkpoints.
 """
 
 from __future__ import annotations
@@ -12,28 +12,28 @@ from itertools import pairwise
 import torch
 from torch import nn
 
-CHANNELS = (64, 128, 256, 512)  # of the residual network's stages
-Activation = Callable[[int], nn.Module]  # of so many channels
+CHANNELS = (64, 128, 256, 512)  # of the residual stages
+Activation = Callable[[int], nn.Module]  # function from channels to a module
 
 
 def silu(_channels: int) -> nn.Module:
-    """SVTS's activation; AV-HuBERT's is ``nn.PReLU``."""
+    """Build the activation of SVTS; that of AV-HuBERT is ``nn.PReLU``."""
     return nn.SiLU()
 
 
 class BasicBlock(nn.Module):
-    """Two 3x3 convolutions beside a shortcut, with an activation after each."""
+    """Residual block of two 3x3 convolutions, with an activation after each."""
 
-    def __init__(self, inward: int, outward: int, stride: int, activation: Activation) -> None:
+    def __init__(self, in_channels: int, out_channels: int, stride: int, activation: Activation) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(inward, outward, 3, stride, padding=1, bias=False)
-        self.bn1 = nn.BatchNorm2d(outward)
-        self.relu1 = activation(outward)
-        self.conv2 = nn.Conv2d(outward, outward, 3, padding=1, bias=False)
-        self.bn2 = nn.BatchNorm2d(outward)
-        self.relu2 = activation(outward)
+        self.conv1 = nn.Conv2d(in_channels, out_channels, 3, stride, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(out_channels)
+        self.relu1 = activation(out_channels)
+        self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(out_channels)
+        self.relu2 = activation(out_channels)
         self.downsample = (
-            nn.Sequential(nn.Conv2d(inward, outward, 1, stride, bias=False), nn.BatchNorm2d(outward))
+            nn.Sequential(nn.Conv2d(in_channels, out_channels, 1, stride, bias=False), nn.BatchNorm2d(out_channels))
             if stride > 1
             else nn.Identity()
         )
@@ -45,10 +45,10 @@ class BasicBlock(nn.Module):
 
 
 class ResNet(nn.Module):
-    """Pictures of lips to one vector a frame.
+    """Lip crops to one vector per frame.
 
     Args:
-        activation: after every convolution.
+        activation: function that builds the activation after a convolution.
     """
 
     def __init__(self, activation: Activation = nn.PReLU) -> None:
@@ -61,16 +61,16 @@ class ResNet(nn.Module):
             nn.MaxPool3d((1, 3, 3), (1, 2, 2), (0, 1, 1)),
         )
         self.trunk = nn.Sequential()
-        for number, (inward, outward) in enumerate(pairwise((first, *CHANNELS)), 1):
+        for number, (before, after) in enumerate(pairwise((first, *CHANNELS)), 1):
             stage = nn.Sequential(
-                BasicBlock(inward, outward, 1 if number == 1 else 2, activation),
-                BasicBlock(outward, outward, 1, activation),
+                BasicBlock(before, after, 1 if number == 1 else 2, activation),
+                BasicBlock(after, after, 1, activation),
             )
             self.trunk.add_module(f"layer{number}", stage)
 
     def forward(self, lips: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """``(B, T, 88, 88)`` to one vector a real frame, ``(N, 512)``."""
-        seen = lips.masked_fill(~mask[..., None, None], 0)  # beyond its end a clip sees what it would see alone
-        maps = self.frontend3D(seen[:, None]).transpose(1, 2)  # (B, T, 64, 22, 22)
+        """Map ``(B, T, 88, 88)`` to one vector per real frame, ``(N, 512)``."""
+        frames = lips.masked_fill(~mask[..., None, None], 0)  # zeros, like the padding of a clip alone
+        maps = self.frontend3D(frames[:, None]).transpose(1, 2)  # (B, T, 64, 22, 22)
         pooled: torch.Tensor = self.trunk(maps[mask]).mean((2, 3))
         return pooled
