@@ -5,11 +5,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from experiments import ablate
 from f2v_bench.metrics.base import Column
-from tests.conftest import script
 from tests.reporting.made_runs import WER, clip_ids, make_run
 
-ABLATE = script("ablate")
 SECS = Column("secs", "SECS", "", True, -1, 1, "cosine", digits=3)
 CLIPS = clip_ids(24, speakers=12)
 
@@ -26,7 +25,7 @@ def lines_of(folder: Path) -> dict[str, list[list[str]]]:
         scores[f"no-timbre-s{seed}"] = {"wer": whole, "secs": {clip: x - 0.2 for clip, x in voice.items()}}
         scores[f"no-prosody-s{seed}"] = {"wer": whole, "secs": {clip: voice[clip] for clip in CLIPS[1:]}}
     run = make_run(folder, scores, CLIPS, columns=(WER, SECS))
-    text = ABLATE.report(argparse.Namespace(seeds=2, steps=350), run.path)
+    text = ablate.report(argparse.Namespace(seeds=2, steps=350), run.path)
     rows: dict[str, list[list[str]]] = {}
     for line in text.splitlines():
         name, *cells = (cell.strip() for cell in line.strip("|").split("|"))

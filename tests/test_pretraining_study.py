@@ -11,13 +11,12 @@ import pytest
 from torch.utils.tensorboard import SummaryWriter
 
 from baselines.v2a.config import MEL_TINY
+from experiments import pretraining_study
 from f2v_bench.config import with_overrides
 from reference_model.presets import TINY
-from tests.conftest import script
 from tests.reporting.made_runs import WER, clip_ids, make_run
 from tests.test_ablate import SECS
 
-STUDY = script("pretraining_study")
 CLIPS = clip_ids(24, speakers=12)
 
 
@@ -51,14 +50,17 @@ def report(tmp_path: Path) -> str:
         half = {clip: x / 2 for clip, x in scratch.items()}
         scores[f"scratch-s{seed}"] = {"wer": scratch, "secs": voice}
         scores[f"init-s{seed}"] = {"wer": half, "secs": voice}
-        for variant in STUDY.FORMS:
-            scores[f"{variant}-s{seed}"] = {"wer": half, "secs": voice if variant == STUDY.SHARED else better}
-        for at, name in enumerate((STUDY.SCRATCH, STUDY.INIT, *STUDY.FORMS)):
+        for variant in pretraining_study.FORMS:
+            scores[f"{variant}-s{seed}"] = {
+                "wer": half,
+                "secs": voice if variant == pretraining_study.SHARED else better,
+            }
+        for at, name in enumerate((pretraining_study.SCRATCH, pretraining_study.INIT, *pretraining_study.FORMS)):
             with SummaryWriter(tmp_path / f"{name}-s{seed}" / "main" / "tensorboard") as log:
                 for step in (149, 299):
                     log.add_scalar("val/mel", 1 + at + seed - step / 1000, step)
     run = make_run(tmp_path / "run", scores, CLIPS, columns=(WER, SECS))
-    return str(STUDY.report(asked(tmp_path), run.path))
+    return str(pretraining_study.report(asked(tmp_path), run.path))
 
 
 def test_what_is_better_beyond_chance_is_bold(report: str) -> None:
@@ -88,11 +90,11 @@ def test_the_report_says_what_was_heard(tmp_path: Path, report: str) -> None:
 def test_commands_differ_in_what_is_compared_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every setting is one of the model's, and seeds share their decoder."""
     calls: list[list[str]] = []
-    monkeypatch.setattr(STUDY, "call", lambda *words: calls.append([str(word) for word in words]))
+    monkeypatch.setattr(pretraining_study, "call", lambda *words: calls.append([str(word) for word in words]))
     wanted = asked(tmp_path, set=["front.kind=frozen"], audio=tmp_path / "speech")
-    decoder = STUDY.pretrain(wanted, 1)
-    for variant in STUDY.study(wanted).variants:
-        STUDY.train(wanted, variant, 1)
+    decoder = pretraining_study.pretrain(wanted, 1)
+    for variant in pretraining_study.study(wanted).variants:
+        pretraining_study.train(wanted, variant, 1)
     configs = [with_overrides(MEL_TINY, [text for word, text in pairwise(one) if word == "--set"]) for one in calls]
     assert calls[0][calls[0].index("--stage") + 1] == "audio"
     assert not any("--stage" in one for one in calls[1:])
@@ -107,20 +109,20 @@ def test_commands_differ_in_what_is_compared_alone(tmp_path: Path, monkeypatch: 
 
 def test_ours_has_one_form(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[list[str]] = []
-    monkeypatch.setattr(STUDY, "call", lambda *words: calls.append([str(word) for word in words]))
+    monkeypatch.setattr(pretraining_study, "call", lambda *words: calls.append([str(word) for word in words]))
     wanted = asked(tmp_path, model="ours", set=["flow.steps=2"])
-    STUDY.pretrain(wanted, 0)
-    for variant in STUDY.study(wanted).variants:
-        STUDY.train(wanted, variant, 0)
+    pretraining_study.pretrain(wanted, 0)
+    for variant in pretraining_study.study(wanted).variants:
+        pretraining_study.train(wanted, variant, 0)
     configs = [with_overrides(TINY, [text for word, text in pairwise(one) if word == "--set"]) for one in calls]
     assert [one.transfer for one in configs] == ["init", "scratch", "init"]
     assert [bool(one.pretraining.decoder) for one in configs] == [False, False, True]
 
 
 def test_what_is_there_is_not_trained_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(STUDY, "call", lambda *_: pytest.fail("it was there"))
+    monkeypatch.setattr(pretraining_study, "call", lambda *_: pytest.fail("it was there"))
     for name in ("audio-s0/audio-decoder.safetensors", "scratch-s0/weights.safetensors"):
         (tmp_path / name).parent.mkdir()
         (tmp_path / name).touch()
-    assert STUDY.pretrain(asked(tmp_path), 0) == tmp_path / "audio-s0" / "audio-decoder.safetensors"
-    assert STUDY.train(asked(tmp_path), "scratch", 0) == tmp_path / "scratch-s0" / "weights.safetensors"
+    assert pretraining_study.pretrain(asked(tmp_path), 0) == tmp_path / "audio-s0" / "audio-decoder.safetensors"
+    assert pretraining_study.train(asked(tmp_path), "scratch", 0) == tmp_path / "scratch-s0" / "weights.safetensors"

@@ -10,17 +10,16 @@ import pytest
 from baselines.svts.config import SVTSConfig
 from baselines.svts.model import SVTS
 from baselines.svts.spec import Weights as SVTSWeights
+from experiments import train_shipped
 from f2v_bench.metrics.base import Column
 from f2v_bench.modeling import checkpoint as module
 from f2v_bench.nn.layers.conformer import ConformerConfig
 from f2v_bench.runs.folder import AudioRecord, column_names
 from reference_model.spec import Weights
-from tests.conftest import script
 from tests.reference_model.small import FACTS, SMALL, save_small, small_lips, small_vocoder
 from tests.reporting.made_runs import WER, clip_ids, make_run
 from tests.training.staged import GROUND
 
-SCRIPT = script("train_shipped")
 NAMES = ("wer", "dnsmos_ovrl", "rmse_f0", "f0_median", "estoi", "mcd", "secs", "mel_l1")
 COLUMNS = tuple(WER if name == "wer" else Column(name, name.upper(), "", True, 0, 1, name, digits=3) for name in NAMES)
 CLIPS = clip_ids(24, speakers=12)
@@ -49,7 +48,7 @@ def test_budget_speed_scores_and_differences(tmp_path: Path, weights: dict[str, 
         for at, clip in enumerate(CLIPS)  # the first one pays for loading
     ]
     run.write_table("audio", (asdict(one) for one in spoken), column_names(AudioRecord))
-    text = SCRIPT.report(run.path, weights)
+    text = train_shipped.report(run.path, weights)
     assert "trained by this project on `demo/train` (6 clips, 0.01 h)" in text
     flow = SMALL.flow
     assert f"1,200 main | 10 | none | 0.250 | {2 * flow.steps} |" in text  # guidance costs a second evaluation
@@ -66,11 +65,11 @@ def test_what_ships_leaves_lips_and_vocoder_to_one_base(
 ) -> None:
     for kind in (Weights, SVTSWeights):
         monkeypatch.setattr(kind, "shelf", tmp_path / kind.__module__)
-    for place in (module, SCRIPT):
+    for place in (module, train_shipped):
         monkeypatch.setattr(place, "BASES", tmp_path / "bases")
     (tmp_path / "bases").mkdir()
     run = make_run(tmp_path / "run", {"ours": {"wer": dict.fromkeys(CLIPS, 0.1)}}, CLIPS, columns=(WER,))
-    SCRIPT.ship(SCRIPT.CORPORA[0], weights, [run.path])
+    train_shipped.ship(train_shipped.CORPORA[0], weights, [run.path])
     for kind in (Weights, SVTSWeights):
         found = kind.find(None, "demo")
         assert found.base == tmp_path / "bases" / "demo-tiny.safetensors"
