@@ -1,4 +1,4 @@
-"""What a run happened on: versions and hardware, written beside every result."""
+"""Versions and hardware of this machine, written beside every result."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _PACKAGES = (
 
 
 def package_version(name: str) -> str | None:
-    """The installed version of a distribution, or None."""
+    """Return the installed version of a distribution, or None."""
     try:
         return version(name)
     except PackageNotFoundError:
@@ -47,12 +47,12 @@ def package_version(name: str) -> str | None:
 
 
 def versions() -> dict[str, str | None]:
-    """Python and every package that can move a number."""
+    """Return the versions of Python and of every package that can change a score."""
     return {"python": platform.python_version(), **{name: package_version(name) for name in _PACKAGES}}
 
 
 def hardware(device: str) -> dict[str, Any]:
-    """Processor, cores, memory, and the accelerator when one is used."""
+    """Return processor, cores, memory (GiB), and the accelerator when one is used."""
     found: dict[str, Any] = {
         "processor": _processor(),
         "cores": cores(),
@@ -68,7 +68,7 @@ def hardware(device: str) -> dict[str, Any]:
 
 
 def cores() -> int:
-    """Processor cores that this process may use."""
+    """Return the number of processor cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

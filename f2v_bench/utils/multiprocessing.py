@@ -1,8 +1,8 @@
-"""What every process of the suite sets up before it computes.
+"""Worker processes: setup, caches of compiled code, and a parallel map.
 
-numba keeps machine code beside the packages that use it. Two processes that compile the same function for the
-first time can leave a mixed-up cache behind, and every later process then crashes in it. So each process takes a cache
-folder that no other living process has.
+numba keeps machine code beside the packages that use it. Two processes that compile the same function for the first
+time can leave a corrupt cache, and every later process then crashes. So each process takes a cache folder that no other
+running process uses.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from f2v_bench.utils.paths import cache_folder
 
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 R = TypeVar("R")
-_held: list[BaseFileLock] = []  # for the life of the process
+_locks: list[BaseFileLock] = []  # kept until the process ends
 
 
 def setup_numba_cache() -> None:
-    """Give numba a cache folder of this process's own; to be called before anything imports numba."""
-    if _held:
+    """Set a numba cache folder that only this process uses. Call it before numba is imported."""
+    if _locks:
         return
     home = cache_folder("numba")
     try:
@@ -39,24 +39,24 @@ def setup_numba_cache() -> None:
                 lock.acquire(blocking=False)
             except Timeout:
                 continue
-            _held.append(lock)
+            _locks.append(lock)
             os.environ["NUMBA_CACHE_DIR"] = str(home / str(slot))
             return
-    except OSError:  # nowhere to keep it: compile anew in every process
+    except OSError:  # no writable folder: compile again in every process
         os.environ["NUMBA_CACHE_DIR"] = tempfile.mkdtemp(prefix="f2v-numba-")
 
 
 def set_up_worker() -> None:
-    """Set a worker process up: one thread, deaf to Ctrl-C (its parent hears it), and gone when its parent is."""
+    """Set up a worker process: one thread, Ctrl-C left to the parent, and an end when the parent ends."""
     for variable in _THREAD_VARIABLES:
         os.environ[variable] = "1"
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     setup_numba_cache()
-    threading.Thread(target=_leave_with_parent, daemon=True).start()
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
 
 
-def set_up_picture_worker() -> None:
-    """As ``set_up_worker``, and OpenCV keeps to one thread: the pool has a process for every core."""
+def set_up_image_worker() -> None:
+    """Set up a worker process whose OpenCV uses one thread: the pool has a process for every core."""
     set_up_worker()
     import cv2
 
@@ -67,35 +67,35 @@ def unordered_map(
     work: Callable[..., R],
     jobs: Sequence[tuple[Any, ...]],
     workers: int,
-    start_worker: Callable[[], None] = set_up_picture_worker,
+    start_worker: Callable[[], None] = set_up_image_worker,
 ) -> Iterator[tuple[int, R]]:
-    """Do jobs in processes, and say which one is done as soon as it is.
+    """Run jobs in processes and yield each result as soon as it is complete.
 
     Args:
-        work: of a module, so that processes find it.
-        jobs: its arguments, one tuple a job.
-        workers: processes; one works here, in the order of the jobs.
-        start_worker: sets a process up.
+        work: function at the top level of a module, so that it can be pickled.
+        jobs: argument tuples, one per job.
+        workers: number of processes; 1 runs the jobs here, in order.
+        start_worker: initializer of each process.
 
     Yields:
-        The place of a job and its result.
+        Index of the job and its result.
     """
     if workers <= 1 or len(jobs) <= 1:
-        for at, job in enumerate(jobs):
-            yield at, work(*job)
+        for index, job in enumerate(jobs):
+            yield index, work(*job)
         return
-    context = multiprocessing.get_context("spawn")  # not forked: the caller may have threads
+    context = multiprocessing.get_context("spawn")  # no fork: the caller may have threads
     with ProcessPoolExecutor(min(workers, len(jobs)), mp_context=context, initializer=start_worker) as pool:
         try:
-            places = {pool.submit(work, *job): at for at, job in enumerate(jobs)}
-            for future in as_completed(places):
-                yield places[future], future.result()
+            indices = {pool.submit(work, *job): index for index, job in enumerate(jobs)}
+            for future in as_completed(indices):
+                yield indices[future], future.result()
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
 
 
-def _leave_with_parent() -> None:
+def _exit_with_parent() -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()

@@ -144,7 +144,7 @@ def test_an_interrupted_transfer_resumes(zenodo: Zenodo, tmp_path: Path) -> None
 
 def test_a_stopped_pull_is_resumed_by_the_next(zenodo: Zenodo, tmp_path: Path) -> None:
     zenodo.cuts = 99
-    with pytest.raises(F2VError, match="was cut 5 times") as caught:
+    with pytest.raises(F2VError, match="was interrupted 5 times") as caught:
         pull(zenodo, tmp_path)
     assert "run the command again" in caught.value.do
     part = tmp_path / ".f2v-pull/s1.zip.part"
@@ -264,7 +264,7 @@ def test_a_record_that_is_something_else(zenodo: Zenodo, tmp_path: Path) -> None
     with pytest.raises(F2VError, match="no web address"):
         pull(zenodo, tmp_path)
     zenodo.record_extra["s1.zip"] = {"links": {"self": f"{zenodo.url}/files/gone/content"}}
-    with pytest.raises(F2VError, match="answers 404"):
+    with pytest.raises(F2VError, match="returned 404"):
         pull(zenodo, tmp_path)
 
 

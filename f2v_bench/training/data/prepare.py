@@ -13,7 +13,7 @@ from f2v_bench.clip import Clip
 from f2v_bench.errors import ClipFailure, F2VError
 from f2v_bench.face.cache import CropCache
 from f2v_bench.training.data.features import SETTINGS, ClipFeatures, extract_features
-from f2v_bench.utils.multiprocessing import set_up_picture_worker, unordered_map
+from f2v_bench.utils.multiprocessing import set_up_image_worker, unordered_map
 from f2v_bench.utils.paths import atomic_path, cache_folder
 
 Progress = Callable[[int, int], None]
@@ -92,7 +92,7 @@ def _entry(clip: Clip, store: CropCache) -> Path:
 def _start_worker() -> None:
     import torch
 
-    set_up_picture_worker()
+    set_up_image_worker()
     torch.set_num_threads(1)
 
 

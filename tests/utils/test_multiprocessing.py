@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-CLAIM = "import os; from f2v_bench.utils.multiprocessing import claim_compile_cache; claim_compile_cache(); "
+SETUP = "import os; from f2v_bench.utils.multiprocessing import setup_numba_cache; setup_numba_cache(); "
 
 
 def start(cache: Path, code: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-c", CLAIM + code],
+        [sys.executable, "-c", SETUP + code],
         env={**os.environ, "F2V_CACHE": str(cache)},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -20,9 +20,9 @@ def start(cache: Path, code: str) -> subprocess.Popen[str]:
     )
 
 
-def test_living_processes_never_share_a_compile_cache_and_dead_ones_leave_theirs(tmp_path: Path) -> None:
-    tell = "print(os.environ['NUMBA_CACHE_DIR'], flush=True); input()"
-    first, second = start(tmp_path, tell), start(tmp_path, tell)
+def test_running_processes_never_share_a_numba_cache_and_a_free_one_is_reused(tmp_path: Path) -> None:
+    report = "print(os.environ['NUMBA_CACHE_DIR'], flush=True); input()"
+    first, second = start(tmp_path, report), start(tmp_path, report)
     assert first.stdout is not None
     assert second.stdout is not None
     folders = {first.stdout.readline().strip(), second.stdout.readline().strip()}
@@ -36,7 +36,7 @@ def test_living_processes_never_share_a_compile_cache_and_dead_ones_leave_theirs
 
 
 @pytest.mark.slow
-def test_processes_that_compile_at_the_same_time_all_work(tmp_path: Path) -> None:
+def test_processes_can_compile_at_the_same_time(tmp_path: Path) -> None:
     code = (
         "import numpy as np; from f2v_bench.signal.f0 import f0_contour; "
         "print(round(float(np.median(f0_contour(np.sin(np.arange(8000) / 20).astype('f4'), 16000)[0]))))"

@@ -14,8 +14,8 @@ from f2v_bench.clip import Clip, Waveform
 from f2v_bench.errors import F2VError, FailureKind
 from f2v_bench.face import crops as crops_module
 from f2v_bench.systems.base import SpeakerReference, SystemOptions
-from tests.baselines.external.checkouts import aligndit, environment
-from tests.baselines.external.conftest import Notes, kinds, levels, seen
+from tests.baselines.official.checkouts import aligndit, environment
+from tests.baselines.official.conftest import Notes, kinds, levels, seen
 from tests.clips import tone, write_clip
 
 Make = Callable[..., AlignDiT]

@@ -11,7 +11,7 @@ from baselines.official.environment import Environment
 from baselines.official.repository import Repository
 from baselines.official.requirements import Requirement, missing, refuse
 from f2v_bench.errors import F2VError
-from tests.baselines.external.checkouts import environment
+from tests.baselines.official.checkouts import environment
 
 
 def test_it_is_a_program_or_a_name_and_never_both() -> None:

@@ -17,26 +17,26 @@ def run(tmp_path: Path, code: str, timeout_s: float = 60.0, **env: str) -> tuple
     return None if failure is None else (failure.kind, failure.detail)
 
 
-def test_a_good_end_leaves_what_was_printed(tmp_path: Path) -> None:
+def test_success_leaves_the_output_in_the_log(tmp_path: Path) -> None:
     assert run(tmp_path, "import os; print(os.environ['WORD'], os.getcwd())", WORD="seven") is None
     assert run(tmp_path, "import sys; print('more', file=sys.stderr)") is None
     assert (tmp_path / "logs/log.txt").read_text() == f"seven {tmp_path}\nmore\n"
 
 
-def test_a_bad_end_says_its_own_last_line(tmp_path: Path) -> None:
+def test_a_failure_names_the_last_line_of_its_own_output(tmp_path: Path) -> None:
     assert run(tmp_path, "print('an earlier command')") is None
     bar = "import sys; sys.stdout.write('1/3\\r2/3\\r'); sys.stdout.flush(); sys.exit('CUDA out of memory')"
     assert run(tmp_path, bar) == (FailureKind.PROCESS_FAILED, "exit code 1; last line: CUDA out of memory")
     assert run(tmp_path, "import sys; sys.exit(3)") == (FailureKind.PROCESS_FAILED, "exit code 3; last line: none")
 
 
-def test_a_program_that_is_not_there_is_a_failure(tmp_path: Path) -> None:
+def test_a_missing_program_is_a_failure(tmp_path: Path) -> None:
     failure = run_process(["no-such-program"], cwd=tmp_path, env={}, log=tmp_path / "log.txt", timeout_s=1.0)
     assert failure is not None
     assert (failure.kind, "cannot be started" in failure.detail) == (FailureKind.PROCESS_FAILED, True)
 
 
-def test_children_end_with_a_process_that_takes_too_long(tmp_path: Path) -> None:
+def test_children_are_killed_with_a_process_that_times_out(tmp_path: Path) -> None:
     code = (
         "import pathlib, subprocess, sys, time\n"
         "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
@@ -61,4 +61,4 @@ def _alive(pid: int) -> bool:
     except ProcessLookupError:
         return False
     stat = Path(f"/proc/{pid}/stat")
-    return not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] != "Z"  # a zombie waits for its parent
+    return not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] != "Z"  # a zombie has ended

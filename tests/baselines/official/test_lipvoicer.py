@@ -11,17 +11,18 @@ import numpy as np
 import pytest
 
 from baselines.official.lipvoicer import LipVoicer
-from f2v_bench.cli.options import ModelSpec, SystemChoices, load_dataset, load_systems, parse_settings
+from f2v_bench.api import load_dataset
 from f2v_bench.clip import Clip, Waveform
 from f2v_bench.errors import F2VError, FailureKind
-from f2v_bench.runs.executor import execute
+from f2v_bench.runs.build import ModelArgument, ModelChoices, load_systems
+from f2v_bench.runs.executor import run
 from f2v_bench.runs.folder import RunFolder
-from f2v_bench.runs.spec import RunPlan
+from f2v_bench.runs.spec import RunSpec
 from f2v_bench.systems.base import SpeakerReference, SystemOptions, clip_generator
-from tests.baselines.external.checkouts import environment, lipvoicer
-from tests.baselines.external.conftest import Notes, kinds
+from tests.baselines.official.checkouts import environment, lipvoicer
+from tests.baselines.official.conftest import Notes, kinds
 from tests.clips import write_clip, write_timed_video
-from tests.runs.toys import Silent
+from tests.runs.toys import RecordedProgress
 
 Make = Callable[..., LipVoicer]
 
@@ -119,14 +120,14 @@ def test_everything_that_is_missing_is_said_before_the_first_clip(make: Make, tm
 def test_a_run_keeps_what_is_done_and_names_what_failed(notes: Notes, repository: Path, tmp_path: Path) -> None:
     for name, seconds in (("0", 1.0), ("1", 0.4)):
         write_clip(tmp_path / "videos/ann" / f"{name}.mp4", seconds)
-    settings = parse_settings([f"lv.python={environment(tmp_path / 'env/bin')}"], ["lv"])
+    settings = {"lv": {"python": str(environment(tmp_path / "env/bin"))}}
     summaries = []
     for _ in range(2):
-        dataset = load_dataset("folder", tmp_path / "videos", "test", None)
-        spec = ModelSpec.parse(f"lv=lipvoicer:{repository}")
-        systems = load_systems([spec], dataset, "cpu", tmp_path / "run", SystemChoices(), settings)
-        plan = RunPlan(dataset, dataset.clips(), 2, systems, [], [], 3, "cpu", [])
-        summaries.append(execute(plan, RunFolder(tmp_path / "run"), Silent()))
+        dataset = load_dataset("folder", root=tmp_path / "videos")
+        model = ModelArgument.parse(f"lv=lipvoicer:{repository}")
+        systems = load_systems([model], dataset, "cpu", tmp_path / "run", ModelChoices(), settings)
+        spec = RunSpec(dataset, dataset.clips(), 2, systems, [], [], 3, "cpu", [])
+        summaries.append(run(spec, RunFolder(tmp_path / "run"), RecordedProgress()))
     assert [summary.synthesized for summary in summaries] == [2, 0]
     assert {kind: list(where) for kind, where in summaries[1].failures.items()} == {"too_short": ["lv/ann/1"]}
     assert len(notes()) == 1

@@ -16,8 +16,8 @@ from f2v_bench.errors import F2VError, FailureKind
 from f2v_bench.face import crops as crops_module
 from f2v_bench.registry import SYSTEMS
 from f2v_bench.systems.base import SpeakerReference, SystemOptions
-from tests.baselines.external.checkouts import environment, speech_units
-from tests.baselines.external.conftest import Notes, kinds, levels, seen
+from tests.baselines.official.checkouts import environment, speech_units
+from tests.baselines.official.conftest import Notes, kinds, levels, seen
 
 Accident = Callable[..., None]
 
