@@ -24,7 +24,7 @@ def crops(batch: int, frames: int) -> torch.Tensor:
     return torch.randint(0, 256, (batch, frames, 96, 96), dtype=torch.uint8, generator=generator)
 
 
-def test_a_clip_in_a_batch_is_the_clip_alone_and_nothing_beyond_its_end() -> None:
+def test_a_clip_in_a_batch_is_the_clip_alone_and_padding_is_zero() -> None:
     encoder, lips, mask = frozen(), crops(3, 8), valid_mask(torch.tensor(LENGTHS), 8)
     together = encoder(lips, mask)
     assert together.shape == (3, 8, *TINY.outputs)
@@ -43,14 +43,19 @@ def test_it_is_frozen() -> None:
 
 def test_layers_are_those_of_the_encoder() -> None:
     encoder, mask = frozen(), torch.ones(1, 5, dtype=torch.bool)
-    outputs = awake(LipEncoder(TINY))(encoder.seen(crops(1, 5)), mask)
+    outputs = awake(LipEncoder(TINY))(encoder.preprocess(crops(1, 5)), mask)
     torch.testing.assert_close(encoder(crops(1, 5), mask), torch.stack(outputs, 2).detach(), atol=0, rtol=0)
 
 
-def test_what_is_missing_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_weights_are_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(F2VError, match="no weights"):
         FrozenLipEncoder(TINY)
     monkeypatch.setenv("F2V_ASSETS", str(tmp_path))
     monkeypatch.setenv("HOME", str(tmp_path))
     with pytest.raises(AssetMissing):
         FrozenLipEncoder(LipEncoderConfig(encoder="avhubert-base"))
+
+
+def test_impossible_sizes_are_reported() -> None:
+    with pytest.raises(F2VError, match="kernel of 4 frames is not odd"):
+        FrozenLipEncoder(LipEncoderConfig(kernel=4), {})

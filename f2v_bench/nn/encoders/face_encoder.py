@@ -1,4 +1,4 @@
-"""The small stand-in of ArcFace: who is seen, by a network that is trained with the model that asks."""
+"""Small face encoder, trained together with a model where ArcFace is not used."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-FACE_DIM = 128  # channels of a face
+FACE_DIM = 128  # channels of a face embedding
 SIDE = 56  # pixels
 
 
 class FaceEncoder(nn.Module):
-    """Aligned faces ``(N, 3, 56, 56)``, as ``downsample2`` makes them, to one vector each, ``(N, 128)``.
+    """Aligned faces ``(N, 3, 56, 56)``, from ``downsample2``, to face embeddings ``(N, 128)``.
 
     Args:
-        channels: of its convolutions, each halving the picture.
+        channels: channels of the convolutions, each of which halves the image.
     """
 
     def __init__(self, channels: tuple[int, ...]) -> None:
         super().__init__()
         layers: list[nn.Module] = []
-        for inward, outward in zip((3, *channels), channels, strict=False):
-            layers += [nn.Conv2d(inward, outward, 3, stride=2, padding=1), nn.GroupNorm(4, outward), nn.SiLU()]
+        for before, after in zip((3, *channels), channels, strict=False):
+            layers += [nn.Conv2d(before, after, 3, stride=2, padding=1), nn.GroupNorm(4, after), nn.SiLU()]
         self.layers = nn.Sequential(*layers)
         side = -(-SIDE // 2 ** len(channels))  # rounded up
         self.project = nn.Linear(channels[-1] * side * side, FACE_DIM)
@@ -32,6 +32,6 @@ class FaceEncoder(nn.Module):
 
 
 def downsample2(faces: torch.Tensor) -> torch.Tensor:
-    """Aligned faces, RGB uint8 ``(..., 112, 112, 3)``, at half their size and in [-1, 1], ``(N, 3, 56, 56)``."""
+    """Halve aligned faces, RGB uint8 ``(..., 112, 112, 3)``, and scale them to [-1, 1]: ``(N, 3, 56, 56)``."""
     pixels = faces.flatten(0, -4).movedim(-1, 1).float()  # (N, 3, 112, 112)
     return functional.avg_pool2d(pixels, 2) / 127.5 - 1

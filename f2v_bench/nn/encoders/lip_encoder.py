@@ -1,14 +1,15 @@
-"""The lip encoder that stands in for AV-HuBERT where its weights are absent: a small ResNet and a transformer.
+"""Small lip encoder, used where the weights of AV-HuBERT are absent: a ResNet and a transformer.
 
-As in AV-HuBERT (Shi et al., ICLR 2022), a convolution over five frames and a residual network look at the lips, a
-transformer looks at the sentence, and training predicts clusters of the sound, also where spans of the picture are
-hidden. Widths are our own: the network is small enough for a CPU.
+As in AV-HuBERT (Shi et al., ICLR 2022), a convolution over five frames and a residual network encode the lips, a
+transformer encodes the sentence, and training predicts clusters of the audio, also for masked spans of the video.
+Choice: the widths are small enough for training on a CPU.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import nn
@@ -17,27 +18,29 @@ from torch.nn import functional
 from f2v_bench.nn.layers.masking import scatter_frames
 from f2v_bench.nn.layers.transformer import ConvBlock, TransformerBlock
 
-STACK = 5  # frames that the first convolution sees, as AV-HuBERT's
+STACK = 5  # frames in the first convolution, as in AV-HuBERT
 
 
 @dataclass(frozen=True, slots=True)
 class LipEncoderConfig:
-    """Which lip encoder, and how large the stand-in is.
+    """Choice of the lip encoder, and sizes of the small one.
 
     Attributes:
-        encoder: ``stand-in`` or the official AV-HuBERT, ``avhubert-base`` or ``avhubert-large``.
-        weights: file of a trained stand-in; None takes those of the run's own lips stage.
-        field: pixels on a side of the 96x96 crop's centre that the stand-in looks at.
-        size: pixels on a side that it makes of them, a multiple of 16.
-        channels: of the stem and of the three residual stages.
-        width: of its features.
-        layers: pairs of a convolution block and a transformer block.
-        heads: of attention.
-        kernel: of the convolution blocks, frames, odd.
-        dropout: share of channels dropped in training.
+        encoder: ``small``, or the official AV-HuBERT, ``avhubert-base`` or ``avhubert-large``.
+        weights: file of a trained small encoder; None takes that of the run's own lips stage.
+        field: side in pixels of the center of the 96x96 crop that the small encoder takes.
+        size: side in pixels of its input after resizing, a multiple of 16.
+        channels: channels of the stem and of the three residual stages.
+        width: channels of the features.
+        layers: number of pairs of a convolution block and a transformer block.
+        heads: attention heads.
+        kernel: kernel size of the convolution blocks in frames, odd.
+        dropout: dropout rate of channels.
     """
 
-    encoder: Literal["stand-in", "avhubert-base", "avhubert-large"] = "stand-in"
+    RENAMED_VALUES: ClassVar[Mapping[str, Mapping[object, object]]] = {"encoder": {"stand-in": "small"}}
+
+    encoder: Literal["small", "avhubert-base", "avhubert-large"] = "small"
     weights: str | None = None
     field: int = 88
     size: int = 64
@@ -50,31 +53,31 @@ class LipEncoderConfig:
 
     @property
     def outputs(self) -> tuple[int, int]:
-        """How many layers' outputs there are to sum, and their channels."""
+        """Number of layer outputs, and their channels."""
         sizes = {"avhubert-base": (13, 768), "avhubert-large": (25, 1024)}
         return sizes.get(self.encoder, (self.layers + 1, self.width))
 
 
 class Residual(nn.Module):
-    """Two 3x3 convolutions beside a shortcut, halving the picture."""
+    """Residual block of two 3x3 convolutions that halves the image."""
 
-    def __init__(self, inward: int, outward: int) -> None:
+    def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(inward, outward, 3, stride=2, padding=1, bias=False)
-        self.norm1 = nn.BatchNorm2d(outward)
-        self.conv2 = nn.Conv2d(outward, outward, 3, padding=1, bias=False)
-        self.norm2 = nn.BatchNorm2d(outward)
-        self.shortcut = nn.Conv2d(inward, outward, 1, stride=2, bias=False)
+        self.conv1 = nn.Conv2d(in_channels, out_channels, 3, stride=2, padding=1, bias=False)
+        self.norm1 = nn.BatchNorm2d(out_channels)
+        self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False)
+        self.norm2 = nn.BatchNorm2d(out_channels)
+        self.shortcut = nn.Conv2d(in_channels, out_channels, 1, stride=2, bias=False)
 
-    def forward(self, pictures: torch.Tensor) -> torch.Tensor:
-        inner = functional.silu(self.norm1(self.conv1(pictures)))
-        return functional.silu(self.norm2(self.conv2(inner)) + self.shortcut(pictures))
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        inner = functional.silu(self.norm1(self.conv1(images)))
+        return functional.silu(self.norm2(self.conv2(inner)) + self.shortcut(images))
 
 
 class FrontEnd(nn.Module):
-    """Pictures of lips ``(B, T, S, S)`` to one vector a frame ``(B, T, width)``, from each frame and two on both sides.
+    """Lip crops ``(B, T, S, S)`` to vectors ``(B, T, width)``, each from its frame and two frames on both sides.
 
-    Only real frames pass through the network, so that the batch norms never see padding.
+    Only real frames pass through the network, so that padding has no effect on the batch norms.
     """
 
     def __init__(self, config: LipEncoderConfig) -> None:
@@ -85,7 +88,8 @@ class FrontEnd(nn.Module):
         self.stages = nn.Sequential(*map(Residual, (stem, *stages), stages))
         side = config.size // 2 ** (1 + len(stages))
         self.dropout = nn.Dropout(config.dropout)
-        self.project = nn.Linear(stages[-1] * side * side, config.width)  # the mouth stays where it is: keep its place
+        # no pooling: crops are aligned, so that positions carry information
+        self.project = nn.Linear(stages[-1] * side * side, config.width)
 
     def forward(self, lips: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         edge = STACK // 2
@@ -96,12 +100,12 @@ class FrontEnd(nn.Module):
 
 
 class LipEncoder(nn.Module):
-    """Lips to the outputs of every layer, from which a user of the encoder takes a weighted sum."""
+    """Lip crops to the outputs of every layer, for a weighted sum over layers."""
 
     def __init__(self, config: LipEncoderConfig) -> None:
         super().__init__()
         self.front_end = FrontEnd(config)
-        self.mask_embedding = nn.Parameter(0.02 * torch.randn(config.width))  # takes the place of hidden frames
+        self.mask_embedding = nn.Parameter(0.02 * torch.randn(config.width))  # replaces masked frames
         self.convolutions = nn.ModuleList(
             ConvBlock(config.width, config.kernel, config.dropout) for _ in range(config.layers)
         )
@@ -109,20 +113,20 @@ class LipEncoder(nn.Module):
             TransformerBlock(config.width, config.heads, config.dropout) for _ in range(config.layers)
         )
 
-    def forward(self, lips: torch.Tensor, mask: torch.Tensor, hidden: torch.Tensor | None = None) -> list[torch.Tensor]:
-        """Outputs of the front end and of every layer.
+    def forward(self, lips: torch.Tensor, mask: torch.Tensor, masked: torch.Tensor | None = None) -> list[torch.Tensor]:
+        """Compute the outputs of the front end and of every layer.
 
         Args:
-            lips: ``(B, T, S, S)``, as ``normalize`` makes them.
+            lips: standardized pixels ``(B, T, S, S)``, from ``normalize``.
             mask: bool ``(B, T)``, True where a frame is real.
-            hidden: bool ``(B, T)``, True where the layers must do without the frame.
+            masked: bool ``(B, T)``, True where the layers get the mask embedding in place of the frame.
 
         Returns:
             ``layers + 1`` tensors ``(B, T, width)``.
         """
         x = self.front_end(lips, mask)
-        if hidden is not None:
-            x = torch.where(hidden[..., None], self.mask_embedding.to(x.dtype), x)
+        if masked is not None:
+            x = torch.where(masked[..., None], self.mask_embedding.to(x.dtype), x)
         outputs = [x]
         for convolution, transformer in zip(self.convolutions, self.transformer, strict=True):
             x = transformer(convolution(x, mask), mask)
@@ -131,7 +135,7 @@ class LipEncoder(nn.Module):
 
 
 def normalize(lips: torch.Tensor, config: LipEncoderConfig) -> torch.Tensor:
-    """Grey crops, uint8 ``(B, T, 96, 96)``, as the encoder sees them: their centre, smaller, ``(B, T, S, S)``."""
+    """Crop the center of gray crops, uint8 ``(B, T, 96, 96)``, resize and standardize it: ``(B, T, S, S)``."""
     edge = (lips.shape[-1] - config.field) // 2
     center = lips[..., edge : edge + config.field, edge : edge + config.field].float()
     shape = (config.size, config.size)
@@ -141,5 +145,5 @@ def normalize(lips: torch.Tensor, config: LipEncoderConfig) -> torch.Tensor:
 
 
 def standardize_pixels(pixels: torch.Tensor) -> torch.Tensor:
-    """Grey values 0 to 255 with AV-HuBERT's mean and deviation."""
+    """Standardize gray values of 0 to 255 with the mean and standard deviation of AV-HuBERT."""
     return (pixels / 255 - 0.421) / 0.165

@@ -1,10 +1,10 @@
-"""What models look at lips with: a ResNet that is trained with them, or features of the frozen encoder."""
+"""Visual frontends of models: a ResNet that is trained with the model, or features of the frozen lip encoder."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import nn
@@ -15,34 +15,36 @@ from f2v_bench.nn.layers.augment import AugmentConfig, augment, mask_spans
 from f2v_bench.nn.layers.masking import scatter_frames
 from f2v_bench.nn.layers.resnet import CHANNELS, ResNet, silu
 
-FRONTEND_DIM = CHANNELS[-1]  # channels of what is seen, 512
-VIEW = LipEncoderConfig(field=88, size=88)  # the part of the crop that the ResNet looks at
+FRONTEND_DIM = CHANNELS[-1]  # channels of the output, 512
+VIEW = LipEncoderConfig(field=88, size=88)  # part of the crop that the ResNet takes
 
 
 @dataclass(frozen=True, slots=True)
 class VisualFrontendConfig:
-    """What a model looks with.
+    """Choice of the visual frontend.
 
     Attributes:
-        kind: ``resnet``, ResNet-18 on the lips, trained with the model; or ``frozen``, the lip features that the
-            reference model sees, so that models are compared and not what they look with.
-        hidden: share of the frames that ``resnet`` does not see in training. SVTS hides up to 0.4 of each
-            second, 0.2 in the mean.
-        span: frames of a hidden span.
+        kind: ``resnet``, ResNet-18 on lip crops, trained with the model; or ``frozen``, the lip features of the
+            reference model, so that a comparison of models is not one of their frontends.
+        mask_prob: approximate fraction of frames that are masked in training, for ``resnet``. SVTS masks up to 0.4 of
+            each second, 0.2 on average.
+        mask_length: frames of a masked span.
     """
 
+    RENAMED: ClassVar[Mapping[str, str]] = {"hidden": "mask_prob", "span": "mask_length"}
+
     kind: Literal["resnet", "frozen"] = "frozen"
-    hidden: float = 0.2
-    span: int = 5
+    mask_prob: float = 0.2
+    mask_length: int = 5
 
 
 class VisualFrontend(nn.Module):
-    """Lips to 512 channels a video frame.
+    """Lip crops or lip features to 512 channels per video frame.
 
     Args:
-        config: which.
-        lips: the frozen encoder, where it is used.
-        augment: how pictures are changed in training, where the ResNet looks at them.
+        config: choice of the frontend.
+        lips: settings of the frozen encoder, for ``frozen``.
+        augment: strength of data augmentation in training, for ``resnet``.
     """
 
     def __init__(self, config: VisualFrontendConfig, lips: LipEncoderConfig, augment: AugmentConfig) -> None:
@@ -52,7 +54,7 @@ class VisualFrontend(nn.Module):
         self.layers = WeightedLayerSum(*lips.outputs, FRONTEND_DIM) if config.kind == "frozen" else None
 
     def forward(self, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        """``(B, T, 512)``.
+        """Encode the lips of a batch as ``(B, T, 512)``.
 
         Args:
             batch: ``mask`` ``(B, T)``, and ``features`` ``(B, T, L, D)`` of the frozen encoder or ``lips``, uint8
@@ -60,13 +62,13 @@ class VisualFrontend(nn.Module):
         """
         mask = batch["mask"]
         if self.resnet is not None:
-            return scatter_frames(self.resnet(self._pictures(batch["lips"], mask), mask), mask)
+            return scatter_frames(self.resnet(self._preprocess(batch["lips"], mask), mask), mask)
         assert self.layers is not None
-        seen: torch.Tensor = self.layers(batch["features"])
-        return seen
+        features: torch.Tensor = self.layers(batch["features"])
+        return features
 
-    def _pictures(self, lips: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    def _preprocess(self, lips: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         if not self.training:
             return normalize(lips, VIEW)
-        hidden = mask_spans(mask, self.config.hidden, self.config.span)
-        return augment(lips, VIEW, self.augment).masked_fill(hidden[..., None, None], 0.0)
+        masked = mask_spans(mask, self.config.mask_prob, self.config.mask_length)
+        return augment(lips, VIEW, self.augment).masked_fill(masked[..., None, None], 0.0)
