@@ -16,9 +16,9 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Literal
 
-from f2v_bench.metrics.aggregation import unit_sums
-from f2v_bench.reporting.entries import Entry, read_contenders
-from f2v_bench.reporting.results import Heading
+from f2v_bench.metrics.aggregation import sum_units
+from f2v_bench.reporting.entries import Entry, read_entries
+from f2v_bench.reporting.results import ColumnInfo
 from f2v_bench.runs.folder import RunFolder
 from f2v_bench.scoring.comparison import ALPHA, ClipScores, Difference, difference, holm, permutations_for
 
@@ -115,13 +115,13 @@ def score(asked: argparse.Namespace, model: str, weights: Mapping[str, Path]) ->
     return folder
 
 
-def pooled(contenders: Mapping[str, Entry], labels: Sequence[str], column: str) -> tuple[ClipScores, dict[str, str]]:
+def pooled(entries: Mapping[str, Entry], labels: Sequence[str], column: str) -> tuple[ClipScores, dict[str, str]]:
     """All seeds of a variant as one: a clip of a seed is a clip, its speaker stays the same."""
     values: dict[str, tuple[float, float]] = {}
     speakers: dict[str, str] = {}
     expected = 0
     for seed, name in enumerate(labels):
-        one = contenders[name]
+        one = entries[name]
         scores = one.scores[column]
         expected += scores.expected
         values |= {f"{seed}/{clip}": pair for clip, pair in scores.values.items()}
@@ -129,64 +129,64 @@ def pooled(contenders: Mapping[str, Entry], labels: Sequence[str], column: str) 
     return ClipScores(values, expected), speakers
 
 
-def of_seeds(contenders: Mapping[str, Entry], labels: Sequence[str], heading: Heading) -> list[float]:
+def of_seeds(entries: Mapping[str, Entry], labels: Sequence[str], column: ColumnInfo) -> list[float]:
     """The aggregate of each seed."""
     found = []
     for name in labels:
-        pairs = list(contenders[name].scores[heading.name].values.values())
+        pairs = list(entries[name].scores[column.name].values.values())
         values, weights = [value for value, _ in pairs], [weight for _, weight in pairs]
-        sums = unit_sums(values, weights, ["one"] * len(pairs), heading.aggregate)
+        sums = sum_units(values, weights, ["one"] * len(pairs), column.aggregate)
         if sums.value is not None:
             found.append(sums.value)
     return found
 
 
-def cell(found: Difference | None, p: float | None, heading: Heading, bold: Bold) -> str:
+def cell(found: Difference | None, p: float | None, column: ColumnInfo, bold: Bold) -> str:
     """A difference as the table says it; bold where it is worse, or better, beyond chance."""
     if found is None or p is None:
         return "–"
-    low, high = (heading.number(one) if one is not None else "?" for one in (found.low, found.high))
-    text = f"{found.value * heading.scale:+.{heading.digits}f} [{low}, {high}], p {p:.3f}"
-    up = heading.higher_is_better
+    low, high = (column.format(one) if one is not None else "?" for one in (found.low, found.high))
+    text = f"{found.value * column.scale:+.{column.digits}f} [{low}, {high}], p {p:.3f}"
+    up = column.higher_is_better
     marked = up is not None and found.value != 0 and ((found.value > 0) == up) == (bold == "better")
     return f"**{text}**" if p < ALPHA and marked else text
 
 
 def tables(study: Study, run: Path) -> Tables:
     """Score tables of a run that has every training of a study."""
-    contenders = {one.label: one for one in read_contenders([RunFolder(run)])}
-    first = contenders[study.labels(next(iter(study.variants)))[0]]
-    headings = [first.headings[column] for column in study.columns if column in first.headings]
+    entries = {one.label: one for one in read_entries([RunFolder(run)])}
+    first = entries[study.labels(next(iter(study.variants)))[0]]
+    columns = [first.columns[column] for column in study.columns if column in first.columns]
     pools = {
-        (variant, one): pooled(contenders, study.labels(variant), one.name)
+        (variant, one): pooled(entries, study.labels(variant), one.name)
         for variant in study.variants
-        for one in headings
+        for one in columns
     }
-    tests = [(pair, heading) for pair in study.pairs for heading in headings]
+    tests = [(pair, column) for pair in study.pairs for column in columns]
     found: list[Difference | None] = []
-    for pair, heading in tests:
-        (ours, speakers), (theirs, _) = pools[pair.ours, heading], pools[pair.theirs, heading]
-        found.append(difference(ours, theirs, speakers, heading.aggregate, permutations_for(len(tests))))
+    for pair, column in tests:
+        (ours, speakers), (theirs, _) = pools[pair.ours, column], pools[pair.theirs, column]
+        found.append(difference(ours, theirs, speakers, column.aggregate, permutations_for(len(tests))))
     adjusted = iter(holm([one.p for one in found if one]))
     cells = {
         test: cell(one, next(adjusted) if one else None, test[1], study.bold)
         for test, one in zip(tests, found, strict=True)
     }
-    head = f"| | {' | '.join(heading.title for heading in headings)} |\n|---|{'---|' * len(headings)}\n"
+    head = f"| | {' | '.join(column.title for column in columns)} |\n|---|{'---|' * len(columns)}\n"
     values = differences = head
     for variant, title in study.variants.items():
         row = []
-        for heading in headings:
-            seeds = of_seeds(contenders, study.labels(variant), heading)
-            spread = f" ± {stdev(seeds) * heading.scale:.{heading.digits}f}" if len(seeds) > 1 else ""
-            scores, _ = pools[variant, heading]
+        for column in columns:
+            seeds = of_seeds(entries, study.labels(variant), column)
+            spread = f" ± {stdev(seeds) * column.scale:.{column.digits}f}" if len(seeds) > 1 else ""
+            scores, _ = pools[variant, column]
             missing = f" ({len(scores.values)}/{scores.expected})" if scores.coverage < 1 else ""
-            row.append(f"{heading.number(mean(seeds)) if seeds else '–'}{spread}{missing}")
+            row.append(f"{column.format(mean(seeds)) if seeds else '–'}{spread}{missing}")
         values += f"| {title} | {' | '.join(row)} |\n"
     for pair in study.pairs:
-        differences += f"| {pair.title} | {' | '.join(cells[pair, heading] for heading in headings)} |\n"
+        differences += f"| {pair.title} | {' | '.join(cells[pair, column] for column in columns)} |\n"
     data = first.manifest["dataset"]
-    signatures = {heading.metric: heading.signature for heading in headings}
+    signatures = {column.metric: column.signature for column in columns}
     return Tables(
         data=f"`{data['list_id']}`, {data['clips']} clips",
         values=values,

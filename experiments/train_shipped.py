@@ -196,7 +196,7 @@ def report(run: Path, weights: dict[str, Path]) -> str:
     audio = audio[audio["status"] == "ok"]
     speeds = (audio["seconds"] / audio["duration_s"]).groupby(audio["system"]).median()
     files = {label: MODELS.load(model_of(label)).checkpoint(path) for label, path in weights.items()}
-    voices = {row.label: row.speaker_reference for row in results.rows}
+    voices = {row.label: row.speaker_reference for row in results.systems}
     budget = []
     for label, file in files.items():
         stages = {name: stage for name, stage in file.facts.stages.items() if name not in ("lips", "vocoder")}

@@ -21,18 +21,18 @@ f2v-bench compare runs/grid-test --baseline resynthesis --columns wer,stoi -o co
 
 
 def compare(
-    run_folders: Annotated[list[Path], typer.Argument(help="Folders that 'run' or 'score' printed.")],
+    run_folders: Annotated[list[Path], typer.Argument(help="Folders printed by 'run' or 'score'.")],
     baseline: Annotated[
-        str | None, typer.Option(help="Compare all others with this system. Default: every pair.")
+        str | None, typer.Option(help="System that all others are compared with. Default: every pair.")
     ] = None,
     system: Annotated[
         list[str] | None,
-        typer.Option(help="Only this system (LABEL or RUN/LABEL); may be given several times. Default: all."),
+        typer.Option(help="System to compare (LABEL or RUN/LABEL); may be given several times. Default: all."),
     ] = None,
     columns: Columns = None,
     all_columns: AllColumns = False,
     intersection: Annotated[
-        bool, typer.Option("--intersection", help="Compare runs of different lists, on the clips they have in common.")
+        bool, typer.Option("--intersection", help="Compare runs of different lists on the clips they have in common.")
     ] = False,
     coverage_floor: Annotated[
         float | None, typer.Option(help="Share of clips that a system must have a value for. Default: 0.99.")
@@ -42,15 +42,14 @@ def compare(
     ] = None,
 ) -> int:
     """Compare systems pair by pair: difference, 95 % interval, p-value, verdict. Reads run folders only."""
+    from f2v_bench import api
     from f2v_bench.cli.console import console
-    from f2v_bench.cli.options import split_names
-    from f2v_bench.reporting.comparison import compare_runs
     from f2v_bench.reporting.comparison_table import terminal_comparison, write_comparison
-    from f2v_bench.runs.folder import RunFolder
+    from f2v_bench.runs.build import split_names
     from f2v_bench.scoring.comparison import COVERAGE_FLOOR
 
-    comparison = compare_runs(
-        [RunFolder(path) for path in run_folders],
+    comparison = api.compare(
+        *run_folders,
         baseline=baseline,
         systems=system or [],
         columns=split_names(columns),

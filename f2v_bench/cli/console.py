@@ -1,4 +1,4 @@
-"""The terminal: where results, messages and progress go."""
+"""Terminal output of results, messages and progress."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress, TaskID
 
-PLAIN_WIDTH = 160  # columns of output that goes to a file or a pipe
+PLAIN_WIDTH = 160  # columns of output to a file or a pipe
 
 
 def console() -> Console:
-    """Standard output: tables and paths."""
+    """Return a console on standard output, for tables and paths."""
     from rich.console import Console
 
     plain = Console()
@@ -21,14 +21,14 @@ def console() -> Console:
 
 
 def error_console() -> Console:
-    """Standard error: progress, warnings and errors."""
+    """Return a console on standard error, for progress, warnings and errors."""
     from rich.console import Console
 
     return Console(stderr=True, soft_wrap=True)
 
 
 class ProgressBars:
-    """Stages of a run as bars with rate and time left; without a terminal, a line at the start of each stage."""
+    """Progress bars with rate and time left; without a terminal, one line at the start of each stage."""
 
     def __init__(self) -> None:
         self._console = error_console()
@@ -56,7 +56,6 @@ class ProgressBars:
                 TimeRemainingColumn(),
                 console=self._console,
             )
-            self._progress.start()
         return self
 
     def __exit__(
@@ -65,16 +64,43 @@ class ProgressBars:
         if self._progress:
             self._progress.stop()
 
-    def stage(self, name: str, total: int, done: int) -> None:
+    def start_stage(self, name: str, total: int, done: int) -> None:
+        """Add a bar of ``total`` clips, ``done`` of which are finished."""
         if self._progress:
+            self._progress.start()
             self._tasks[name] = self._progress.add_task(name, total=total, completed=done, rate="")
         else:
-            kept = f", {done} done already" if done else ""
-            self._console.print(f"{name}: {total} clips{kept}", highlight=False)
+            finished = f", {done} done already" if done else ""
+            self._console.print(f"{name}: {total} clips{finished}", highlight=False)
 
     def advance(self, name: str, clips: int) -> None:
+        """Add finished clips to a bar."""
         if self._progress:
             task = self._tasks[name]
             self._progress.advance(task, clips)
             speed = next(one.speed for one in self._progress.tasks if one.id == task)
             self._progress.update(task, rate=f"{speed:.1f} clips/s" if speed else "")
+
+
+class TrainingProgressBars(ProgressBars):
+    """Progress bars of counted tasks; between two tasks the terminal belongs to Lightning's own bar."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._done: dict[str, int] = {}
+
+    def __enter__(self) -> TrainingProgressBars:
+        super().__enter__()
+        return self
+
+    def update(self, task: str, done: int, count: int) -> None:
+        """Show that ``done`` of ``count`` items of a task are finished."""
+        if self._progress:
+            self._progress.start()
+        if task not in self._done:
+            self.start_stage(task, count, done)
+        else:
+            self.advance(task, done - self._done[task])
+        self._done[task] = done
+        if self._progress and done >= count:
+            self._progress.stop()

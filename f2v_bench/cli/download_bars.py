@@ -1,4 +1,4 @@
-"""Progress of downloads: a bar a file, with rate and time left."""
+"""Progress bars of downloads, with rate and time left."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from f2v_bench.cli.console import error_console
 
 @contextmanager
 def download_bars() -> Iterator[Callable[[str, int, int | None], None]]:
-    """A function to be told ``(file, bytes here, bytes in all or None)``."""
+    """Provide a progress function of ``(file, bytes received, total bytes or None)``."""
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
     console = error_console()
@@ -25,9 +25,9 @@ def download_bars() -> Iterator[Callable[[str, int, int | None], None]]:
     ) as bars:
         tasks = {}
 
-        def progress(name: str, here: int, total: int | None) -> None:
+        def progress(name: str, received: int, total: int | None) -> None:
             if name not in tasks:
                 tasks[name] = bars.add_task(name, total=total)
-            bars.update(tasks[name], completed=here, total=total)
+            bars.update(tasks[name], completed=received, total=total)
 
         yield progress

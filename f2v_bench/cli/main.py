@@ -1,4 +1,4 @@
-"""``f2v-bench``: the sub-commands, and what their errors look like."""
+"""``f2v-bench``: sub-commands, error messages and exit codes."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import NoReturn
 
 import typer
 
+import f2v_bench
 from f2v_bench.cli import assets, compare, data, doctor, dub, report, run, score, train
 from f2v_bench.cli.console import error_console
 from f2v_bench.errors import ClipFailure, F2VError
@@ -39,14 +40,12 @@ app.command("doctor")(doctor.doctor)
 @app.callback(invoke_without_command=True)
 def _version(version: bool = typer.Option(False, "--version", help="Print the version and exit.")) -> None:
     if version:
-        from importlib.metadata import version as installed
-
-        typer.echo(installed("f2v-bench"))
+        typer.echo(f2v_bench.__version__)
         raise typer.Exit
 
 
 def main() -> NoReturn:
-    """Run the command line; every foreseen error is one message and an exit code."""
+    """Run the command line; every expected error becomes one message and an exit code."""
     try:
         code = app(standalone_mode=False)
     except (KeyboardInterrupt, typer.Abort):
@@ -55,14 +54,14 @@ def main() -> NoReturn:
         error_console().print("[bold red]error:[/]", end=" ")
         error_console().print(str(error), markup=False, highlight=False)
         code = EXIT_USAGE
-    except Exception as error:  # click's usage errors know how to show themselves; anything else is ours
-        show = getattr(error, "show", None)
-        if show is None:
+    except Exception as error:  # usage errors of click have a method that prints them; others are bugs
+        print_usage_error = getattr(error, "show", None)
+        if print_usage_error is None:
             raise
-        show()
+        print_usage_error()
         code = EXIT_USAGE
     if code == EXIT_INTERRUPTED:  # typer turns Ctrl-C inside a command into this code
-        error_console().print("[yellow]interrupted[/]; what was computed is kept, the same command goes on from there")
+        error_console().print("[yellow]Interrupted.[/] Progress is saved; run the same command to resume.")
     sys.exit(code if isinstance(code, int) else EXIT_OK)
 
 

@@ -1,4 +1,4 @@
-"""``f2v-bench report``: tables and pictures of a finished run, from its folder alone."""
+"""``f2v-bench report``: tables and spectrograms of a finished run, from its folder alone."""
 
 from __future__ import annotations
 
@@ -21,14 +21,15 @@ f2v-bench report runs/demo-test --columns wer,dnsmos_ovrl,rmse_f0,estoi
 
 
 def report(
-    run_folder: Annotated[Path, typer.Argument(help="The folder that 'run' or 'score' printed.")],
+    run_folder: Annotated[Path, typer.Argument(help="Folder printed by 'run' or 'score'.")],
     clip: Annotated[str | None, typer.Option(help="Clip of the spectrogram grid.")] = None,
     columns: Columns = None,
     all_columns: AllColumns = False,
 ) -> int:
-    """Write the table (Markdown, CSV, LaTeX) and the spectrogram grid (PNG, PDF) again, and show the table."""
-    from f2v_bench.cli.options import split_names
-    from f2v_bench.cli.session import print_results
+    """Write table (Markdown, CSV, LaTeX) and spectrogram grid (PNG, PDF) of a finished run, and print the table."""
+    from f2v_bench.api import Result
+    from f2v_bench.cli.output import print_results
+    from f2v_bench.runs.build import split_names
 
-    print_results(run_folder, columns=split_names(columns), all_columns=all_columns, clip=clip)
+    print_results(Result(run_folder), columns=split_names(columns), all_columns=all_columns, clip=clip)
     return 0

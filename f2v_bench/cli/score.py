@@ -39,7 +39,7 @@ def score(
     data_root: DataRoot = None,
     split: Split = "test",
     list_file: ListFile = None,
-    label: Annotated[str | None, typer.Option(help="Name of the row. Default: the folder's name.")] = None,
+    label: Annotated[str | None, typer.Option(help="Label of the row. Default: name of the folder.")] = None,
     metrics: Metrics = None,
     settings: Settings = None,
     limit: Limit = None,
@@ -50,26 +50,29 @@ def score(
     workers: Workers = None,
     cache: Cached = True,
 ) -> int:
-    """Score a folder of audio files, with the real speech scored beside it."""
-    from f2v_bench.cli.options import ModelSpec, load_dataset
-    from f2v_bench.cli.session import evaluate
+    """Score a folder of audio files next to the real speech."""
+    from f2v_bench import api
+    from f2v_bench.cli.console import ProgressBars
+    from f2v_bench.cli.output import print_log, print_outcome
+    from f2v_bench.cli.parsing import parse_settings
 
-    name = label or wavs.resolve().name
-    spec = ModelSpec.parse(f"{name.replace(' ', '_')}=precomputed:{wavs}")
-    opened = load_dataset(dataset, data_root, split, list_file)
-    return evaluate(
-        dataset=opened,
-        specs=[ModelSpec.parse("ground-truth"), spec],
-        metric_names=metrics or [],
-        settings=settings or [],
-        limit=limit,
-        seed=seed,
-        device=device,
-        out=out or Path("runs") / f"score-{spec.label}-{opened.name}-{opened.split}",
-        all_columns=all_columns,
-        find_face=None,
-        workers=workers,
-        cached=cache,
-        notes=[],
-        command=["f2v-bench", *sys.argv[1:]],
-    )
+    name = (label or api.wavs_label(wavs)).replace(" ", "_")
+    corpus = api.load_dataset(dataset, root=data_root, split=split, list_file=list_file)
+    with ProgressBars() as bars:
+        result = api.score(
+            wavs,
+            corpus,
+            metrics,
+            label=name,
+            settings=parse_settings(settings),
+            limit=limit,
+            seed=seed,
+            device=device,
+            workers=workers,
+            use_cache=cache,
+            out=out or Path("runs") / f"score-{name}-{corpus.name}-{corpus.split}",
+            command=["f2v-bench", *sys.argv[1:]],
+            progress=bars,
+            log=print_log,
+        )
+    return print_outcome(result, all_columns=all_columns)

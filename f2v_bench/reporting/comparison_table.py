@@ -1,4 +1,4 @@
-"""A comparison in the terminal, and as Markdown, CSV and LaTeX."""
+"""Comparison as a terminal table, Markdown, CSV and LaTeX."""
 
 from __future__ import annotations
 
@@ -7,126 +7,97 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from f2v_bench.errors import F2VError
-from f2v_bench.reporting.comparison import Comparison, Line
+from f2v_bench.reporting.comparison import Comparison, ComparisonRow
 from f2v_bench.reporting.table import MISSING, escape_latex, escape_markdown
 from f2v_bench.utils.paths import atomic_write
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-HEADINGS = ("column", "system", "value", "baseline", "value", "difference", "95 % interval", "p", "p Holm", "n")
-_COLOURS = {"better": "green", "worse": "red"}
+HEADER = ("column", "system", "value", "baseline", "value", "difference", "95 % interval", "p", "p Holm", "n")
+_COLORS = {"better": "green", "worse": "red"}
 
 
-def line_cells(line: Line) -> list[str]:
-    """One line as text, without its verdict."""
-    heading, found = line.heading, line.difference
+def row_cells(row: ComparisonRow) -> list[str]:
+    """Return one row as text, without its verdict."""
+    column, found = row.column, row.difference
     if found is None:
-        return [heading.title, line.system, MISSING, line.baseline, MISSING, MISSING, "", "", "", ""]
+        return [column.title, row.system, MISSING, row.baseline, MISSING, MISSING, "", "", "", ""]
     interval = ""
     if found.low is not None and found.high is not None:
-        interval = f"[{_signed(found.low, line)}, {_signed(found.high, line)}]"
+        interval = f"[{_signed(found.low, row)}, {_signed(found.high, row)}]"
     count = f"{found.clips}" if found.units == "clips" else f"{found.clips} ({found.count} {found.units})"
     return [
-        heading.title,
-        line.system,
-        heading.number(found.ours),
-        line.baseline,
-        heading.number(found.theirs),
-        _signed(found.value, line),
+        column.title,
+        row.system,
+        column.format(found.ours),
+        row.baseline,
+        column.format(found.theirs),
+        _signed(found.value, row),
         interval,
         p_text(found.p),
-        p_text(line.p_holm),
+        p_text(row.p_holm),
         count,
     ]
 
 
-def _signed(value: float, line: Line) -> str:
-    text = line.heading.number(value)
+def _signed(value: float, row: ComparisonRow) -> str:
+    text = row.column.format(value)
     return f"+{text}" if value > 0 else text
 
 
 def p_text(p: float | None) -> str:
-    """A p-value to two significant digits."""
+    """Return a p-value with two significant digits."""
     return "" if p is None else f"{p:.2g}" if p >= 1e-4 else f"{p:.0e}"
 
 
-def verdict_text(line: Line) -> str:
-    """The verdict, with its reason where there is one."""
-    return f"{line.verdict}: {line.why}" if line.why else line.verdict
+def verdict_text(row: ComparisonRow) -> str:
+    """Return the verdict, with its reason where there is one."""
+    return f"{row.verdict}: {row.why}" if row.why else row.verdict
 
 
 def terminal_comparison(comparison: Comparison) -> Table:
-    """For the terminal: one section a column."""
+    """Return a table for the terminal, with one section per column."""
     from rich.table import Table
     from rich.text import Text
 
     table = Table(title=comparison.title, title_justify="left", header_style="bold")
-    for name in HEADINGS:
+    for name in HEADER:
         table.add_column(name, justify="left" if name in ("column", "system", "baseline") else "right")
     table.add_column("verdict")
-    before = ""
-    for line in comparison.lines:
-        if before and line.heading.name != before:
+    previous = ""
+    for row in comparison.rows:
+        if previous and row.column.name != previous:
             table.add_section()
-        title, *cells = line_cells(line)
-        shown = title if line.heading.name != before else ""
-        table.add_row(
-            *(Text(cell) for cell in (shown, *cells)), Text(verdict_text(line), _COLOURS.get(line.verdict, ""))
-        )
-        before = line.heading.name
+        title, *cells = row_cells(row)
+        shown = title if row.column.name != previous else ""
+        table.add_row(*(Text(cell) for cell in (shown, *cells)), Text(verdict_text(row), _COLORS.get(row.verdict, "")))
+        previous = row.column.name
     return table
 
 
 def markdown(comparison: Comparison) -> str:
-    """A GitHub table with its notes."""
+    """Return a GitHub table with its notes."""
     lines = [
         f"**{escape_markdown(comparison.title)}**",
         "",
-        "| " + " | ".join((*HEADINGS, "verdict")) + " |",
-        "|---" * (len(HEADINGS) + 1) + "|",
+        "| " + " | ".join((*HEADER, "verdict")) + " |",
+        "|---" * (len(HEADER) + 1) + "|",
     ]
-    for line in comparison.lines:
-        cells = (*line_cells(line), verdict_text(line))
+    for row in comparison.rows:
+        cells = (*row_cells(row), verdict_text(row))
         lines.append("| " + " | ".join(escape_markdown(cell) for cell in cells) + " |")
     lines += ["", *(f"- {escape_markdown(note)}" for note in comparison.notes)]
     return "\n".join(lines) + "\n"
 
 
 def csv_text(comparison: Comparison) -> str:
-    """One line a column and pair, unrounded, in the column's own unit (ratios are not turned into per cent)."""
-    import pandas as pd
-
-    rows = []
-    for line in comparison.lines:
-        found = line.difference
-        rows.append(
-            {
-                "list": comparison.title,
-                "column": line.heading.name,
-                "unit": "ratio" if line.heading.unit == "%" else line.heading.unit,
-                "system": line.system,
-                "baseline": line.baseline,
-                "value": found.ours if found else None,
-                "baseline_value": found.theirs if found else None,
-                "difference": found.value if found else None,
-                "low": found.low if found else None,
-                "high": found.high if found else None,
-                "p": found.p if found else None,
-                "p_holm": line.p_holm,
-                "clips": found.clips if found else 0,
-                "units": found.count if found else 0,
-                "resampled": found.units if found else "",
-                "verdict": line.verdict,
-                "why": line.why,
-                "signature": line.heading.signature if found else "",
-            }
-        )
-    return pd.DataFrame(rows).to_csv(index=False)
+    """Return one line per column and pair, unrounded and in stored units."""
+    return comparison.table().to_csv(index=False)
 
 
 def latex(comparison: Comparison) -> str:
-    r"""A booktabs table (``\usepackage{booktabs}``) with its notes as comments."""
+    r"""Return a booktabs table (``\usepackage{booktabs}``) with its notes as comments."""
     lines = [
         "% \\usepackage{booktabs}",
         *(f"% {note}" for note in comparison.notes),
@@ -135,11 +106,11 @@ def latex(comparison: Comparison) -> str:
         "  \\caption{" + escape_latex(comparison.title) + "}",
         "  \\begin{tabular}{llrlrrrrrrl}",
         "    \\toprule",
-        "    " + " & ".join(escape_latex(name) for name in (*HEADINGS, "verdict")) + " \\\\",
+        "    " + " & ".join(escape_latex(name) for name in (*HEADER, "verdict")) + " \\\\",
         "    \\midrule",
     ]
-    for line in comparison.lines:
-        cells = (*line_cells(line), verdict_text(line))
+    for row in comparison.rows:
+        cells = (*row_cells(row), verdict_text(row))
         braced = ("{" + escape_latex(c) + "}" if c.startswith("[") else escape_latex(c) for c in cells)
         lines.append("    " + " & ".join(braced) + " \\\\")
     return "\n".join([*lines, "    \\bottomrule", "  \\end{tabular}", "\\end{table}", ""])
@@ -149,14 +120,14 @@ FORMATS: dict[str, Callable[[Comparison], str]] = {".md": markdown, ".csv": csv_
 
 
 def write_comparison(comparison: Comparison, path: Path) -> None:
-    """Write Markdown, CSV or LaTeX, as the file's suffix says.
+    """Write Markdown, CSV or LaTeX, chosen by the suffix.
 
     Raises:
-        F2VError: another suffix, or a folder that does not exist.
+        F2VError: an unknown suffix, or a folder that does not exist.
     """
     render = FORMATS.get(path.suffix.lower())
     if render is None:
-        raise F2VError(f"'{path}' is of no kind that compare writes", f"end it in {', '.join(FORMATS)}")
+        raise F2VError(f"the format of '{path}' is not supported", f"use a suffix of {', '.join(FORMATS)}")
     if not path.parent.is_dir():
         raise F2VError(f"the folder '{path.parent}' does not exist", "make it, or choose another place")
     atomic_write(path, render(comparison))

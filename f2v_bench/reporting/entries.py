@@ -1,4 +1,4 @@
-"""The systems of one or several run folders, brought to one list of clips so that they can be compared."""
+"""Systems of one or several run folders, restricted to one list of clips so that they can be compared."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from f2v_bench.errors import F2VError, suggest
-from f2v_bench.reporting.results import REFERENCE_SYSTEM, Heading, clip_scores, heading_of
+from f2v_bench.reporting.results import GROUND_TRUTH, ColumnInfo, column_info, group_scores
 from f2v_bench.runs.folder import RunFolder
 from f2v_bench.scoring.comparison import ClipScores
 from f2v_bench.scoring.records import OK
@@ -20,17 +20,17 @@ class Entry:
     """One system of one run.
 
     Attributes:
-        label: as the run calls it; ``run/label`` where two runs have the same.
-        own_label: as the run calls it.
-        run: the folder.
-        manifest: its ``run.json``.
-        provenance: where the audio comes from.
-        speaker_reference: whose voice the system is given.
-        is_reference: whether it is the real speech.
-        headings: by column name.
-        scores: by column name.
-        compared_with: by column name: clip id to the hashes of the transcript and reference it was scored against.
-        speakers: clip id to speaker.
+        label: label in the run; ``run/label`` where two runs have the same label.
+        own_label: label in the run.
+        run: run folder.
+        manifest: content of ``run.json``.
+        provenance: weights and training data, or origin of the audio.
+        speaker_reference: source of the speaker embedding.
+        is_ground_truth: True for the real speech.
+        columns: columns by name.
+        scores: clip scores by column name.
+        compared_with: column name to clip id to the hashes of the transcript and reference that were compared with.
+        speakers: speaker by clip id.
     """
 
     label: str
@@ -39,27 +39,27 @@ class Entry:
     manifest: Mapping[str, Any]
     provenance: str
     speaker_reference: str
-    is_reference: bool
-    headings: Mapping[str, Heading]
+    is_ground_truth: bool
+    columns: Mapping[str, ColumnInfo]
     scores: Mapping[str, ClipScores]
     compared_with: Mapping[str, Mapping[str, str]]
     speakers: Mapping[str, str]
 
 
-def read_contenders(folders: Sequence[RunFolder]) -> list[Entry]:
-    """Every system of every run.
+def read_entries(folders: Sequence[RunFolder]) -> list[Entry]:
+    """Read every system of every run.
 
     Raises:
-        F2VError: not a run folder, or a run that did not finish.
+        F2VError: not a run folder, or an unfinished run.
     """
-    found = [contender for folder in folders for contender in _read(folder)]
-    labels = Counter(contender.own_label for contender in found)
+    entries = [entry for folder in folders for entry in _read_run(folder)]
+    labels = Counter(entry.own_label for entry in entries)
     names = Counter(folder.path.resolve().name for folder in folders)
     return [
-        contender
-        if labels[contender.own_label] == 1
-        else replace(contender, label=f"{_run_name(contender.run, names)}/{contender.own_label}")
-        for contender in found
+        entry
+        if labels[entry.own_label] == 1
+        else replace(entry, label=f"{_run_name(entry.run, names)}/{entry.own_label}")
+        for entry in entries
     ]
 
 
@@ -68,19 +68,20 @@ def _run_name(run: Path, names: Counter[str]) -> str:
     return name if names[name] == 1 else str(run)
 
 
-def _read(folder: RunFolder) -> list[Entry]:
+def _read_run(folder: RunFolder) -> list[Entry]:
     manifest = folder.manifest()
     table, clips = folder.table("scores"), folder.table("clips")
     speakers = dict(zip(clips["id"], clips["speaker"].astype(str), strict=True))
-    scores = clip_scores(table, int(manifest["dataset"]["clips"]))
-    good = table[table["status"] == OK]
-    # a row's inputs are the hashes of audio, transcript and reference: all but the first must be the same for a pair
-    against = good["inputs"].str.partition(":")[2]
+    expected = int(manifest["dataset"]["clips"])
+    scores = group_scores(table, expected)
+    valid = table[table["status"] == OK]
+    # a row's inputs are the hashes of audio, transcript and reference: all but the first must be equal in a pair
+    references = valid["inputs"].str.partition(":")[2]
     compared_with: dict[tuple[str, str], dict[str, str]] = {}
-    for system, column, clip, hashes in zip(good["system"], good["column"], good["clip"], against, strict=True):
+    for system, column, clip, hashes in zip(valid["system"], valid["column"], valid["clip"], references, strict=True):
         compared_with.setdefault((system, column), {})[clip] = hashes
-    headings = {h.name: h for m in manifest["metrics"] for h in (heading_of(m, column) for column in m["columns"])}
-    nothing = ClipScores({}, int(manifest["dataset"]["clips"]))
+    columns = {info.name: info for m in manifest["metrics"] for info in (column_info(m, c) for c in m["columns"])}
+    empty = ClipScores({}, expected)
     return [
         Entry(
             label=system["label"],
@@ -89,83 +90,98 @@ def _read(folder: RunFolder) -> list[Entry]:
             manifest=manifest,
             provenance=system["provenance"],
             speaker_reference=system["speaker_reference"],
-            is_reference=system["name"] == REFERENCE_SYSTEM,
-            headings=headings,
-            scores={name: scores.get((system["label"], name), nothing) for name in headings},
-            compared_with={name: compared_with.get((system["label"], name), {}) for name in headings},
+            is_ground_truth=system["name"] == GROUND_TRUTH,
+            columns=columns,
+            scores={name: scores.get((system["label"], name), empty) for name in columns},
+            compared_with={name: compared_with.get((system["label"], name), {}) for name in columns},
             speakers=speakers,
         )
         for system in manifest["systems"]
     ]
 
 
-def on_one_list(contenders: Sequence[Entry], *, intersection: bool) -> tuple[list[Entry], str]:
-    """The contenders on one list of clips, and what the list is called.
+def align_lists(entries: Sequence[Entry], *, intersection: bool) -> tuple[list[Entry], str]:
+    """Restrict entries to one list of clips.
+
+    Args:
+        entries: entries of one or several runs.
+        intersection: True to use the clips that all lists have in common where the lists differ.
+
+    Returns:
+        The entries, and a description of the list.
 
     Raises:
-        F2VError: their lists differ and ``intersection`` is not asked for, or nothing is common to them.
+        F2VError: the lists differ without ``intersection``, or have no clip in common.
     """
-    lists = {c.manifest["dataset"]["sha256"]: c for c in contenders}
-    names = [_list_name(c) for c in lists.values()]
+    lists = {entry.manifest["dataset"]["sha256"]: entry for entry in entries}
+    names = [_list_name(entry) for entry in lists.values()]
     if len(lists) == 1:
-        return list(contenders), names[0]
-    described = "; ".join(f"{c.run}: {name}" for c, name in zip(lists.values(), names, strict=True))
+        return list(entries), names[0]
+    described = "; ".join(f"{entry.run}: {name}" for entry, name in zip(lists.values(), names, strict=True))
     if not intersection:
         raise F2VError(
             f"the runs are not comparable, their clip lists differ: {described}",
-            "run them on the same list, or ask for the clips that all of them list: --intersection",
+            "run them on the same list, or compare them on the clips that all of them list: --intersection",
         )
-    corpora = {c.manifest["dataset"]["name"] for c in contenders}
-    common = set.intersection(*(set(c.speakers) for c in contenders))
+    corpora = {entry.manifest["dataset"]["name"] for entry in entries}
+    common = set.intersection(*(set(entry.speakers) for entry in entries))
     if len(corpora) > 1 or not common:
         why = f"of different corpora ({', '.join(sorted(corpora))})" if len(corpora) > 1 else "without a common clip"
         raise F2VError(f"the runs are {why}: {described}", "compare runs of one corpus")
-    limited = [replace(c, scores={name: scores.only(common) for name, scores in c.scores.items()}) for c in contenders]
-    return limited, f"{len(common)} clips that {' and '.join(names)} have in common"
+    restricted = [
+        replace(entry, scores={name: scores.select(common) for name, scores in entry.scores.items()})
+        for entry in entries
+    ]
+    return restricted, f"{len(common)} clips that {' and '.join(names)} have in common"
 
 
-def _list_name(contender: Entry) -> str:
-    data = contender.manifest["dataset"]
+def _list_name(entry: Entry) -> str:
+    data = entry.manifest["dataset"]
     return f"{data['list_id']} ({data['clips']} clips, list {data['sha256'][:8]})"
 
 
-def choose(
-    contenders: Sequence[Entry], systems: Sequence[str], baseline: str | None
+def select_entries(
+    entries: Sequence[Entry], systems: Sequence[str], baseline: str | None
 ) -> tuple[list[Entry], Entry | None]:
-    """Who takes part, and whom all others are compared with.
+    """Return the entries to compare, and the baseline.
+
+    Args:
+        entries: all entries.
+        systems: labels; none selects all, without the ground truth where two others remain.
+        baseline: label of the baseline, or None.
 
     Raises:
-        F2VError: unknown or ambiguous names, or fewer than two systems.
+        F2VError: unknown or ambiguous labels, or fewer than two systems.
     """
     for name in systems:
-        if not _matching(contenders, name):
-            raise F2VError(f"no run has a system '{name}'", suggest(name, [c.label for c in contenders]))
-    reference = _one(contenders, baseline) if baseline else None
+        if not _matching(entries, name):
+            raise F2VError(f"no run has a system '{name}'", suggest(name, [entry.label for entry in entries]))
+    base = _find_baseline(entries, baseline) if baseline else None
     if systems:
-        chosen = [c for c in contenders if any(c in _matching(contenders, name) for name in systems)]
+        selected = [entry for entry in entries if any(entry in _matching(entries, name) for name in systems)]
     else:
-        others = [c for c in contenders if not c.is_reference]
-        chosen = others if len(others) > 1 or (reference and others) else list(contenders)
-    if reference and reference not in chosen:
-        chosen = [reference, *chosen]
-    if len(chosen) < 2:
+        others = [entry for entry in entries if not entry.is_ground_truth]
+        selected = others if len(others) > 1 or (base and others) else list(entries)
+    if base and base not in selected:
+        selected = [base, *selected]
+    if len(selected) < 2:
         raise F2VError(
-            f"there is nothing to compare: only {', '.join(c.label for c in chosen)} is left",
-            f"name two of: {', '.join(c.label for c in contenders)}",
+            f"there is nothing to compare: only {', '.join(entry.label for entry in selected)} is left",
+            f"name two of: {', '.join(entry.label for entry in entries)}",
         )
-    return chosen, reference
+    return selected, base
 
 
-def _matching(contenders: Sequence[Entry], name: str) -> list[Entry]:
-    return [c for c in contenders if name in (c.label, c.own_label)]
+def _matching(entries: Sequence[Entry], name: str) -> list[Entry]:
+    return [entry for entry in entries if name in (entry.label, entry.own_label)]
 
 
-def _one(contenders: Sequence[Entry], name: str) -> Entry:
-    found = [c for c in contenders if c.label == name] or _matching(contenders, name)
+def _find_baseline(entries: Sequence[Entry], name: str) -> Entry:
+    found = [entry for entry in entries if entry.label == name] or _matching(entries, name)
     if not found:
-        raise F2VError(f"no run has a system '{name}' for a baseline", suggest(name, [c.label for c in contenders]))
-    if len(found) > 1:
         raise F2VError(
-            f"'{name}' is a system of several runs", f"say which: {', '.join(contender.label for contender in found)}"
+            f"no run has a system '{name}' for a baseline", suggest(name, [entry.label for entry in entries])
         )
+    if len(found) > 1:
+        raise F2VError(f"'{name}' is a system of several runs", f"use one of: {', '.join(e.label for e in found)}")
     return found[0]

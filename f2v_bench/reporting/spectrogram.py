@@ -1,4 +1,4 @@
-"""The spectrogram grid: one clip, systems as rows, one time axis, one dB range, F0 on top, what was said below."""
+"""Spectrogram grid of one clip: systems as rows, one time axis, one dB range, F0 contour and transcript."""
 
 from __future__ import annotations
 
@@ -22,13 +22,17 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-RANGE_DB = 80.0  # shown below the loudest cell of all rows
+RANGE_DB = 80.0  # dynamic range below the maximum of all rows
 NEPER_TO_DB = 20 / np.log(10)
-F0_TOP = 500.0  # Hz, the top of the F0 axis
+F0_MAX = 500.0  # Hz, upper end of the F0 axis
 
 
 def pick_clip(folder: RunFolder, clip: str | None) -> str:
-    """The clip asked for, or the first for which every system has audio.
+    """Return the requested clip, or the first one for which most systems have audio.
+
+    Args:
+        folder: run folder.
+        clip: clip id, or None.
 
     Raises:
         F2VError: the run has no such clip, or no clip has any audio.
@@ -41,12 +45,12 @@ def pick_clip(folder: RunFolder, clip: str | None) -> str:
     audio = folder.table("audio")
     counts = audio[audio["status"] == OK].groupby("clip").size()
     if counts.empty:
-        raise F2VError("no system has audio for any clip of this run", "see the failures that the run printed")
+        raise F2VError("no system has audio for any clip of this run", "fix the failures that the run printed")
     return str(counts[counts == counts.max()].index.min())
 
 
 def spectrogram_grid(folder: RunFolder, clip: str) -> Figure:
-    """The grid of one clip, as a figure.
+    """Draw the grid of one clip.
 
     Raises:
         F2VError: no system has audio for the clip.
@@ -54,23 +58,22 @@ def spectrogram_grid(folder: RunFolder, clip: str) -> Figure:
     from matplotlib.figure import Figure
 
     labels = [system["label"] for system in folder.manifest()["systems"]]
-    waves = {label: _samples(folder, label, clip) for label in labels if folder.audio_path(label, clip).is_file()}
-    if not waves:
+    samples = {label: _samples(folder, label, clip) for label in labels if folder.audio_path(label, clip).is_file()}
+    if not samples:
         raise F2VError(f"no system has audio for clip '{clip}'", "choose another with --clip")
-    mels = {label: log_mel(samples, SAMPLE_RATE) * NEPER_TO_DB for label, samples in waves.items()}
-    top = max(float(mel.max()) for mel in mels.values())
-    seconds = max(len(samples) for samples in waves.values()) / SAMPLE_RATE
+    mels = {label: log_mel(wave, SAMPLE_RATE) * NEPER_TO_DB for label, wave in samples.items()}
+    peak = max(float(mel.max()) for mel in mels.values())
+    seconds = max(len(wave) for wave in samples.values()) / SAMPLE_RATE
     text = folder.table("clips").set_index("id").loc[clip, "text"]
 
     figure = Figure(figsize=(7.2, 0.9 + 1.55 * len(labels)), layout="constrained")
     axes: Sequence[Axes] = list(figure.subplots(len(labels), 1, sharex=True, squeeze=False)[:, 0])
     image = None
     for axis, label in zip(axes, labels, strict=True):
-        caption = f"{label}{_heard(folder, label, clip)}"
-        axis.set_title(caption, loc="left", fontsize=8, pad=3)
+        axis.set_title(f"{label}{_transcription(folder, label, clip)}", loc="left", fontsize=8, pad=3)
         axis.set_xlim(0, seconds)
         if label in mels:
-            image = _draw(axis, mels[label], waves[label], top)
+            image = _draw(axis, mels[label], samples[label], peak)
         else:
             axis.text(0.5, 0.5, _status(folder, label, clip), transform=axis.transAxes, ha="center", va="center")
             axis.set_yticks([])
@@ -88,14 +91,14 @@ def _samples(folder: RunFolder, label: str, clip: str) -> NDArray[np.float32]:
     return resample(wave.samples, wave.sample_rate, SAMPLE_RATE)
 
 
-def _draw(axis: Axes, mel: NDArray[np.float32], samples: NDArray[np.float32], top: float) -> Any:
+def _draw(axis: Axes, mel: NDArray[np.float32], samples: NDArray[np.float32], peak: float) -> Any:
     image = axis.imshow(
         mel.T,
         origin="lower",
         aspect="auto",
         extent=(0, len(mel) / FRAME_RATE, 0, mel.shape[1]),
-        vmin=top - RANGE_DB,
-        vmax=top,
+        vmin=peak - RANGE_DB,
+        vmax=peak,
         cmap="magma",
         interpolation="nearest",
     )
@@ -104,20 +107,20 @@ def _draw(axis: Axes, mel: NDArray[np.float32], samples: NDArray[np.float32], to
     f0, times = f0_contour(samples, SAMPLE_RATE)
     pitch = axis.twinx()
     pitch.plot(times, np.where(f0 > 0, f0, np.nan), color="#39ff88", linewidth=1.4)
-    pitch.set_ylim(0, F0_TOP)
+    pitch.set_ylim(0, F0_MAX)
     pitch.set_ylabel("F0 (Hz)", fontsize=8)
     pitch.tick_params(labelsize=7)
     return image
 
 
-def _heard(folder: RunFolder, label: str, clip: str) -> str:
-    """What the recogniser heard, where there was one."""
+def _transcription(folder: RunFolder, label: str, clip: str) -> str:
+    """Return the recognizer's transcription as a caption, or an empty text."""
     scores = folder.table("scores")
     rows = scores[(scores["system"] == label) & (scores["clip"] == clip) & (scores["column"] == "wer")]
     for detail in rows["detail"]:
-        heard = json.loads(detail).get("hypothesis") if detail else None
-        if heard is not None:
-            return f": heard “{heard}”"
+        hypothesis = json.loads(detail).get("hypothesis") if detail else None
+        if hypothesis is not None:
+            return f": recognized “{hypothesis}”"
     return ""
 
 
@@ -128,7 +131,7 @@ def _status(folder: RunFolder, label: str, clip: str) -> str:
 
 
 def write_spectrograms(folder: RunFolder, clip: str) -> list[Path]:
-    """``spectrograms.png`` (200 dpi) and ``spectrograms.pdf`` in the run folder."""
+    """Write ``spectrograms.png`` (200 dpi) and ``spectrograms.pdf`` to the run folder, and return their paths."""
     figure = spectrogram_grid(folder, clip)
     paths = [folder.path / f"spectrograms.{suffix}" for suffix in ("png", "pdf")]
     for path in paths:

@@ -1,15 +1,15 @@
-"""The run folder: everything that is known about a run, and all that tables, plots and gates may read.
+"""Run folder: the record of a run, and the only input of tables, plots and gates.
 
-    run.json          what was run: protocol, versions, hardware, seed, dataset list, systems, metrics
-    clips.parquet     the clips of the list: id, speaker, text, duration, and what the face detector saw
+    run.json          protocol, versions, hardware, seed, dataset list, systems, metrics
+    clips.parquet     one row per clip of the list: id, speaker, text, duration, result of face detection
     audio/<system>/<clip>.flac
-    audio.parquet     one row a system and clip: status, hash, seconds of synthesis
-    scores.parquet    one row a system, clip and column: value, weight, status, signature
-    errors.log        tracebacks of what nobody foresaw
-    shards/*.jsonl    append-only journals from which the two tables above are made
+    audio.parquet     one row per system and clip: status, hash, seconds of synthesis
+    scores.parquet    one row per system, clip and column: value, weight, status, signature
+    errors.log        tracebacks of unexpected errors
+    shards/*.jsonl    append-only journals from which the last two tables are made
 
-While a run lasts it only appends: every start writes shards of its own, so that a process killed in the middle of a
-line harms that line alone, and the next start goes on from what is whole.
+A run only appends, and every start writes its own shards. A process killed in the middle of a line damages that line
+alone; the next start resumes from the complete lines.
 """
 
 from __future__ import annotations
@@ -25,30 +25,34 @@ from typing import IO, TYPE_CHECKING, Any, TypeVar
 from f2v_bench.clip import Waveform
 from f2v_bench.errors import F2VError
 from f2v_bench.media import read_audio, write_audio
+from f2v_bench.runs.legacy import upgrade_clips_table, upgrade_manifest, upgrade_record
 from f2v_bench.scoring.records import RowKey, ScoreRow
 from f2v_bench.utils.paths import atomic_write
 
 if TYPE_CHECKING:
     import pandas as pd
 
-FORMAT = 1
-
+FORMAT = 2
+READ_FORMATS = (1, FORMAT)
 
 Record = TypeVar("Record")
 
 
 @dataclass(frozen=True, slots=True)
 class AudioRecord:
-    """What became of one clip in one system.
+    """Outcome of one clip in one system.
 
     Attributes:
+        system: label of the system.
+        clip: clip id.
         status: ``ok`` or a FailureKind.
-        fingerprint: what the output depends on; audio is kept while it is unchanged.
+        detail: one line about the failure, or empty.
+        fingerprint: digest of the inputs of the synthesis; audio is kept while it is unchanged.
         sha256: hash of the stored waveform, empty without one.
-        sample_rate: of the stored waveform, 0 without one.
-        duration_s: of the stored waveform.
-        seconds: wall time of the synthesis, shared out evenly over its batch.
-        clipped: samples outside [-1, 1], which the file cannot hold.
+        sample_rate: sample rate of the stored waveform in Hz, 0 without one.
+        duration_s: duration of the stored waveform in seconds.
+        seconds: wall time of the synthesis, divided evenly over its batch.
+        clipped: number of samples outside [-1, 1], clipped by the file format.
     """
 
     system: str
@@ -69,18 +73,20 @@ class AudioRecord:
 
 @dataclass(frozen=True, slots=True)
 class FaceRecord:
-    """What the face detector saw of one clip.
+    """Result of face detection on one clip.
 
     Attributes:
+        clip: clip id.
         status: ``ok`` or a FailureKind.
-        seen: share of frames with the face, 0 to 1.
-        video: size and time of the video file that was looked at.
+        detail: one line about the failure, or empty.
+        visible: share of frames with a detected face, 0 to 1.
+        video: size and modification time of the video file.
     """
 
     clip: str
     status: str
     detail: str
-    seen: float
+    visible: float
     video: str
 
 
@@ -89,25 +95,26 @@ _KINDS = {AudioRecord: "audio", FaceRecord: "faces", ScoreRow: "scores"}
 
 
 class RunFolder:
-    """A run folder on disk.
+    """Run folder on disk.
 
     Args:
-        path: the folder; need not exist yet.
+        path: folder; need not exist yet.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    # what stands in it
+    # reading
 
     def audio_path(self, system: str, clip: str) -> Path:
+        """Return the path of a waveform."""
         return self.path / "audio" / system / f"{clip}.flac"
 
     def manifest(self) -> dict[str, Any]:
-        """``run.json``.
+        """Return ``run.json``, names of older formats upgraded.
 
         Raises:
-            F2VError: this is no run folder, or one of a later format.
+            F2VError: not a run folder, or one of an unknown format.
         """
         try:
             found: dict[str, Any] = json.loads((self.path / "run.json").read_text(encoding="utf-8"))
@@ -116,65 +123,70 @@ class RunFolder:
                 f"'{self.path}' is not a run folder: run.json cannot be read ({error})",
                 "name the folder that 'f2v-bench run' or 'f2v-bench score' printed",
             ) from error
-        if found.get("format") != FORMAT:
+        if found.get("format") not in READ_FORMATS:
             raise F2VError(
-                f"'{self.path}' has run-folder format {found.get('format')!r}, this version reads {FORMAT}",
+                f"'{self.path}' has run-folder format {found.get('format')!r}, this version reads "
+                f"{' and '.join(map(str, READ_FORMATS))}",
                 "use the f2v-bench version that wrote it, or run again into a new folder",
             )
-        return found
+        return upgrade_manifest(found)
 
     def exists(self) -> bool:
+        """Return True where the folder holds a run."""
         return (self.path / "run.json").is_file()
 
     def audio_records(self) -> dict[tuple[str, str], AudioRecord]:
-        """The last record of every system and clip."""
+        """Return the last record of every system and clip."""
         return {record.key: record for record in self._read("audio", AudioRecord)}
 
     def face_records(self) -> dict[str, FaceRecord]:
-        """The last record of every clip."""
+        """Return the last record of every clip."""
         return {record.clip: record for record in self._read("faces", FaceRecord)}
 
     def score_states(self) -> dict[RowKey, str]:
-        """The last status of every key: what is done, without holding the rows."""
+        """Return the last status of every row key, without keeping the rows in memory."""
         return {row.key: row.status for row in self._read("scores", ScoreRow)}
 
-    def score_rows(self, wanted: Collection[RowKey]) -> dict[RowKey, ScoreRow]:
-        """The last row of every key that is wanted."""
-        return {row.key: row for row in self._read("scores", ScoreRow) if row.key in wanted}
+    def score_rows(self, keys: Collection[RowKey]) -> dict[RowKey, ScoreRow]:
+        """Return the last row of every key."""
+        return {row.key: row for row in self._read("scores", ScoreRow) if row.key in keys}
 
     def waveform(self, system: str, clip: str) -> Waveform:
+        """Read the waveform of a system and clip."""
         return read_audio(self.audio_path(system, clip))
 
     def table(self, name: str) -> pd.DataFrame:
-        """``clips``, ``audio`` or ``scores`` as a data frame.
+        """Return ``clips``, ``audio`` or ``scores`` as a data frame.
 
         Raises:
-            F2VError: the run has not got so far.
+            F2VError: the run did not finish.
         """
         import pandas as pd
 
         path = self.path / f"{name}.parquet"
         if not path.is_file():
             raise F2VError(f"'{self.path}' has no {name}.parquet: the run did not finish", "run the same command again")
-        return pd.read_parquet(path)
+        table = pd.read_parquet(path)
+        return upgrade_clips_table(table) if name == "clips" else table
 
     def _read(self, kind: str, record: Callable[..., Record]) -> Iterator[Record]:
-        """Whole lines of every shard of a kind, oldest shard first."""
+        """Yield the complete lines of every shard of a kind, oldest shard first."""
         for shard in sorted((self.path / "shards").glob(f"{kind}-*.jsonl")):
             for line in shard.read_bytes().split(b"\n"):
                 try:
-                    yield record(**json.loads(line))
+                    yield record(**upgrade_record(json.loads(line)))
                 except ValueError:
-                    continue  # the line that a kill cut short; what it said is computed again
+                    continue  # cut short by a kill: its clip is computed again
 
     # writing
 
     def write_manifest(self, manifest: dict[str, Any]) -> None:
-        text = json.dumps({"format": FORMAT, **manifest}, indent=2, ensure_ascii=False)
+        """Write ``run.json`` atomically."""
+        text = json.dumps({"format": FORMAT} | manifest | {"format": FORMAT}, indent=2, ensure_ascii=False)
         atomic_write(self.path / "run.json", text)
 
     def write_table(self, name: str, rows: Iterable[dict[str, Any]], columns: list[str]) -> None:
-        """Write a Parquet table whole or not at all; sorted by its columns, so that equal runs are equal files."""
+        """Write a Parquet table atomically, sorted by its columns: equal runs write equal files."""
         import pandas as pd
 
         frame = pd.DataFrame(list(rows), columns=columns)
@@ -183,20 +195,19 @@ class RunFolder:
         part.replace(self.path / f"{name}.parquet")
 
     def store(self, system: str, clip: str, waveform: Waveform) -> tuple[Waveform, int]:
-        """Write audio and return it as it was stored (24 bits), with the count of clipped samples."""
+        """Write audio and return it as stored (24 bits), with the number of clipped samples."""
         path = self.audio_path(system, clip)
         clipped = write_audio(path, waveform)
         return read_audio(path), clipped
 
     def log_error(self, text: str) -> None:
+        """Append to ``errors.log``."""
         with (self.path / "errors.log").open("a", encoding="utf-8") as file:
             file.write(text.rstrip() + "\n\n")
 
 
 class Journal:
-    """The append-only side of a run folder; one process at a time may hold it.
-
-    Use as a context manager.
+    """Append-only writer of a run folder, locked to one process at a time; a context manager.
 
     Raises:
         F2VError: the folder cannot be written, or another process is running in it.
@@ -235,7 +246,7 @@ class Journal:
         self._lock.release()
 
     def append(self, records: Iterable[AnyRecord]) -> None:
-        """Add records; on disk when this returns."""
+        """Append records and flush them to disk."""
         lines: dict[str, list[bytes]] = {}
         for record in records:
             kind = _KINDS[type(record)]
@@ -250,5 +261,5 @@ class Journal:
 
 
 def column_names(record: type[AnyRecord]) -> list[str]:
-    """The columns of a record's table."""
+    """Return the columns of a record's table."""
     return [field.name for field in fields(record)]

@@ -1,4 +1,4 @@
-"""What is to be run, what came of it, and the manifest that says so."""
+"""Specification of a run, its progress callback, its summary, and the manifest that records it."""
 
 from __future__ import annotations
 
@@ -14,39 +14,50 @@ from f2v_bench.systems.base import System
 from f2v_bench.utils.environment import hardware, versions
 
 
-class Watcher(Protocol):
-    """Who is told how far the run is."""
+class ProgressCallback(Protocol):
+    """Callback that a run reports its progress to."""
 
-    def stage(self, name: str, total: int, done: int) -> None:
-        """A stage of ``total`` clips begins, ``done`` of which an earlier start finished."""
+    def start_stage(self, name: str, total: int, done: int) -> None:
+        """Start a stage of ``total`` clips, ``done`` of which were finished by an earlier start."""
 
     def advance(self, name: str, clips: int) -> None:
-        """So many more clips of the stage are done."""
+        """Add ``clips`` finished clips to a stage."""
+
+
+class NoProgress:
+    """Progress callback that does nothing."""
+
+    def start_stage(self, name: str, total: int, done: int) -> None:
+        """Ignore the stage."""
+
+    def advance(self, name: str, clips: int) -> None:
+        """Ignore the clips."""
 
 
 @dataclass(frozen=True)
-class RunPlan:
-    """What is to be run.
+class RunSpec:
+    """Specification of a run.
 
     Attributes:
-        dataset: the opened corpus.
-        clips: the clips to run, after ``--limit``.
-        listed: how many the list has.
+        dataset: opened corpus.
+        clips: clips to run, after ``--limit``.
+        list_size: number of clips on the whole list.
         systems: label and system, in the order of the table's rows.
-        metrics: in the order of the table's columns.
-        unavailable: metrics that were asked for and cannot be computed here.
-        seed: every random choice of every system depends on it and on the clip alone.
-        device: where systems and metrics compute.
-        command: the command line, for the record.
-        find_face: looks for the talking face and returns the share of frames it was seen in; None skips the stage.
-        workers: processes that score.
-        cached: whether scores of unchanged audio are taken from, and kept in, the machine's cache.
-        notes: what a reader of the table must know.
+        metrics: metrics in the order of the table's columns.
+        unavailable: metrics that cannot be computed on this machine.
+        seed: seed of every random choice, together with the clip id.
+        device: device of systems and metrics: ``cpu``, ``cuda`` or ``cuda:N``.
+        command: command line or Python call, for the record.
+        find_face: function that detects the talking face and returns the share of frames in which it is visible;
+            None skips the stage.
+        workers: number of scoring processes.
+        use_cache: True to share scores of unchanged audio between runs through the machine's cache.
+        notes: remarks printed below the table.
     """
 
     dataset: Dataset
     clips: Sequence[Clip]
-    listed: int
+    list_size: int
     systems: Sequence[tuple[str, System]]
     metrics: Sequence[Metric]
     unavailable: Sequence[MetricUnavailable]
@@ -55,55 +66,53 @@ class RunPlan:
     command: Sequence[str]
     find_face: Callable[[Clip], float] | None = None
     workers: int = 1
-    cached: bool = True
+    use_cache: bool = True
     notes: Sequence[str] = ()
 
 
 @dataclass
 class RunSummary:
-    """What came of it.
+    """Counts and failures of one start of a run.
 
     Attributes:
-        failures: failure kind to the ``system/clip`` or clip ids it befell, with one detail each.
-        synthesized, scored: what this start computed (not what it found done).
+        failures: failure kind to ``system/clip`` or clip id to one line of detail.
+        synthesized: clips synthesized by this start.
+        scored: clips scored by this start, over all metrics.
     """
 
     failures: dict[str, dict[str, str]] = field(default_factory=dict)
     synthesized: int = 0
     scored: int = 0
 
-    def note(self, kind: str, where: str, detail: str) -> None:
-        self.failures.setdefault(kind, {}).setdefault(where, detail)
 
-
-def manifest_of(plan: RunPlan) -> dict[str, Any]:
-    """``run.json`` of a plan."""
-    dataset = plan.dataset
+def build_manifest(spec: RunSpec) -> dict[str, Any]:
+    """Return the content of ``run.json``."""
+    dataset = spec.dataset
     return {
-        "command": list(plan.command),
+        "command": list(spec.command),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "dataset": {
             "name": dataset.name,
             "split": dataset.split,
             "list_id": dataset.list_id,
-            "clips": len(plan.clips),
-            "listed": plan.listed,
-            "sha256": list_sha256(clip.id for clip in plan.clips),
-            "licence": dataset.license,
+            "clips": len(spec.clips),
+            "list_size": spec.list_size,
+            "sha256": list_sha256(clip.id for clip in spec.clips),
+            "license": dataset.license,
         },
-        "seed": plan.seed,
+        "seed": spec.seed,
         "systems": [
             {
                 "label": label,
                 "name": system.name,
                 "argument": system.options.argument,
                 "speaker_reference": system.speaker_reference.value,
-                "anchor": system.anchor,
+                "reference": system.anchor,
                 "sample_rate": system.sample_rate,
                 "summary": system.summary,
                 "provenance": system.provenance,
             }
-            for label, system in plan.systems
+            for label, system in spec.systems
         ],
         "metrics": [
             {
@@ -113,10 +122,10 @@ def manifest_of(plan: RunPlan) -> dict[str, Any]:
                 "needs": sorted(metric.needs),
                 "columns": [asdict(column) for column in metric.columns],
             }
-            for metric in plan.metrics
+            for metric in spec.metrics
         ],
-        "unavailable": [{"name": gone.name, "why": gone.why, "do": gone.do} for gone in plan.unavailable],
-        "notes": list(plan.notes),
+        "unavailable": [{"name": one.name, "why": one.why, "do": one.do} for one in spec.unavailable],
+        "notes": list(spec.notes),
         "versions": versions(),
-        "hardware": hardware(plan.device),
+        "hardware": hardware(spec.device),
     }

@@ -8,17 +8,17 @@ import pytest
 
 from f2v_bench import assets
 from f2v_bench.assets import Asset
-from tests.cli.conftest import Said
+from tests.cli.conftest import Output
 from tests.clips import babble, write_clip
 
-Command = Callable[..., Said]
+Command = Callable[..., Output]
 
 
 def test_help_names_every_command_with_examples(f2v: Command) -> None:
-    said = f2v("--help")
-    assert said.code == 0
+    output = f2v("--help")
+    assert output.code == 0
     for name in ("run", "score", "train", "report", "data", "assets", "doctor"):
-        assert name in said.out
+        assert name in output.out
         assert f2v(name, "--help").code == 0
     assert "precomputed:wavs/lipvoicer" in f2v("run", "--help").out
 
@@ -47,13 +47,13 @@ def test_report_writes_a_runs_files_again(f2v: Command, tmp_path: Path) -> None:
     before = (tmp_path / "r/table.md").read_text()
     for name in ("table.md", "spectrograms.png"):
         (tmp_path / "r" / name).unlink()
-    said = f2v("report", "r", "--clip", "2")
-    assert said.code == 0
+    output = f2v("report", "r", "--clip", "2")
+    assert output.code == 0
     assert (tmp_path / "r/table.md").read_text() == before
     assert (tmp_path / "r/spectrograms.png").is_file()
     assert f2v("report", "r", "--clip", "7").code == 2
-    said = f2v("report", "r", "--columns", "estoi")
-    assert "ESTOI" in said.out
+    output = f2v("report", "r", "--columns", "estoi")
+    assert "ESTOI" in output.out
     assert (tmp_path / "r/table.md").read_text().count("ESTOI") == 1
     assert "| STOI" not in (tmp_path / "r/table.md").read_text()
     assert "did you mean 'estoi'" in f2v("report", "r", "--columns", "esto").err
@@ -61,17 +61,17 @@ def test_report_writes_a_runs_files_again(f2v: Command, tmp_path: Path) -> None:
 
 
 def test_data_list_says_how_to_get_each_corpus(f2v: Command) -> None:
-    said = f2v("data", "list")
-    assert said.code == 0
+    output = f2v("data", "list")
+    assert output.code == 0
     for name in ("demo", "folder", "grid", "lrs2", "lrs3"):
-        assert name in said.out
-    assert "--data-root" in said.out
+        assert name in output.out
+    assert "--data-root" in output.out
 
 
 def test_inspect_draws_one_picture(f2v: Command, tmp_path: Path) -> None:
     write_clip(tmp_path / "s" / "a.mp4", 0.8)
-    said = f2v("data", "inspect", "s/a.mp4", "-o", "sheet.png")
-    assert said.code == 0
+    output = f2v("data", "inspect", "s/a.mp4", "-o", "sheet.png")
+    assert output.code == 0
     assert (tmp_path / "sheet.png").read_bytes().startswith(b"\x89PNG")
     assert f2v("data", "inspect", "s/none.mp4").code == 2
     assert f2v("data", "inspect", "s/a.mp4", "-o", "no/such/folder/sheet.png").code == 2
@@ -100,9 +100,9 @@ def test_assets_are_listed_found_and_verified(f2v: Command, tmp_path: Path, monk
 
 
 def test_doctor_says_what_is_missing_and_what_that_disables(f2v: Command) -> None:
-    said = f2v("doctor")
-    assert said.code == 0
-    text = " ".join(said.out.replace("│", " ").split())
+    output = f2v("doctor")
+    assert output.code == 0
+    text = " ".join(output.out.replace("│", " ").split())
     assert "whisper-large-v3" in text
     assert "assets pull" in text
     assert "corpus lrs3" in text

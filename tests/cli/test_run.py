@@ -14,10 +14,10 @@ import pytest
 import soundfile
 
 from f2v_bench.media import write_video
-from tests.cli.conftest import Said
+from tests.cli.conftest import Output
 from tests.clips import RATE, babble, numbered_frames, tone, write_clip
 
-Command = Callable[..., Said]
+Command = Callable[..., Output]
 QUICK = ("--no-faces", "--metrics", "stoi")
 
 
@@ -31,14 +31,14 @@ def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_folder_of_videos_ends_in_a_table_and_pictures(f2v: Command, videos: Path, tmp_path: Path) -> None:
-    said = f2v("run", "-d", "folder", "--data-root", videos, *QUICK, "-m", "ground-truth", "-m", "shuffled")
-    assert said.code == 0
-    assert "STOI" in said.out
-    assert "3/3" in said.out
+    output = f2v("run", "-d", "folder", "--data-root", videos, *QUICK, "-m", "ground-truth", "-m", "shuffled")
+    assert output.code == 0
+    assert "STOI" in output.out
+    assert "3/3" in output.out
     run = tmp_path / "runs" / "folder-test"
     for name in ("table.md", "table.csv", "table.tex", "spectrograms.png", "spectrograms.pdf"):
         assert (run / name).stat().st_size > 100
-        assert str(Path("runs/folder-test") / name) in said.out
+        assert str(Path("runs/folder-test") / name) in output.out
     scores = pd.read_parquet(run / "scores.parquet")
     real = scores[(scores["system"] == "ground-truth") & (scores["column"] == "stoi")]
     assert np.allclose(real["value"], 1, atol=1e-6)
@@ -58,12 +58,12 @@ def test_score_puts_real_speech_beside_a_folder_of_wavs(f2v: Command, videos: Pa
     wavs.mkdir()
     for index in range(2):
         soundfile.write(wavs / f"{index}.wav", babble(1.0, index), RATE)
-    said = f2v("score", wavs, "-d", "folder", "--data-root", videos, "--metrics", "stoi")
-    assert said.code == 3
-    assert "file_missing: 1" in said.err.replace("\n", " ")
-    assert "ground-truth" in said.out
-    assert "my_wavs" in said.out
-    assert "2/3" in said.out
+    output = f2v("score", wavs, "-d", "folder", "--data-root", videos, "--metrics", "stoi")
+    assert output.code == 3
+    assert "file_missing: 1" in output.err.replace("\n", " ")
+    assert "ground-truth" in output.out
+    assert "my_wavs" in output.out
+    assert "2/3" in output.out
 
 
 def test_odd_wavs_get_a_kind_or_a_score(f2v: Command, tmp_path: Path) -> None:
@@ -80,8 +80,8 @@ def test_odd_wavs_get_a_kind_or_a_score(f2v: Command, tmp_path: Path) -> None:
     soundfile.write(made / "stereo 8k.wav", np.stack([babble(1.0, rate=8000)] * 2, 1), 8000)
     soundfile.write(made / "short.wav", babble(0.5), RATE)
     (made / "junk.wav").write_bytes(b"RIFF but no")
-    said = f2v("score", "made", "-d", "folder", "--data-root", "real", "--metrics", "stoi", "-o", "r")
-    assert said.code == 3
+    output = f2v("score", "made", "-d", "folder", "--data-root", "real", "--metrics", "stoi", "-o", "r")
+    assert output.code == 3
     audio = pd.read_parquet(tmp_path / "r/audio.parquet").set_index(["system", "clip"])["status"]["made"]
     scores = pd.read_parquet(tmp_path / "r/scores.parquet").set_index(["column", "system", "clip"])["status"]
     found = {name: audio[name] if audio[name] != "ok" else scores["stoi", "made", name] for name in names}
@@ -101,9 +101,9 @@ def test_score_against_a_folder_of_wavs(f2v: Command, tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
         for index in range(3):
             soundfile.write(tmp_path / name / f"{index}.wav", babble(1.0, index), RATE)
-    said = f2v("score", "made", "-d", "folder", "--data-root", "real", "--metrics", "stoi,pesq")
-    assert said.code == 0
-    assert said.out.count("1.000") >= 2
+    output = f2v("score", "made", "-d", "folder", "--data-root", "real", "--metrics", "stoi,pesq")
+    assert output.code == 0
+    assert output.out.count("1.000") >= 2
 
 
 def test_an_lrs3_tree_runs(f2v: Command, tmp_path: Path) -> None:
@@ -112,9 +112,9 @@ def test_an_lrs3_tree_runs(f2v: Command, tmp_path: Path) -> None:
         for utterance in ("00001", "00002"):
             clip = write_clip(root / "test" / talk / f"{utterance}.mp4", 1.0, babble(1.0, int(utterance)))
             clip.video.with_suffix(".txt").write_text("Text:  AND SO IT BEGINS\nConf:  5\n")
-    said = f2v("run", "-d", "lrs3", "--data-root", root, *QUICK, "-m", "ground-truth")
-    assert said.code == 0
-    assert "4/4" in said.out
+    output = f2v("run", "-d", "lrs3", "--data-root", root, *QUICK, "-m", "ground-truth")
+    assert output.code == 0
+    assert "4/4" in output.out
     manifest = json.loads((tmp_path / "runs/lrs3-test/run.json").read_text())
     assert manifest["dataset"]["list_id"] != "lrs3/test"  # four clips are not the official list
     clips = pd.read_parquet(tmp_path / "runs/lrs3-test/clips.parquet")
@@ -123,15 +123,15 @@ def test_an_lrs3_tree_runs(f2v: Command, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("corpus", ["lrs3", "lrs2", "grid", "folder"])
-def test_a_corpus_without_root_says_what_to_do(f2v: Command, corpus: str) -> None:
-    said = f2v("run", "-d", corpus)
-    assert said.code == 2
-    assert f"'{corpus}' has no root" in said.err
-    assert "--data-root" in said.err
-    assert "F2V_DATA" in said.err
+def test_a_corpus_without_root_is_an_error_with_instructions(f2v: Command, corpus: str) -> None:
+    output = f2v("run", "-d", corpus)
+    assert output.code == 2
+    assert f"'{corpus}' has no root" in output.err
+    assert "--data-root" in output.err
+    assert "F2V_DATA" in output.err
 
 
-def test_bad_clips_get_a_kind_and_the_rest_goes_on(f2v: Command, videos: Path, tmp_path: Path) -> None:
+def test_bad_clips_get_a_failure_kind_and_the_others_are_scored(f2v: Command, videos: Path, tmp_path: Path) -> None:
     root = tmp_path / 'it\'s a "bad" földer'
     shutil.copytree(videos / "ann", root)
     (root / "empty.mp4").touch()
@@ -141,11 +141,11 @@ def test_bad_clips_get_a_kind_and_the_rest_goes_on(f2v: Command, videos: Path, t
     write_video(root / "mute.mp4", numbered_frames(25))
     write_clip(root / "silent.mp4", 1.0, np.zeros(RATE, np.float32))
     write_clip(root / "näme with 'quotes\" 你好.mp4", 1.0)
-    said = f2v("run", "-d", "folder", "--data-root", root, "--metrics", "stoi,pesq", "-m", "ground-truth")
-    assert said.code == 3
+    output = f2v("run", "-d", "folder", "--data-root", root, "--metrics", "stoi,pesq", "-m", "ground-truth")
+    assert output.code == 3
     for kind in ("unreadable_video", "no_video", "no_audio", "silent", "no_face"):
-        assert kind in said.err
-    assert "4/9" in said.out
+        assert kind in output.err
+    assert "4/9" in output.out
     audio = pd.read_parquet(tmp_path / "runs/folder-test/audio.parquet").set_index("clip")["status"]
     found = {name.rpartition("/")[2]: status for name, status in audio.items()}
     assert found["empty"] == found["cut"] == "unreadable_video"
@@ -154,15 +154,17 @@ def test_bad_clips_get_a_kind_and_the_rest_goes_on(f2v: Command, videos: Path, t
     assert found["näme with 'quotes\" 你好"] == "ok"
 
 
-def test_transcripts_that_are_missing_are_named(f2v: Command, videos: Path, tmp_path: Path) -> None:
+def test_missing_transcripts_are_noted(f2v: Command, videos: Path, tmp_path: Path) -> None:
     root = tmp_path / "some"
     shutil.copytree(videos, root)
     (root / "ann" / "1.txt").unlink()
     manifest = root / "clips.csv"
     manifest.write_text("clip_id,path,transcript\na,ann/0.mp4,bin blue at f two now\nb,ann/1.mp4,\n")
-    said = f2v("run", "-d", "folder", "--data-root", manifest, "--no-faces", "--metrics", "stoi", "-m", "ground-truth")
-    assert said.code == 0
-    assert "1 of 2 clips have no transcript" in said.err
+    output = f2v(
+        "run", "-d", "folder", "--data-root", manifest, "--no-faces", "--metrics", "stoi", "-m", "ground-truth"
+    )
+    assert output.code == 0
+    assert "1 of 2 clips have no transcript" in output.err
 
 
 @pytest.mark.parametrize(
@@ -172,13 +174,13 @@ def test_transcripts_that_are_missing_are_named(f2v: Command, videos: Path, tmp_
         ("a,0.mp4\na,0.mp4\n", "duplicate clip ids"),
     ],
 )
-def test_manifests_that_cannot_be(f2v: Command, tmp_path: Path, rows: str, what: str) -> None:
+def test_invalid_manifests(f2v: Command, tmp_path: Path, rows: str, what: str) -> None:
     write_clip(tmp_path / "root" / "0.mp4", 0.4)
     write_clip(tmp_path / "outside.mp4", 0.4)
     (tmp_path / "root" / "clips.csv").write_text("clip_id,path\n" + rows)
-    said = f2v("run", "-d", "folder", "--data-root", tmp_path / "root" / "clips.csv", *QUICK)
-    assert said.code == 2
-    assert what in said.err
+    output = f2v("run", "-d", "folder", "--data-root", tmp_path / "root" / "clips.csv", *QUICK)
+    assert output.code == 2
+    assert what in output.err
 
 
 @pytest.mark.parametrize(
@@ -204,21 +206,21 @@ def test_manifests_that_cannot_be(f2v: Command, tmp_path: Path, rows: str, what:
 def test_bad_usage_is_one_message(f2v: Command, videos: Path, words: list[str], what: str) -> None:
     root = videos / "clips.csv"
     root.write_text("clip_id,path,split\na,ann/0.mp4,test\n")
-    said = f2v("run", "-d", "folder", "--data-root", root, "--no-faces", *words)
+    output = f2v("run", "-d", "folder", "--data-root", root, "--no-faces", *words)
     root.unlink()
-    assert said.code == 2
-    assert what in said.err.replace("\n", " ").replace("  ", " ")
+    assert output.code == 2
+    assert what in output.err.replace("\n", " ").replace("  ", " ")
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid"), reason="needs POSIX permissions")
 def test_an_output_folder_that_cannot_be_written(f2v: Command, videos: Path, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    said = f2v("run", "-d", "folder", "--data-root", videos, *QUICK, "-o", "file/below")
-    assert said.code == 2
-    assert "cannot be written" in said.err
+    output = f2v("run", "-d", "folder", "--data-root", videos, *QUICK, "-o", "file/below")
+    assert output.code == 2
+    assert "cannot be written" in output.err
 
 
-def test_ctrl_c_keeps_what_was_computed(f2v: Command, videos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_keeps_finished_results(f2v: Command, videos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from f2v_bench.metrics.stoi import STOI
 
     def stop(self: STOI, batch: object) -> None:
@@ -227,21 +229,21 @@ def test_ctrl_c_keeps_what_was_computed(f2v: Command, videos: Path, monkeypatch:
     words = ("run", "-d", "folder", "--data-root", videos, *QUICK, "-m", "ground-truth", "--workers", "1")
     with monkeypatch.context() as patch:
         patch.setattr(STOI, "score", stop)
-        said = f2v(*words)
-    assert said.code == 130
-    assert "interrupted" in said.err
+        output = f2v(*words)
+    assert output.code == 130
+    assert "Progress is saved" in output.err
     again = f2v(*words)
     assert again.code == 0
     assert "synthesis: 3 clips, 3 done already" in again.err
 
 
-def test_opencv_is_loaded_before_threads_look_for_faces() -> None:
-    """Its first import in two threads at once gives one of them a module without its data folder."""
+def test_opencv_is_imported_before_threads_detect_faces() -> None:
+    """A first import in two threads at once can give one of them a module without its data folder."""
     code = """
 import sys
-from f2v_bench.cli.session import look_for_face
+from f2v_bench.runs.faces import face_finder
 assert "cv2" not in sys.modules
-look_for_face(None)
+face_finder(None)
 assert sys.modules["cv2"].data.haarcascades
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from f2v_bench.cli.options import ModelSpec, SystemChoices, load_systems
 from f2v_bench.clip import Clip, Waveform
 from f2v_bench.datasets.base import Dataset, DatasetOptions
 from f2v_bench.errors import ClipFailure, F2VError, FailureKind
@@ -19,6 +18,7 @@ from f2v_bench.face.crops import FaceCrops
 from f2v_bench.media import write_audio
 from f2v_bench.modeling.synthesizer import Synthesizer
 from f2v_bench.registry import SYSTEMS
+from f2v_bench.runs.build import ModelArgument, ModelChoices, load_systems
 from f2v_bench.systems.base import SpeakerReference, SystemOptions
 from reference_model.config import Ablation
 from reference_model.system import FacesToVoicesSystem
@@ -107,14 +107,14 @@ def test_each_model_of_a_run_can_be_told_its_voice(weights: Path, clips: tuple[C
         def clips(self) -> tuple[Clip, ...]:
             return clips
 
-    specs = [ModelSpec(label, "ours", str(weights)) for label in ("seen", "told")]
+    specs = [ModelArgument(label, "ours", str(weights)) for label in ("seen", "told")]
     said = {"told": {"speaker_reference": "same-clip", "steps": "3"}}
-    systems = dict(load_systems(specs, Corpus(DatasetOptions()), "cpu", tmp_path, SystemChoices(), said))
+    systems = dict(load_systems(specs, Corpus(DatasetOptions()), "cpu", tmp_path, ModelChoices(), said))
     assert {label: one.speaker_reference for label, one in systems.items()} == {"seen": "face", "told": "same-clip"}
     assert not same(*(sounds(one, clips[:1]) for one in systems.values() if isinstance(one, FacesToVoicesSystem)))
     said["told"]["speaker_reference"] = "mother"
     with pytest.raises(F2VError, match="'ours' cannot take the voice from 'mother'"):
-        load_systems(specs, Corpus(DatasetOptions()), "cpu", tmp_path, SystemChoices(), said)
+        load_systems(specs, Corpus(DatasetOptions()), "cpu", tmp_path, ModelChoices(), said)
 
 
 def test_a_fingerprint_follows_everything_that_is_heard(weights: Path, clips: tuple[Clip, ...], tmp_path: Path) -> None:

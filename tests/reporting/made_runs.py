@@ -1,4 +1,4 @@
-"""Run folders with made-up scores, written as a run writes them."""
+"""Run folders with synthetic scores, in the format of a run."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from f2v_bench.scoring.records import OK, ScoreRow
 
 WER = Column("wer", "WER", "%", False, 0, 9, "errors", aggregate=Aggregate.RATIO, scale=100, digits=1)
 MOS = Column("mos", "MOS", "MOS", True, 1, 5, "rating")
-SHARE = Column("share", "share", "", None, 0, 1, "of something", headline=False)
+SHARE = Column("share", "share", "", None, 0, 1, "share of frames", headline=False)
 WORDS = 6.0
-ANCHORS = ("ground-truth", "resynthesis")
+REFERENCE_ROWS = ("ground-truth", "resynthesis")
 
 
 def clip_ids(count: int, speakers: int = 1) -> list[str]:
@@ -34,7 +34,7 @@ def make_run(
     inputs: str = "audio:text",
     dataset: str = "toys",
 ) -> RunFolder:
-    """A finished run: ``scores[system][column][clip]``; what is missing failed."""
+    """Write a finished run from ``scores[system][column][clip]``; clips without a value failed."""
     folder = RunFolder(path)
     path.mkdir(parents=True)
     signed = {column.name: f"{column.name}:v1|model:a" for column in columns} | dict(signatures or {})
@@ -43,15 +43,15 @@ def make_run(
             "name": dataset,
             "list_id": f"{dataset}/test",
             "clips": len(clips),
-            "listed": len(clips),
+            "list_size": len(clips),
             "sha256": list_sha256(clips),
         },
         "seed": 0,
         "systems": [
             {
                 "label": label,
-                "name": label if label in ANCHORS else "precomputed",
-                "anchor": label in ANCHORS,
+                "name": label if label in REFERENCE_ROWS else "precomputed",
+                "reference": label in REFERENCE_ROWS,
                 "provenance": f"made up as {label}",
                 "speaker_reference": "none",
             }

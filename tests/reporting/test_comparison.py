@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from f2v_bench.errors import F2VError
-from f2v_bench.reporting.comparison import Comparison, Line, compare_runs
+from f2v_bench.reporting.comparison import Comparison, ComparisonRow, compare_runs
 from f2v_bench.reporting.comparison_table import (
     csv_text,
     latex,
@@ -58,39 +58,39 @@ def comparison(run: RunFolder) -> Comparison:
     return compare_runs([run])
 
 
-def line(comparison: Comparison, column: str, system: str, baseline: str) -> Line:
+def row_of(comparison: Comparison, column: str, system: str, baseline: str) -> ComparisonRow:
     found = [
-        one for one in comparison.lines if (one.heading.name, one.system, one.baseline) == (column, system, baseline)
+        one for one in comparison.rows if (one.column.name, one.system, one.baseline) == (column, system, baseline)
     ]
     assert len(found) == 1
     return found[0]
 
 
 def test_every_pair_without_the_real_speech(comparison: Comparison) -> None:
-    pairs = [(one.system, one.baseline) for one in comparison.lines if one.heading.name == "wer"]
+    pairs = [(one.system, one.baseline) for one in comparison.rows if one.column.name == "wer"]
     assert pairs == [("alike", "good"), ("bad", "good"), ("bad", "alike")]
-    assert len(comparison.lines) == 6
+    assert len(comparison.rows) == 6
     assert comparison.title.startswith("toys/test (30 clips, list ")
 
 
 def test_verdicts_follow_the_direction(comparison: Comparison) -> None:
-    assert line(comparison, "wer", "bad", "good").verdict == "worse"
-    assert line(comparison, "mos", "bad", "good").verdict == "worse"
-    assert line(comparison, "wer", "alike", "good").verdict == "not separable"
-    worse = line(comparison, "wer", "bad", "good")
+    assert row_of(comparison, "wer", "bad", "good").verdict == "worse"
+    assert row_of(comparison, "mos", "bad", "good").verdict == "worse"
+    assert row_of(comparison, "wer", "alike", "good").verdict == "not separable"
+    worse = row_of(comparison, "wer", "bad", "good")
     assert worse.difference is not None
     assert worse.difference.value == pytest.approx(0.4, abs=0.05)
     assert worse.p_holm == pytest.approx(6 * worse.difference.p)
 
 
-def test_a_baseline_takes_the_others_on(run: RunFolder) -> None:
+def test_all_others_are_compared_with_a_baseline(run: RunFolder) -> None:
     found = compare_runs([run], baseline="bad", columns=["wer"])
-    assert [(one.system, one.baseline, one.verdict) for one in found.lines] == [
+    assert [(one.system, one.baseline, one.verdict) for one in found.rows] == [
         ("good", "bad", "better"),
         ("alike", "bad", "better"),
     ]
     real = compare_runs([run], baseline="ground-truth", systems=["good"], columns=["mos"])
-    assert [(one.system, one.baseline, one.verdict) for one in real.lines] == [("good", "ground-truth", "worse")]
+    assert [(one.system, one.baseline, one.verdict) for one in real.rows] == [("good", "ground-truth", "worse")]
 
 
 def test_a_column_without_a_direction_is_higher_or_lower(run: RunFolder, tmp_path: Path) -> None:
@@ -98,17 +98,17 @@ def test_a_column_without_a_direction_is_higher_or_lower(run: RunFolder, tmp_pat
     apart["share"] = dict.fromkeys(CLIPS, 0.9)
     made = make_run(tmp_path / "r", {"a": SYSTEMS["bad"], "b": apart}, CLIPS)
     found = compare_runs([made], columns=["share"])
-    assert [one.verdict for one in found.lines] == ["higher"]
-    assert "share" in {one.heading.name for one in compare_runs([run], all_columns=True).lines}
+    assert [one.verdict for one in found.rows] == ["higher"]
+    assert "share" in {one.column.name for one in compare_runs([run], all_columns=True).rows}
 
 
-def test_missing_clips_are_not_ranked_and_the_reason_is_said(tmp_path: Path) -> None:
+def test_missing_clips_are_not_ranked_and_the_reason_is_given(tmp_path: Path) -> None:
     lucky = {name: {c: v for c, v in values.items() if c not in CLIPS[:2]} for name, values in SYSTEMS["good"].items()}
     made = make_run(tmp_path / "r", {"lucky": lucky, "bad": SYSTEMS["bad"]}, CLIPS)
-    found = compare_runs([made], columns=["wer"]).lines[0]
+    found = compare_runs([made], columns=["wer"]).rows[0]
     assert (found.verdict, found.difference, found.p_holm) == ("not comparable", None, None)
     assert found.why == "lucky has 28 of 30 clips, below 99%"
-    lower = compare_runs([made], columns=["wer"], coverage_floor=0.9).lines[0]
+    lower = compare_runs([made], columns=["wer"], coverage_floor=0.9).rows[0]
     assert lower.verdict == "worse"
     assert lower.difference is not None
     assert lower.difference.clips == 28
@@ -119,29 +119,29 @@ def test_missing_clips_are_not_ranked_and_the_reason_is_said(tmp_path: Path) -> 
 def test_different_signatures_are_never_ranked(run: RunFolder, tmp_path: Path) -> None:
     other = make_run(tmp_path / "two", {"new": SYSTEMS["bad"]}, CLIPS, signatures={"wer": "wer:v1|model:b|beam:5"})
     found = compare_runs([run, other], systems=["good", "new"])
-    assert line(found, "wer", "new", "good").why == "different signatures: model:b|beam:5 / model:a"
-    assert line(found, "mos", "new", "good").verdict == "worse"
+    assert row_of(found, "wer", "new", "good").why == "different signatures: model:b|beam:5 / model:a"
+    assert row_of(found, "mos", "new", "good").verdict == "worse"
 
 
-def test_a_missing_column_or_another_reference_is_said(run: RunFolder, tmp_path: Path) -> None:
+def test_a_missing_column_or_another_reference_is_the_reason(run: RunFolder, tmp_path: Path) -> None:
     fewer = make_run(tmp_path / "fewer", {"new": SYSTEMS["bad"]}, CLIPS, columns=[MOS, SHARE])
     found = compare_runs([run, fewer], systems=["good", "new"])
-    assert line(found, "wer", "new", "good").why == "the run of new does not have this column"
+    assert row_of(found, "wer", "new", "good").why == "the run of new does not have this column"
     moved = make_run(tmp_path / "moved", {"new": SYSTEMS["bad"]}, CLIPS, inputs="audio2:another text")
     found = compare_runs([run, moved], systems=["good", "new"])
-    assert "30 clips were scored against another reference or transcript" in line(found, "wer", "new", "good").why
+    assert "30 clips were scored against another reference or transcript" in row_of(found, "wer", "new", "good").why
 
 
-def test_equal_labels_are_told_apart_by_their_run(run: RunFolder, tmp_path: Path) -> None:
+def test_equal_labels_are_prefixed_with_their_run(run: RunFolder, tmp_path: Path) -> None:
     after = make_run(tmp_path / "after", {"good": around(0.1, 3.9, 5)}, CLIPS)
     found = compare_runs([run, after], systems=["good"])
-    assert {(one.system, one.baseline) for one in found.lines} == {("after/good", "one/good")}
-    assert line(found, "wer", "after/good", "one/good").verdict == "better"
+    assert {(one.system, one.baseline) for one in found.rows} == {("after/good", "one/good")}
+    assert row_of(found, "wer", "after/good", "one/good").verdict == "better"
     with pytest.raises(F2VError, match="'good' is a system of several runs"):
         compare_runs([run, after], baseline="good")
     namesake = make_run(tmp_path / "elsewhere" / "one", {"good": SYSTEMS["good"]}, CLIPS)
     found = compare_runs([run, namesake], systems=["good"])
-    assert found.lines[0].system == f"{namesake.path}/good"
+    assert found.rows[0].system == f"{namesake.path}/good"
 
 
 def test_different_lists_are_refused_unless_the_intersection_is_asked_for(run: RunFolder, tmp_path: Path) -> None:
@@ -149,7 +149,7 @@ def test_different_lists_are_refused_unless_the_intersection_is_asked_for(run: R
     with pytest.raises(F2VError, match="their clip lists differ") as refusal:
         compare_runs([run, part])
     assert "--intersection" in refusal.value.do
-    found = line(compare_runs([run, part], intersection=True, systems=["good", "new"]), "wer", "new", "good")
+    found = row_of(compare_runs([run, part], intersection=True, systems=["good", "new"]), "wer", "new", "good")
     assert found.verdict == "worse"
     assert found.difference is not None
     assert found.difference.clips == 20
@@ -158,7 +158,7 @@ def test_different_lists_are_refused_unless_the_intersection_is_asked_for(run: R
         compare_runs([run, stranger], intersection=True)
 
 
-def test_names_that_do_not_exist_are_named(run: RunFolder, tmp_path: Path) -> None:
+def test_unknown_names_are_errors_with_a_hint(run: RunFolder, tmp_path: Path) -> None:
     for wrong in ({"systems": ["god"]}, {"baseline": "god"}, {"columns": ["werr"]}):
         with pytest.raises(F2VError) as refusal:
             compare_runs([run], **wrong)  # type: ignore[arg-type]
@@ -172,13 +172,13 @@ def test_speakers_are_the_units_where_there_are_enough(tmp_path: Path) -> None:
     clips = clip_ids(40, speakers=10)
     made = make_run(tmp_path / "r", {"a": around(0.2, 3, 7, clips), "b": around(0.5, 3, 8, clips)}, clips)
     found = compare_runs([made], columns=["wer"])
-    assert found.lines[0].difference is not None
-    assert (found.lines[0].difference.units, found.lines[0].difference.count) == ("speakers", 10)
+    assert found.rows[0].difference is not None
+    assert (found.rows[0].difference.units, found.rows[0].difference.count) == ("speakers", 10)
     assert "over speakers" in found.notes[0]
     assert "40 (10 speakers)" in markdown(found)
 
 
-def test_files_say_what_the_terminal_says(comparison: Comparison, tmp_path: Path) -> None:
+def test_files_match_the_terminal(comparison: Comparison, tmp_path: Path) -> None:
     from rich.console import Console
 
     out = Console(width=200, file=io.StringIO())
@@ -187,12 +187,12 @@ def test_files_say_what_the_terminal_says(comparison: Comparison, tmp_path: Path
     for part in ("bad", "good", "not separable", "worse", "p Holm", "WER % ↓"):
         assert part in text
     rows = list(csv.DictReader(io.StringIO(csv_text(comparison))))
-    assert len(rows) == len(comparison.lines)
-    found = comparison.lines[1].difference
+    assert len(rows) == len(comparison.rows)
+    found = comparison.rows[1].difference
     assert found is not None
     assert float(rows[1]["difference"]) == pytest.approx(found.value, abs=1e-12)
     table = [row for row in markdown(comparison).splitlines() if row.startswith("|")]
-    assert len(table) == 2 + len(comparison.lines)
+    assert len(table) == 2 + len(comparison.rows)
     assert {row.count("|") for row in table} == {12}
     tex = latex(comparison)
     body = [row for row in tex.splitlines() if row.endswith("\\\\")]
@@ -201,7 +201,7 @@ def test_files_say_what_the_terminal_says(comparison: Comparison, tmp_path: Path
     for suffix in ("md", "csv", "tex"):
         write_comparison(comparison, tmp_path / f"c.{suffix}")
     assert (tmp_path / "c.tex").read_text() == tex
-    with pytest.raises(F2VError, match="of no kind"):
+    with pytest.raises(F2VError, match="is not supported"):
         write_comparison(comparison, tmp_path / "c.xlsx")
     with pytest.raises(F2VError, match="does not exist"):
         write_comparison(comparison, tmp_path / "none" / "c.md")
@@ -212,19 +212,19 @@ def test_small_p_values_are_not_rounded_to_zero() -> None:
 
 
 def test_a_reason_stands_beside_its_verdict(comparison: Comparison) -> None:
-    blocked = replace(comparison.lines[0], verdict="not comparable", why="because")
+    blocked = replace(comparison.rows[0], verdict="not comparable", why="because")
     assert verdict_text(blocked) == "not comparable: because"
 
 
-def test_anchors_are_rivals_only_where_nobody_else_is(tmp_path: Path) -> None:
+def test_reference_rows_are_ranked_only_where_fewer_than_two_others_exist(tmp_path: Path) -> None:
     table = SYSTEMS | {"resynthesis": around(0.05, 4.2, 5)}
     results = read_results(make_run(tmp_path / "many", table, CLIPS))
-    assert results.unranked == ["ground-truth", "resynthesis"]
+    assert results.reference_rows == ["ground-truth", "resynthesis"]
     assert {label for label, _ in results.ranking.leaders} == {"good", "alike"}
-    assert "Not ranked, because they hear real speech: ground-truth, resynthesis." in results.notes
+    assert "Reference rows, not ranked because they play real speech: ground-truth, resynthesis." in results.notes
     few = {label: table[label] for label in ("ground-truth", "resynthesis", "good")}
     results = read_results(make_run(tmp_path / "few", few, CLIPS))
-    assert results.unranked == ["ground-truth"]
+    assert results.reference_rows == ["ground-truth"]
     assert {label for label, _ in results.ranking.leaders} == {"resynthesis"}
 
 
@@ -255,7 +255,7 @@ def test_nothing_is_bold_without_two_systems_to_rank(tmp_path: Path) -> None:
     assert "**" not in results_markdown(results).partition("\n")[2]
 
 
-def test_what_is_below_the_floor_is_named_in_the_notes(tmp_path: Path) -> None:
+def test_systems_below_the_coverage_floor_are_in_the_notes(tmp_path: Path) -> None:
     lucky = {name: {c: v for c, v in values.items() if c not in CLIPS[:2]} for name, values in SYSTEMS["good"].items()}
     systems = {"lucky": lucky, "alike": SYSTEMS["alike"], "bad": SYSTEMS["bad"]}
     results = read_results(make_run(tmp_path / "r", systems, CLIPS, columns=[WER]))

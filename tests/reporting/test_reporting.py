@@ -13,26 +13,26 @@ from f2v_bench.metrics.base import MetricUnavailable
 from f2v_bench.reporting.results import Results, read_results
 from f2v_bench.reporting.spectrogram import pick_clip, spectrogram_grid, write_spectrograms
 from f2v_bench.reporting.table import csv_text, latex, markdown, terminal_table, write_tables
-from f2v_bench.runs.executor import execute
+from f2v_bench.runs.executor import run
 from f2v_bench.runs.folder import RunFolder
-from tests.runs.toys import Loudness, Noise, Silent, make_clips, plan
+from tests.runs.toys import Loudness, Noise, RecordedProgress, make_clips, run_spec
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     root = tmp_path_factory.mktemp("run")
     clips = make_clips(root / "clips", 6)
-    one = plan(clips, Noise(), Loudness())
+    one = run_spec(clips, Noise(), Loudness())
     two = replace(
         one,
         systems=[("noise", Noise()), ("50%_of&it", Noise(failing=frozenset({clips[0].id, clips[1].id})))],
         unavailable=[MetricUnavailable("utmos", "weights are missing", "pull them")],
-        listed=10,
+        list_size=10,
         notes=["a note | with a bar"],
     )
-    run = RunFolder(root / "run")
-    execute(two, run, Silent())
-    return run
+    folder = RunFolder(root / "run")
+    run(two, folder, RecordedProgress())
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -50,19 +50,19 @@ def test_estimates_carry_coverage_and_interval(results: Results) -> None:
     assert results.title == "toys/test: first 6 of 10 clips, seed 0"
 
 
-def test_notes_say_what_the_numbers_depend_on(results: Results) -> None:
+def test_notes_list_protocol_and_provenance(results: Results) -> None:
     text = "\n".join(results.notes)
     for part in (
         "BCa bootstrap over clips",
         "loudness: loudness:1",
         "utmos: unavailable",
-        "voice from: none",
+        "speaker embedding source: none",
         "a note",
     ):
         assert part in text
 
 
-def test_markdown_has_a_line_a_system_and_as_many_cells_as_headings(results: Results) -> None:
+def test_markdown_has_one_line_per_system_and_one_cell_per_column(results: Results) -> None:
     lines = [line for line in markdown(results).splitlines() if line.startswith("|")]
     assert len(lines) == 4
     assert {line.replace("\\|", "").count("|") for line in lines} == {3}

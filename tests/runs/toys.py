@@ -1,4 +1,4 @@
-"""A dataset, systems and metrics that are quick and break on demand."""
+"""Fast dataset, system and metric that fail on demand."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from f2v_bench.clip import Clip, Waveform
 from f2v_bench.datasets.base import Dataset, DatasetOptions, sort_unique
 from f2v_bench.errors import ClipFailure, FailureKind
 from f2v_bench.metrics.base import Column, Metric, MetricOptions, Sample, Scores
-from f2v_bench.runs.spec import RunPlan
+from f2v_bench.runs.spec import RunSpec
 from f2v_bench.systems.base import SpeakerReference, System, SystemOptions, clip_generator
 from tests.clips import RATE, write_clip
 
@@ -33,7 +33,7 @@ class Toys(Dataset):
 
 
 class Noise(System):
-    """Seeded noise; clips in ``broken`` raise, clips in ``failing`` fail; counts what it is asked for."""
+    """Seeded noise; clips in ``broken`` raise, clips in ``failing`` fail; counts its calls per clip."""
 
     name = "noise"
     summary = "noise"
@@ -45,14 +45,14 @@ class Noise(System):
     def __init__(self, broken: frozenset[str] = frozenset(), failing: frozenset[str] = frozenset()) -> None:
         super().__init__(SystemOptions())
         self.broken, self.failing = broken, failing
-        self.asked: Counter[str] = Counter()
+        self.calls: Counter[str] = Counter()
         self.version = 1
         self.stop_after: int | None = None
 
     def synthesize(self, batch: Sequence[Clip], seed: int) -> list[Waveform | ClipFailure]:
-        if self.stop_after is not None and self.asked.total() + len(batch) > self.stop_after:
+        if self.stop_after is not None and self.calls.total() + len(batch) > self.stop_after:
             raise KeyboardInterrupt
-        self.asked.update(clip.id for clip in batch)
+        self.calls.update(clip.id for clip in batch)
         if any(clip.id in self.broken for clip in batch):
             raise RuntimeError("the network exploded")
         return [
@@ -67,7 +67,7 @@ class Noise(System):
 
 
 class Loudness(Metric):
-    """Root mean square; counts what it is asked for."""
+    """Root mean square; counts its calls per clip."""
 
     name = "loudness"
     columns = (Column("rms", "RMS", "", None, 0, 1, "root mean square"),)
@@ -76,7 +76,7 @@ class Loudness(Metric):
 
     def __init__(self) -> None:
         super().__init__(MetricOptions())
-        self.asked: Counter[str] = Counter()
+        self.calls: Counter[str] = Counter()
         self.version = 1
 
     @property
@@ -84,18 +84,18 @@ class Loudness(Metric):
         return f"loudness:{self.version}"
 
     def score(self, batch: Sequence[Sample]) -> list[Scores | ClipFailure]:
-        self.asked.update(sample.clip_id for sample in batch)
+        self.calls.update(sample.clip_id for sample in batch)
         return [Scores({"rms": float(np.sqrt(np.mean(sample.audio.samples**2)))}) for sample in batch]
 
 
-class Silent:
-    """A watcher that remembers the stages."""
+class RecordedProgress:
+    """Progress callback that records its calls."""
 
     def __init__(self) -> None:
         self.stages: list[tuple[str, int, int]] = []
         self.done = 0
 
-    def stage(self, name: str, total: int, done: int) -> None:
+    def start_stage(self, name: str, total: int, done: int) -> None:
         self.stages.append((name, total, done))
 
     def advance(self, name: str, clips: int) -> None:
@@ -106,16 +106,16 @@ def make_clips(root: Path, count: int) -> list[Clip]:
     return [write_clip(root / f"s{index % 2}" / f"{index}.mp4", 0.4, text=f"text {index}") for index in range(count)]
 
 
-def plan(clips: Sequence[Clip], system: System, metric: Metric, seed: int = 0) -> RunPlan:
-    return RunPlan(
+def run_spec(clips: Sequence[Clip], system: System, metric: Metric, seed: int = 0) -> RunSpec:
+    return RunSpec(
         dataset=Toys(clips),
         clips=Toys(clips).clips(),
-        listed=len(clips),
+        list_size=len(clips),
         systems=[("noise", system)],
         metrics=[metric],
         unavailable=[],
         seed=seed,
         device="cpu",
         command=["test"],
-        cached=False,
+        use_cache=False,
     )
