@@ -1,1 +1,1 @@
-"""The reference model of f2v-bench: hierarchical video-to-speech synthesis."""
+"""Reference model of f2v-bench: hierarchical video-to-speech synthesis."""

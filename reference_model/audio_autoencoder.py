@@ -1,62 +1,82 @@
-"""The decoder hears speech before it is told of faces: what is heard takes the place of content, beside true contours.
+"""Audio autoencoder: pre-training of the mel decoder on audio alone.
 
     z        = bottleneck(AudioEncoder(mel))                 25 Hz   in place of content
-    voiced   = fusion(z, speaker), upsampled                 100 Hz
-    features = blocks(voiced + embedding(true contours))     100 Hz
-    mu, mel  as ``conditioned``                              100 Hz
+    mel      = MelDecoder(z, speaker, true contours)         100 Hz
 
 After *Large-Scale Unsupervised Audio Pre-Training for Video-to-Speech Synthesis* (Kefalas et al., TASLP 2024), which
-does so with other decoders. Everything from the fusion on is handed over.
+pre-trains other decoders so. The whole mel decoder is reused.
 """
 
 from __future__ import annotations
 
-from torch import nn
+from typing import TYPE_CHECKING, Any, Self
+
+import torch
 
 from f2v_bench.modeling.audio_encoder import AudioFrontend
+from f2v_bench.modeling.base import Model, ModelOutput, Statistics
 from f2v_bench.modeling.batch import Batch
+from f2v_bench.nn.checkpoints.legacy import rename_keys
 from f2v_bench.timing import MEL_FRAMES_PER_VIDEO_FRAME
-from f2v_bench.training.audio_checkpoint import PretrainedDecoder
 from reference_model.config import FacesToVoicesConfig
-from reference_model.mel_decoder import DataStatistics, DecoderInputs, MelDecoder
+from reference_model.mel_decoder import DataStatistics, DecoderInputs, MelDecoder, add_total
 from reference_model.model import FacesToVoices
-from reference_model.prosody import build_contour_embedding, embed_contours
-from reference_model.timbre import SpeakerFusion
+from reference_model.spec import RENAMED_KEYS
 
-HANDED_OVER = ("fusion", "prosody.embed", "upsample", "blocks", "norm", "mu", "flow")
+if TYPE_CHECKING:
+    from f2v_bench.training.audio_checkpoint import PretrainedDecoder
 
 
-class AudioAutoencoder(MelDecoder):
-    """Speech to itself by the decoder of the reference model.
+class AudioAutoencoder(Model[ModelOutput]):
+    """Autoencoder of mels with the decoder of the reference model.
 
     Args:
-        config: of the model.
-        standard: of what is heard.
+        config: settings of the model.
+        statistics: means and deviations of the audio.
+
+    Raises:
+        ValueError: settings of a layer that do not fit together.
     """
 
-    def __init__(self, config: FacesToVoicesConfig, standard: DataStatistics) -> None:
-        super().__init__(config, standard)
-        width = config.content.width
-        self.hearing = AudioFrontend(config.listening, config.bottleneck, width, standard.mel)
-        self.fusion = SpeakerFusion(width, config.timbre.speaker)
-        self.prosody = nn.ModuleDict({"embed": build_contour_embedding(config.prosody, width)})  # its name in the model
-        self.build_decoder()
+    def __init__(self, config: FacesToVoicesConfig, statistics: DataStatistics) -> None:
+        super().__init__()
+        self.config = config
+        self.audio_frontend = AudioFrontend(
+            config.audio_encoder, config.bottleneck, config.content.width, statistics.mel
+        )
+        self.decoder = MelDecoder(config, statistics)
 
-    def condition(self, batch: Batch, *, teach: bool = False) -> DecoderInputs:
-        """From a batch's ``mel``, ``speaker``, ``f0`` and ``energy``, true ones at all times."""
+    @classmethod
+    def from_statistics(cls, config: FacesToVoicesConfig, statistics: Statistics) -> Self:
+        return cls(config, DataStatistics(**statistics))
+
+    def forward(self, batch: Batch) -> DecoderInputs:
+        """Encode ``mel`` and condition the decoder on it, and on ``speaker``, ``f0`` and ``energy``."""
         mask = batch["mask"]
-        fine = mask.repeat_interleave(MEL_FRAMES_PER_VIDEO_FRAME, 1)  # (B, 4 T)
-        voiced = self.upsample(self.fusion(self.hearing(batch), batch["speaker"]), mask)
-        embed = self.prosody["embed"]
-        assert isinstance(embed, nn.Conv1d)
-        return self.conditioned(voiced + embed_contours(self.targets(batch), fine, embed), fine, {})
+        mel_mask = mask.repeat_interleave(MEL_FRAMES_PER_VIDEO_FRAME, 1)  # (B, 4 T)
+        voiced = self.decoder.fuse(self.audio_frontend(batch), batch["speaker"], mask)
+        inputs: DecoderInputs = self.decoder(voiced, mel_mask, self.decoder.target_contours(batch))
+        return inputs
+
+    def losses(self, batch: Batch) -> dict[str, torch.Tensor]:
+        weights = {"prior": self.config.flow.prior_weight, "flow": 1.0}
+        return add_total(self.decoder.losses(self(batch), batch["mel"]), weights)
+
+    @torch.no_grad()
+    def synthesize(self, batch: Batch, noise: torch.Tensor, **settings: Any) -> ModelOutput:
+        """Reconstruct mels; ``noise`` and ``settings`` as for ``FacesToVoices.synthesize``."""
+        return ModelOutput(self.decoder.sample(self(batch), noise, **settings))
 
 
 def load_pretrained(pretrained: PretrainedDecoder, model: FacesToVoices) -> None:
-    """Let a whole model begin with a decoder that has heard speech.
+    """Initialize the decoder of a model with the one of an audio autoencoder.
+
+    Args:
+        pretrained: weights of an ``AudioAutoencoder``, with names of this version or the one before.
+        model: model to initialize.
 
     Raises:
         F2VError: weights of another size.
     """
-    for name in HANDED_OVER:
-        pretrained.load_pretrained(model.get_submodule(name), f"{name}.")
+    state = rename_keys(pretrained.state, RENAMED_KEYS)
+    pretrained._replace(state=state).load_pretrained(model.decoder, "decoder.")

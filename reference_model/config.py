@@ -1,43 +1,52 @@
-"""Every choice of the reference model in one tree. What the paper does not say is our choice, and is named here.
+"""Settings and presets of the reference model. A value that the paper does not give is a choice, and named here.
 
-*From Faces to Voices* (CVPR 2025) describes the stages, their pre-trained encoders, OT-CFM and HiFi-GAN; widths,
+*From Faces to Voices* (CVPR 2025) describes the stages, their pre-trained encoders, OT-CFM and HiFi-GAN. Widths,
 depths, kernels, loss weights, the rate of the units and the form of guidance are choices of this implementation.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import ClassVar, Literal, get_args
 
+from f2v_bench.errors import F2VError, suggest
+from f2v_bench.modeling import shared_config as shared
 from f2v_bench.modeling.audio_encoder import AudioPretrainingConfig
+from f2v_bench.modeling.shared_config import StageConfig, UnitConfig, get_preset
+from f2v_bench.nn.encoders.lip_encoder import LipEncoderConfig
 from f2v_bench.nn.layers.conformer import ConformerConfig
+from f2v_bench.nn.vocoders.build import VocoderConfig
 
 Ablation = Literal["none", "hierarchy", "timbre", "prosody"]
 
 
 @dataclass(frozen=True, slots=True)
 class ContentConfig:
-    """Lip features to speech units.
+    """Content stage: lip features to speech units.
 
     Attributes:
         width: channels of the whole visual encoder.
-        blocks: Masked ConvBlocks.
-        kernel: of their depthwise convolutions, video frames, odd.
-        mask: what the masked prediction does not see: the frame itself (``center``) or random spans (``span``).
-        span: frames of a hidden span.
-        hidden: share of frames hidden by spans.
+        blocks: number of Masked ConvBlocks.
+        kernel: kernel of their depthwise convolutions, video frames, odd.
+        mask: input hidden from the masked prediction: the frame itself (``center``) or random spans (``span``).
+        mask_length: video frames of a masked span.
+        mask_prob: share of video frames masked by spans.
         masked_weight: w in CE(full) + w CE(masked).
-        weight: of the stage's loss.
-        smoothing: of the labels.
+        weight: weight of the stage's loss.
+        smoothing: label smoothing.
         dropout: share of channels dropped in the blocks.
     """
+
+    RENAMED: ClassVar[Mapping[str, str]] = {"span": "mask_length", "hidden": "mask_prob"}
+    RENAMED_VALUES: ClassVar[Mapping[str, Mapping[object, object]]] = {"mask": {"centre": "center"}}
 
     width: int = 192
     blocks: int = 4
     kernel: int = 9
-    mask: Literal["centre", "span"] = "centre"
-    span: int = 5
-    hidden: float = 0.3
+    mask: Literal["center", "span"] = "center"
+    mask_length: int = 5
+    mask_prob: float = 0.3
     masked_weight: float = 0.5
     weight: float = 1.0
     smoothing: float = 0.1
@@ -46,21 +55,23 @@ class ContentConfig:
 
 @dataclass(frozen=True, slots=True)
 class TimbreConfig:
-    """Face identity to the speaker space.
+    """Timbre stage: face identity to the speaker space.
 
     Attributes:
-        face: ``stand-in``, a small convolutional encoder trained with the model, or ``arcface``, frozen.
-        channels: of the stand-in's layers.
+        face: ``small``, a convolutional encoder trained with the model, or ``arcface``, frozen.
+        channels: channels of the small encoder's layers.
         speaker: dimensions of the speaker space; 256 is GE2E's.
-        audio_probability: how often training takes the voice's own embedding instead of the face's, so that an
-            embedding of audio can replace the face.
-        weight: of 1 - cosine.
-        contrast_weight: of InfoNCE across the batch.
-        temperature: of InfoNCE.
-        frames: of the clip that the identity is averaged over.
+        audio_probability: share of training clips that get the embedding of their audio instead of the face's, so
+            that an embedding of audio can replace the face.
+        weight: weight of 1 - cosine.
+        contrast_weight: weight of InfoNCE across the batch.
+        temperature: temperature of InfoNCE.
+        frames: video frames that the identity is averaged over.
     """
 
-    face: Literal["stand-in", "arcface"] = "stand-in"
+    RENAMED_VALUES: ClassVar[Mapping[str, Mapping[object, object]]] = {"face": {"stand-in": "small"}}
+
+    face: Literal["small", "arcface"] = "small"
     channels: tuple[int, ...] = (24, 48, 96, 128)
     speaker: int = 256
     audio_probability: float = 0.3
@@ -72,15 +83,15 @@ class TimbreConfig:
 
 @dataclass(frozen=True, slots=True)
 class ProsodyConfig:
-    """Facial expression to pitch, voicing and energy contours.
+    """Prosody stage: facial expression to pitch, voicing and energy contours.
 
     Attributes:
-        size: pixels on a side of the grey face that the expression encoder sees.
-        channels: of its convolutions.
-        width: of the expression features.
-        blocks: convolution blocks of the contour predictor.
-        kernel: of their convolutions, mel frames, odd.
-        weight: of the contours' losses.
+        size: pixels on a side of the gray face that the expression encoder takes.
+        channels: channels of its convolutions.
+        width: channels of the expression features.
+        blocks: number of convolution blocks of the contour predictor.
+        kernel: kernel of their convolutions, mel frames, odd.
+        weight: weight of the contours' losses.
         dropout: share of channels dropped.
     """
 
@@ -95,11 +106,11 @@ class ProsodyConfig:
 
 @dataclass(frozen=True, slots=True)
 class ConditionConfig:
-    """From content, timbre and prosody to what the decoder is conditioned on.
+    """Convolution blocks of the mel decoder before the prior and the flow.
 
     Attributes:
-        blocks: convolution blocks at mel rate.
-        kernel: of their convolutions, mel frames, odd.
+        blocks: number of convolution blocks at mel rate.
+        kernel: kernel of their convolutions, mel frames, odd.
         dropout: share of channels dropped.
     """
 
@@ -110,23 +121,23 @@ class ConditionConfig:
 
 @dataclass(frozen=True, slots=True)
 class FlowConfig:
-    """The OT-CFM decoder.
+    """OT-CFM part of the mel decoder.
 
     Attributes:
-        decoder: ``unet``, a 1-D U-Net with transformer blocks, or ``dit``, a diffusion transformer.
+        decoder: velocity net: ``unet``, a 1-D U-Net with transformer blocks, or ``dit``, a diffusion transformer.
         width: channels.
         depth: levels of the U-Net below the first, or blocks of the DiT.
         blocks: transformer blocks at each level of the U-Net.
-        heads: of attention.
+        heads: attention heads.
         dropout: share of channels dropped.
         sigma_min: s in x_t = (1 - (1 - s) t) x_0 + t x_1.
-        condition_dropout: how often training hides mu and the features.
-        prior_weight: of the loss that draws mu to the mel.
+        condition_dropout: share of training clips without mu and features, for classifier-free guidance.
+        prior_weight: weight of the squared error between mu and the mel.
         guidance: scale s of v_u + s (v_c - v_u); 1 is the conditional field alone.
-        solver: of the ODE.
-        steps: of a fixed-step solver.
+        solver: ODE solver.
+        steps: number of steps of a fixed-step solver.
         temperature: standard deviation of x_0 at synthesis.
-        segment: mel frames of each clip that a training step of the decoder sees; 0 is all.
+        segment: mel frames per clip in a training step of the flow; 0 takes all.
     """
 
     decoder: Literal["unet", "dit"] = "unet"
@@ -147,18 +158,17 @@ class FlowConfig:
 
 @dataclass(frozen=True, slots=True)
 class FacesToVoicesConfig(AudioPretrainingConfig):
-    """The reference model and its training.
+    """Settings of the reference model and its training, beside the shared ones.
 
     Attributes:
-        preset: where the values come from.
-        ablate: which part is taken out, as in the paper's ablations.
-        lips, units, content, timbre, prosody, condition, flow, vocoder: the parts.
-        teaching: what the lip encoder is taught with.
-        transfer: ``init`` lets the decoder begin with what it has learned of sound alone; ``scratch`` with nothing, as
-            the paper does.
-        listening, bottleneck, pretraining: what it is pre-trained with, and on.
-        lips_stage, audio_stage, main_stage, vocoder_stage: how each is trained.
+        preset: name of the preset that the values come from.
+        ablate: part that is left out, as in the paper's ablations.
+        content, timbre, prosody, condition, flow: settings of the parts.
+        transfer: ``init`` initializes the decoder with one pre-trained on audio; ``scratch`` at random, as the paper.
+        audio_encoder: encoder of the audio autoencoder.
     """
+
+    RENAMED: ClassVar[Mapping[str, str]] = {**AudioPretrainingConfig.RENAMED, "listening": "audio_encoder"}
 
     preset: str = "base"
     ablate: Ablation = "none"
@@ -168,4 +178,69 @@ class FacesToVoicesConfig(AudioPretrainingConfig):
     condition: ConditionConfig = field(default_factory=ConditionConfig)
     flow: FlowConfig = field(default_factory=FlowConfig)
     transfer: Literal["scratch", "init"] = "scratch"
-    listening: ConformerConfig = field(default_factory=lambda: ConformerConfig(blocks=2, hidden=512, kernel=15))
+    audio_encoder: ConformerConfig = field(default_factory=lambda: ConformerConfig(blocks=2, hidden=512, kernel=15))
+
+
+_PAPER_STAGE = StageConfig(steps=200_000, batch=32, learning_rate=2e-4, warmup=4000, validate_every=5000)
+_BASE_STAGE = StageConfig(steps=60_000, batch=32, learning_rate=5e-4, validate_every=2000)
+
+#: official weights throughout; one or more GPUs and LRS3 or LRS2
+PAPER = FacesToVoicesConfig(
+    preset="paper",
+    lips=shared.PAPER.lips,
+    units=shared.PAPER.units,
+    content=ContentConfig(width=512, blocks=8, kernel=15),
+    timbre=TimbreConfig(face="arcface"),
+    prosody=ProsodyConfig(channels=(32, 64, 128), width=128),
+    flow=FlowConfig(width=384, depth=2, blocks=2, segment=0),
+    audio_stage=_PAPER_STAGE,
+    main_stage=_PAPER_STAGE,
+    vocoder_stage=shared.PAPER.vocoder_stage,
+)
+
+#: everything trained from scratch on an open corpus; one GPU
+BASE = FacesToVoicesConfig(
+    preset="base",
+    lips=LipEncoderConfig(size=80, channels=(32, 64, 128, 256), width=384, layers=6, heads=6),
+    units=UnitConfig(count=200),
+    content=ContentConfig(width=384, blocks=6),
+    prosody=ProsodyConfig(channels=(32, 64, 128), width=128),
+    flow=FlowConfig(width=320, depth=2, blocks=1, segment=256),
+    vocoder=VocoderConfig(channels=256),
+    lips_stage=StageConfig(steps=40_000, batch=32, validate_every=2000),
+    audio_stage=_BASE_STAGE,
+    main_stage=_BASE_STAGE,
+    vocoder_stage=StageConfig(
+        steps=200_000, batch=32, learning_rate=2e-4, betas=(0.8, 0.99), precision="32-true", validate_every=5000
+    ),
+)
+
+#: trained on two CPU cores in an hour or two; its weights come with the project
+TINY = FacesToVoicesConfig(
+    preset="tiny",
+    lips=shared.TINY.lips,
+    content=ContentConfig(width=192, blocks=4),
+    timbre=TimbreConfig(channels=(24, 48, 96, 96)),
+    flow=FlowConfig(width=160, depth=1, blocks=1, segment=128, steps=4, guidance=1.0, temperature=0.7),
+    vocoder=shared.TINY.vocoder,
+    lips_stage=shared.TINY.lips_stage,
+    audio_stage=shared.TINY.main_stage,
+    main_stage=shared.TINY.main_stage,
+    vocoder_stage=shared.TINY.vocoder_stage,
+)
+
+PRESETS = {preset.preset: preset for preset in (PAPER, BASE, TINY)}
+
+
+def preset(name: str, ablate: str = "none") -> FacesToVoicesConfig:
+    """Return the configuration of a preset, whole or without a part.
+
+    Raises:
+        F2VError: no such preset or part.
+    """
+    config = get_preset(PRESETS, name, "the reference model")
+    parts: tuple[Ablation, ...] = get_args(Ablation)
+    for part in parts:
+        if part == ablate:
+            return replace(config, ablate=part)
+    raise F2VError(f"--ablate {ablate!r} is no part of the reference model", suggest(ablate, parts[1:]))

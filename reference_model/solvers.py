@@ -1,6 +1,6 @@
-"""Solvers of dx/dt = v(x, t) from t = 0 to t = 1.
+"""ODE solvers for dx/dt = v(x, t) from t = 0 to t = 1.
 
-Three with fixed steps, whose cost is known beforehand, and three that choose their steps by an estimate of the error.
+Three have fixed steps, so their cost is known beforehand. Three choose their steps by an estimate of the error.
 """
 
 from __future__ import annotations
@@ -10,52 +10,55 @@ from collections.abc import Callable
 import torch
 from torchdiffeq import odeint
 
-from f2v_bench.errors import F2VError, suggest
+from f2v_bench.errors import suggest
 
-Field = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]  # v(x, t), t a scalar tensor; the shape is that of x
+Field = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]  # v(x, t), t a scalar tensor, v of the shape of x
 Step = Callable[[Field, torch.Tensor, torch.Tensor, float], torch.Tensor]
 
 
 def euler(v: Field, x: torch.Tensor, t: torch.Tensor, h: float) -> torch.Tensor:
-    """Order 1, one evaluation: x + h v(x, t)."""
+    """Take a step of order 1, one evaluation: x + h v(x, t)."""
     return x + h * v(x, t)
 
 
 def midpoint(v: Field, x: torch.Tensor, t: torch.Tensor, h: float) -> torch.Tensor:
-    """Order 2, two evaluations: x + h v(x + h/2 v(x, t), t + h/2)."""
+    """Take a step of order 2, two evaluations: x + h v(x + h/2 v(x, t), t + h/2)."""
     half = x + h / 2 * v(x, t)
     return x + h * v(half, t + h / 2)
 
 
 def heun(v: Field, x: torch.Tensor, t: torch.Tensor, h: float) -> torch.Tensor:
-    """Order 2, two evaluations: x + h/2 (v(x, t) + v(x + h v(x, t), t + h))."""
+    """Take a step of order 2, two evaluations: x + h/2 (v(x, t) + v(x + h v(x, t), t + h))."""
     start = v(x, t)
     return x + h / 2 * (start + v(x + h * start, t + h))
 
 
 FIXED: dict[str, Step] = {"euler": euler, "midpoint": midpoint, "heun": heun}
-NFE_PER_STEP = {"euler": 1, "midpoint": 2, "heun": 2}  # evaluations of a step
+NFE_PER_STEP = {"euler": 1, "midpoint": 2, "heun": 2}  # function evaluations per step
 ADAPTIVE = ("dopri5", "bosh3", "adaptive_heun")
 
 
 def integrate(
     field: Field, x0: torch.Tensor, *, solver: str, steps: int = 10, rtol: float = 1e-4, atol: float = 1e-4
 ) -> tuple[torch.Tensor, int]:
-    """x(1) for x(0) = ``x0``, and how often the field was evaluated.
+    """Integrate a field from x(0) = ``x0`` to x(1), and count its evaluations.
 
-    An adaptive solver takes ``x0`` as one state and bounds the error's root mean square over all of it. Clips that
-    must not know of one another are integrated one by one, without their padding.
+    An adaptive solver takes ``x0`` as one state and bounds the root mean square of the error over all of it. Clips
+    that must not depend on each other are integrated one by one, without their padding.
 
     Args:
-        field: v(x, t).
-        x0: of any shape.
+        field: velocity field v(x, t).
+        x0: initial state, any shape.
         solver: ``euler``, ``midpoint``, ``heun``, or adaptive: ``dopri5``, ``bosh3``, ``adaptive_heun``.
-        steps: of a fixed-step solver; an adaptive one chooses its own.
-        rtol: an adaptive solver keeps the error of each step under ``atol + rtol |x|``.
-        atol: see ``rtol``.
+        steps: number of steps of a fixed-step solver; an adaptive one chooses its own.
+        rtol: relative tolerance of an adaptive solver; the error of a step stays under ``atol + rtol |x|``.
+        atol: absolute tolerance, see ``rtol``.
+
+    Returns:
+        x(1) and the number of evaluations.
 
     Raises:
-        F2VError: no such solver, or no step to take.
+        ValueError: the solver is unknown, or there are fewer than one step.
     """
     evaluations = 0
 
@@ -68,16 +71,16 @@ def integrate(
         ends = torch.tensor([0.0, 1.0], dtype=x0.dtype, device=x0.device)
         x1 = odeint(lambda t, x: counted(x, t), x0, ends, rtol=rtol, atol=atol, method=solver)[-1]
     elif solver in FIXED:
-        x1 = _walk(FIXED[solver], counted, x0, steps)
+        x1 = _integrate_fixed(FIXED[solver], counted, x0, steps)
     else:
-        raise F2VError(f"no ODE solver '{solver}'", suggest(solver, (*FIXED, *ADAPTIVE)))
+        raise ValueError(f"unknown ODE solver '{solver}'; {suggest(solver, (*FIXED, *ADAPTIVE))}")
     return x1, evaluations
 
 
-def _walk(step: Step, field: Field, x: torch.Tensor, steps: int) -> torch.Tensor:
-    """Steps of equal length from t = 0 to t = 1."""
+def _integrate_fixed(step: Step, field: Field, x: torch.Tensor, steps: int) -> torch.Tensor:
+    """Take steps of equal length from t = 0 to t = 1."""
     if steps < 1:
-        raise F2VError(f"an ODE cannot be solved in {steps} steps", "choose one step or more")
+        raise ValueError(f"an ODE solver needs at least 1 step, got {steps}")
     for t in torch.arange(steps, dtype=x.dtype, device=x.device) / steps:
         x = step(field, x, t, 1 / steps)
     return x

@@ -1,4 +1,4 @@
-"""System of the reference model; ablations take their voice from fewer sources."""
+"""System of the reference model: a choice of the speaker embedding for every ablation."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from f2v_bench.systems.base import SpeakerReference, SystemOptions
 
 
 class FacesToVoicesSystem(NeuralSystem):
-    """Hierarchical model of *From Faces to Voices* with the weights of the corpus, or with named ones.
+    """The hierarchical model of *From Faces to Voices*; sampling settings are those of the flow.
 
-    Settings are those of the flow.
+    Raises:
+        F2VError: a speaker reference for an ablation that has no speaker embedding to replace.
     """
 
     def __init__(self, options: SystemOptions) -> None:

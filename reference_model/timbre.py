@@ -1,7 +1,7 @@
-"""Stage 2, timbre: the face says whose voice it is. Aligned to GE2E's speaker space, fused by conditional layer norm.
+"""Stage 2, timbre: face identity to a speaker embedding, aligned to GE2E's speaker space.
 
 The paper takes a static identity embedding from ArcFace. The speaker space, its losses (1 - cosine, and InfoNCE across
-the batch, as DiffV2S) and the fusion are choices.
+the batch, as DiffV2S) and the fusion by conditional layer norm are choices.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from f2v_bench.nn.layers.transformer import AdaptiveLayerNorm
 from f2v_bench.nn.losses.infonce import info_nce
 from reference_model.config import TimbreConfig
 
-ARCFACE_DIM = 512  # dimensions
+ARCFACE_DIM = 512
 
 
 class TimbreEncoder(nn.Module):
-    """Faces to a speaker vector."""
+    """Encoder from faces to a speaker embedding."""
 
     def __init__(self, config: TimbreConfig) -> None:
         super().__init__()
         self.config = config
-        self.face = FaceEncoder(config.channels) if config.face == "stand-in" else None
+        self.face = FaceEncoder(config.channels) if config.face == "small" else None
         identity = ARCFACE_DIM if self.face is None else FACE_DIM
         self.speaker = nn.Sequential(
             nn.LayerNorm(identity), nn.Linear(identity, config.speaker), nn.SiLU(), nn.Dropout(0.1),
@@ -32,10 +32,10 @@ class TimbreEncoder(nn.Module):
         )  # fmt: skip
 
     def forward(self, identity: torch.Tensor) -> torch.Tensor:
-        """Unit vectors of the speaker space ``(B, 256)``.
+        """Return speaker embeddings, unit vectors ``(B, 256)``.
 
         Args:
-            identity: faces, uint8 ``(B, K, 112, 112, 3)``, or, with ArcFace, its embeddings ``(B, 512)``.
+            identity: faces, uint8 ``(B, K, 112, 112, 3)``, or ArcFace embeddings ``(B, 512)`` if the config takes them.
         """
         if self.face is None:
             return functional.normalize(self.speaker(identity), dim=1)
@@ -44,19 +44,19 @@ class TimbreEncoder(nn.Module):
         return functional.normalize(self.speaker(vectors), dim=1)
 
     def loss(self, speaker: torch.Tensor, target: torch.Tensor, person: torch.Tensor) -> torch.Tensor:
-        """1 - cosine, plus InfoNCE: among the voices of the batch, the face finds its own.
+        """Compute 1 - cosine, plus InfoNCE of each face against the voices of the batch.
 
         Args:
-            speaker: from faces, unit vectors ``(B, 256)``.
-            target: GE2E's, unit vectors ``(B, 256)``.
-            person: int64 ``(B,)``, who it is: other clips of the same person are no wrong answers, and are left out.
+            speaker: embeddings predicted from faces, unit vectors ``(B, 256)``.
+            target: GE2E embeddings of the audio, unit vectors ``(B, 256)``.
+            person: speaker index, int64 ``(B,)``; other clips of the same speaker are no negatives.
         """
-        near = (1 - (speaker * target).sum(1)).mean()  # no matrix product, which may be in half precision
-        return near + self.config.contrast_weight * info_nce(speaker, target, person, self.config.temperature)
+        cosine_loss = (1 - (speaker * target).sum(1)).mean()  # no matrix product, which may run in half precision
+        return cosine_loss + self.config.contrast_weight * info_nce(speaker, target, person, self.config.temperature)
 
 
 class SpeakerFusion(nn.Module):
-    """Content features in a voice: their layer norm's scale and shift are the speaker's (AdaSpeech's)."""
+    """Conditional layer norm of content features: the speaker sets scale and shift (AdaSpeech)."""
 
     def __init__(self, width: int, speaker: int) -> None:
         super().__init__()
@@ -64,6 +64,6 @@ class SpeakerFusion(nn.Module):
         self.mlp = nn.Sequential(nn.Linear(width, 2 * width), nn.SiLU(), nn.Linear(2 * width, width))
 
     def forward(self, content: torch.Tensor, speaker: torch.Tensor) -> torch.Tensor:
-        """``(B, T, C)`` and ``(B, 256)`` to ``(B, T, C)``."""
+        """Map content ``(B, T, C)`` and speaker embeddings ``(B, 256)`` to ``(B, T, C)``."""
         out: torch.Tensor = content + self.mlp(self.norm(content, speaker))
         return out

@@ -1,35 +1,45 @@
-"""Training the reference model: the shared stages, and content, timbre, prosody and flow together."""
+"""Training of the reference model: the shared stages, and content, timbre, prosody and flow together."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 import numpy as np
 
 from f2v_bench.errors import F2VError
 from f2v_bench.modeling.batch import Example
+from f2v_bench.modeling.shared_config import SharedConfig
 from f2v_bench.nn.encoders.pretrained import arcface
 from f2v_bench.training.audio_pretraining import AudioPretrainedExperiment
 from f2v_bench.training.data.dataset import ClipDataset
 from f2v_bench.training.data.features import ClipFeatures
 from f2v_bench.training.experiment import TrainOptions
 from f2v_bench.training.module import ModelModule
+from reference_model.ablations import build_model
 from reference_model.audio_autoencoder import AudioAutoencoder, load_pretrained
-from reference_model.config import Ablation, FacesToVoicesConfig
+from reference_model.config import Ablation, FacesToVoicesConfig, preset
 from reference_model.mel_decoder import DataStatistics
 from reference_model.model import FacesToVoices
-from reference_model.presets import preset
 from reference_model.spec import SPEC
-from reference_model.train_data import SpeakerStats, compute_statistics, speaker_stats, statistics_of, training_example
+from reference_model.train_data import (
+    SpeakerStats,
+    compute_statistics,
+    feature_statistics,
+    speaker_stats,
+    training_example,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+M = TypeVar("M")
+
 
 class FacesToVoicesExperiment(AudioPretrainedExperiment):
-    """``f2v-bench train --model ours``; the stage ``audio`` only with ``transfer=init``."""
+    """Training of the reference model; the stage ``audio`` runs only with ``transfer=init``."""
 
     spec = SPEC
     name = SPEC.name
@@ -43,13 +53,13 @@ class FacesToVoicesExperiment(AudioPretrainedExperiment):
         self._identities: dict[bytes, NDArray[np.float32]] = {}
         super().__init__(options)
 
-    def initial_config(self, options: TrainOptions) -> FacesToVoicesConfig:
+    def initial_config(self, options: TrainOptions) -> SharedConfig:
         return preset(options.preset, options.ablate)
 
     def check(self) -> None:
         if self.uses_pretraining and self.config.ablate != "none":
             raise F2VError(
-                f"a decoder that has heard speech does not fit a model without {self.config.ablate}",
+                f"an audio-pretrained decoder does not fit a model without {self.config.ablate}",
                 "leave out --ablate, or --set transfer=init",
             )
 
@@ -58,35 +68,43 @@ class FacesToVoicesExperiment(AudioPretrainedExperiment):
         return self.config.transfer == "init"
 
     def autoencoder(self) -> ModelModule:
-        config, standard = self.config, statistics_of(**self.sample_audio_features())
-        return ModelModule(
-            AudioAutoencoder(config, standard), config, asdict(standard), self.options.seed, config.audio_stage
-        )
+        config, statistics = self.config, feature_statistics(**self.sample_audio_features())
+        model = _build(lambda: AudioAutoencoder(config, statistics))
+        return ModelModule(model, config, asdict(statistics), self.options.seed, config.audio_stage)
 
     def train_main(self) -> None:
         config, units, clips = self.config, self.units, self.clips
-        held = self.validation_clips(config.main_stage)
-        looks, pretrained = self.lip_feature_sets(held), self.pretrained()
-        standard = DataStatistics(**pretrained.standard) if pretrained else compute_statistics(self.sample_clips())
-        known, known_held = self._people(clips, standard), self._people(held, standard)
+        validation = self.validation_clips(config.main_stage)
+        lips, pretrained = self.lip_feature_sets(validation), self.pretrained()
+        statistics = DataStatistics(**pretrained.standard) if pretrained else compute_statistics(self.sample_clips())
+        speakers, validation_speakers = (self._speakers(one, statistics) for one in (clips, validation))
 
-        def item(at: int, rng: np.random.Generator) -> Example:
-            person = known[clips.prepared.clips[at].speaker]
-            return training_example(clips[at], looks.drawn(at, rng), units, person, self._who(clips[at], rng))
+        def load_train(at: int, rng: np.random.Generator) -> Example:
+            speaker = speakers[clips.prepared.clips[at].speaker]
+            identity = self.identity_input(clips[at], rng)
+            return training_example(clips[at], lips.drawn(at, rng), units, speaker, identity)
 
-        def whole(at: int) -> Example:
-            person = known_held[held.prepared.clips[at].speaker]
-            return training_example(held[at], looks.plain(at), units, person, self._who(held[at], None))
+        def load_validation(at: int) -> Example:
+            speaker = validation_speakers[validation.prepared.clips[at].speaker]
+            identity = self.identity_input(validation[at], None)
+            return training_example(validation[at], lips.plain(at), units, speaker, identity)
 
         self.reset_seed()
-        model = FacesToVoices(config, standard)
+        model = _build(lambda: build_model(config, statistics))
         if pretrained is not None:
+            assert isinstance(model, FacesToVoices)  # ``check`` refuses ablations
             load_pretrained(pretrained, model)
-        self.fit_model(ModelModule(model, config, asdict(standard), self.options.seed), item, whole, held)
+        module = ModelModule(model, config, asdict(statistics), self.options.seed)
+        self.fit_model(module, load_train, load_validation, validation)
 
-    def _who(self, targets: ClipFeatures, rng: np.random.Generator | None) -> NDArray[Any]:
-        """Faces that show the identity, some of them where there is a generator to choose; or ArcFace's vector."""
-        faces = targets.identity
+    def identity_input(self, clip: ClipFeatures, rng: np.random.Generator | None) -> NDArray[Any]:
+        """Return the identity input of a clip: faces, or their ArcFace embedding.
+
+        Args:
+            clip: features of the clip.
+            rng: random generator that chooses some of the faces; None takes all of them.
+        """
+        faces = clip.identity
         if self.config.timbre.face == "arcface":
             key = hashlib.sha256(faces.tobytes()).digest()
             if key not in self._identities:
@@ -96,5 +114,13 @@ class FacesToVoicesExperiment(AudioPretrainedExperiment):
             return faces
         return faces[rng.choice(len(faces), min(self.config.timbre.frames, len(faces)), replace=False)]
 
-    def _people(self, clips: ClipDataset, standard: DataStatistics) -> dict[str, SpeakerStats]:
-        return speaker_stats(((clip.speaker, clips[at]) for at, clip in enumerate(clips.prepared.clips)), standard)
+    def _speakers(self, clips: ClipDataset, statistics: DataStatistics) -> dict[str, SpeakerStats]:
+        return speaker_stats(((clip.speaker, clips[at]) for at, clip in enumerate(clips.prepared.clips)), statistics)
+
+
+def _build(build: Callable[[], M]) -> M:
+    """Build a network, and report settings that do not fit together as an error of the command."""
+    try:
+        return build()
+    except ValueError as error:
+        raise F2VError(f"the settings do not fit together: {error}", "change them with --set or --config") from error

@@ -1,4 +1,4 @@
-"""The main stage: content, timbre, prosody, prior and flow trained together on frozen lip features."""
+"""Training data of the main stage: corpus and speaker statistics, and the examples of content, timbre and prosody."""
 
 from __future__ import annotations
 
@@ -19,79 +19,88 @@ if TYPE_CHECKING:
 
 
 def compute_statistics(clips: Sequence[ClipFeatures]) -> DataStatistics:
-    """Means and deviations over the training clips."""
-    return statistics_of(*(np.concatenate([getattr(clip, name) for clip in clips]) for name in ("mel", "f0", "energy")))
+    """Compute means and deviations over the training clips."""
+    names = ("mel", "f0", "energy")
+    return feature_statistics(*(np.concatenate([getattr(clip, name) for clip in clips]) for name in names))
 
 
-def statistics_of(mel: NDArray[np.float32], f0: NDArray[np.float32], energy: NDArray[np.float32]) -> DataStatistics:
-    """Means and deviations of log mels ``(n, 80)``, and of log F0 where voiced and energy, ``(n,)`` each."""
+def feature_statistics(
+    mel: NDArray[np.float32], f0: NDArray[np.float32], energy: NDArray[np.float32]
+) -> DataStatistics:
+    """Compute means and deviations of log mels, of log F0 where voiced, and of energy.
+
+    Args:
+        mel: log mels, ``(n, 80)``, natural log.
+        f0: F0, ``(n,)``, Hz, 0 where unvoiced.
+        energy: log energy, ``(n,)``.
+    """
     return DataStatistics(mean_std(mel), mean_std(np.log(f0[f0 > 0])), mean_std(energy))
 
 
 class SpeakerStats(NamedTuple):
-    """A speaker of the corpus.
+    """Statistics of one speaker.
 
     Attributes:
-        number: among the speakers.
-        place: mean and deviation of log F0 in the corpus's deviations, float32 ``(2,)``.
+        index: index among the speakers of the corpus.
+        pitch_stats: mean and deviation of log F0, standardized over the corpus, float32 ``(2,)``.
     """
 
-    number: int
-    place: NDArray[np.float32]
+    index: int
+    pitch_stats: NDArray[np.float32]
 
 
-def speaker_stats(clips: Iterable[tuple[str, ClipFeatures]], standard: DataStatistics) -> dict[str, SpeakerStats]:
-    """Where each speaker's pitch lies and how far it moves.
+def speaker_stats(clips: Iterable[tuple[str, ClipFeatures]], statistics: DataStatistics) -> dict[str, SpeakerStats]:
+    """Compute the pitch statistics of each speaker.
 
     Args:
-        clips: each with the name of its speaker, one at a time.
-        standard: of the corpus.
+        clips: pairs of speaker name and clip, read one at a time.
+        statistics: means and deviations of the corpus.
 
     Returns:
-        By name; a speaker never voiced is average.
+        Statistics by speaker name; a speaker without voiced frames gets the corpus's.
     """
-    mean, deviation = standard.pitch
-    heard: dict[str, list[NDArray[Any]]] = {}
+    mean, deviation = statistics.pitch
+    pitches: dict[str, list[NDArray[Any]]] = {}
     for speaker, clip in clips:
-        heard.setdefault(speaker, []).append((np.log(clip.f0[clip.f0 > 0]) - mean) / deviation)
-    found: dict[str, SpeakerStats] = {}
-    for number, (speaker, parts) in enumerate(heard.items()):
+        pitches.setdefault(speaker, []).append((np.log(clip.f0[clip.f0 > 0]) - mean) / deviation)
+    stats: dict[str, SpeakerStats] = {}
+    for index, (speaker, parts) in enumerate(pitches.items()):
         pitch = np.concatenate(parts)
-        place = [float(pitch.mean()), max(float(pitch.std()), 0.05)] if len(pitch) > 1 else [0.0, 1.0]
-        found[speaker] = SpeakerStats(number, np.array(place, np.float32))
-    return found
+        pair = [float(pitch.mean()), max(float(pitch.std()), 0.05)] if len(pitch) > 1 else [0.0, 1.0]
+        stats[speaker] = SpeakerStats(index, np.array(pair, np.float32))
+    return stats
 
 
 def training_example(
-    targets: ClipFeatures,
+    clip: ClipFeatures,
     features: NDArray[np.float32],
     units: UnitLabeler,
-    person: SpeakerStats,
+    speaker: SpeakerStats,
     identity: NDArray[Any],
 ) -> Example:
-    """What the main stage sees of a clip.
+    """Build the main stage's example of a clip.
 
     Args:
-        targets: of the clip.
-        features: of its lips, ``(T, L, D)``.
-        units: what labels its sound.
-        person: who speaks.
-        identity: faces ``(K, 112, 112, 3)``, or ArcFace's vector ``(512,)``.
+        clip: features of the clip.
+        features: lip features, ``(T, L, D)``.
+        units: labeler of speech units.
+        speaker: statistics of the speaker.
+        identity: faces ``(K, 112, 112, 3)``, or an ArcFace embedding ``(512,)``.
     """
     return Example(
-        targets.frames,
+        clip.frames,
         {
             "features": features,
-            "face": targets.face,
-            "units": units(targets),
-            "mel": targets.mel,
-            "f0": targets.f0,
-            "energy": targets.energy,
+            "face": clip.face,
+            "units": units(clip),
+            "mel": clip.mel,
+            "f0": clip.f0,
+            "energy": clip.energy,
         },
         {
             "identity": identity,
-            "speaker": targets.speaker,
-            "pitch_place": person.place,
-            "person": np.array(person.number),
+            "speaker": clip.speaker,
+            "pitch_stats": speaker.pitch_stats,
+            "person": np.array(speaker.index),
         },
     )

@@ -13,7 +13,7 @@ from torch.utils.tensorboard import SummaryWriter
 from baselines.v2a.config import MEL_TINY
 from experiments import pretraining_study
 from f2v_bench.config import with_overrides
-from reference_model.presets import TINY
+from reference_model.config import TINY
 from tests.reporting.made_runs import WER, clip_ids, make_run
 from tests.test_ablate import SECS
 

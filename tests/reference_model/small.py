@@ -1,4 +1,4 @@
-"""A reference model small enough for tests, and batches, crops and weight files for it."""
+"""Reference model small enough for tests, with batches, crops and weight files for it."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ from torch.nn import functional
 
 from f2v_bench.face.crops import FaceCrops
 from f2v_bench.modeling.batch import Batch
-from f2v_bench.modeling.checkpoint import TrainingInfo
+from f2v_bench.modeling.checkpoint import TrainingInfo, save_checkpoint
 from f2v_bench.modeling.shared_config import UnitConfig
 from f2v_bench.nn.encoders.frozen_lip_encoder import FrozenLipEncoder
 from f2v_bench.nn.encoders.lip_encoder import LipEncoder, LipEncoderConfig
 from f2v_bench.nn.layers.masking import valid_mask
 from f2v_bench.nn.vocoders.build import VocoderConfig, build_vocoder
+from reference_model.ablations import FlatFacesToVoices, build_model
 from reference_model.config import (
     Ablation,
     ConditionConfig,
@@ -32,12 +33,12 @@ from reference_model.config import (
 )
 from reference_model.mel_decoder import DataStatistics
 from reference_model.model import FacesToVoices
-from reference_model.spec import Weights
+from reference_model.spec import SPEC
 from tests.nn.test_transformer import awake, seeded
 
 UNITS = 10
 ABLATIONS: tuple[Ablation, ...] = ("none", "hierarchy", "timbre", "prosody")
-STANDARD = DataStatistics(mel=(-5.0, 2.0), pitch=(5.0, 0.3), energy=(1.5, 0.8))
+STATISTICS = DataStatistics(mel=(-5.0, 2.0), pitch=(5.0, 0.3), energy=(1.5, 0.8))
 SMALL = FacesToVoicesConfig(
     preset="small",
     lips=LipEncoderConfig(field=64, size=16, channels=(4, 4, 4, 4), width=8, layers=1, heads=2, kernel=3),
@@ -54,14 +55,30 @@ SMALL = FacesToVoicesConfig(
 FACTS = TrainingInfo("small", "demo", "demo/train", 6, 0.01, {"main": {"steps": 3, "seconds": 1.0}}, "none", 0, "MIT")
 
 
-def small(ablate: Ablation = "none", standard: DataStatistics = STANDARD, seed: int = 0, **flow: Any) -> FacesToVoices:
-    """A model with weights that are all random, ready for inference."""
-    config = replace(SMALL, ablate=ablate, flow=replace(SMALL.flow, **flow))
-    return awake(FacesToVoices(config, standard), seed)
+def small(
+    ablate: Ablation = "none", statistics: DataStatistics = STATISTICS, seed: int = 0, **flow: Any
+) -> FacesToVoices:
+    """Build a model with random numbers in all weights, ready for inference."""
+    return awake(FacesToVoices(small_config(ablate, **flow), statistics), seed)
+
+
+def small_flat(statistics: DataStatistics = STATISTICS, seed: int = 0, **flow: Any) -> FlatFacesToVoices:
+    """Build the ablation without hierarchy as ``small`` builds the others."""
+    return awake(FlatFacesToVoices(small_config("hierarchy", **flow), statistics), seed)
+
+
+def small_any(ablate: Ablation, seed: int = 0, **flow: Any) -> FacesToVoices | FlatFacesToVoices:
+    """Build the model of any ablation."""
+    return awake(build_model(small_config(ablate, **flow), STATISTICS), seed)
+
+
+def small_config(ablate: Ablation = "none", **flow: Any) -> FacesToVoicesConfig:
+    """Return the settings of ``small``."""
+    return replace(SMALL, ablate=ablate, flow=replace(SMALL.flow, **flow))
 
 
 def batch_of(lengths: Sequence[int], beyond: int = 0, seed: int = 0) -> Batch:
-    """What the main stage sees; beyond each clip's end stands anything but zeros."""
+    """Build a batch of the main stage; the padding holds random numbers, not zeros."""
     rng, longest, count = seeded(seed), max(lengths) + beyond, len(lengths)
     layers, channels = SMALL.lips.outputs
 
@@ -75,28 +92,28 @@ def batch_of(lengths: Sequence[int], beyond: int = 0, seed: int = 0) -> Batch:
         "face": pixels(count, longest, 56, 56),
         "identity": pixels(count, 2, 112, 112, 3),
         "units": torch.randint(UNITS, (count, 2 * longest), generator=rng),
-        "mel": STANDARD.mel[0] + STANDARD.mel[1] * torch.randn(count, 4 * longest, 80, generator=rng),
-        "f0": voiced * (STANDARD.pitch[0] + STANDARD.pitch[1] * torch.randn(voiced.shape, generator=rng)).exp(),
-        "energy": STANDARD.energy[0] + STANDARD.energy[1] * torch.randn(voiced.shape, generator=rng),
+        "mel": STATISTICS.mel[0] + STATISTICS.mel[1] * torch.randn(count, 4 * longest, 80, generator=rng),
+        "f0": voiced * (STATISTICS.pitch[0] + STATISTICS.pitch[1] * torch.randn(voiced.shape, generator=rng)).exp(),
+        "energy": STATISTICS.energy[0] + STATISTICS.energy[1] * torch.randn(voiced.shape, generator=rng),
         "speaker": functional.normalize(torch.rand(count, 256, generator=rng), dim=1),
-        "pitch_place": torch.randn(count, 2, generator=rng) * 0.1 + torch.tensor([0.0, 1.0]),
+        "pitch_stats": torch.randn(count, 2, generator=rng) * 0.1 + torch.tensor([0.0, 1.0]),
         "person": torch.arange(count),
     }
 
 
 def alone(batch: Batch, clip: int) -> Batch:
-    """One clip of a batch, without padding."""
+    """Return one clip of a batch, without padding."""
     real, longest = int(batch["mask"][clip].sum()), batch["mask"].shape[1]
     out = {}
     for name, tensor in batch.items():
         one = tensor[clip : clip + 1]
-        whole = name in ("identity", "speaker", "pitch_place", "person", "voice")
+        whole = name in ("identity", "speaker", "pitch_stats", "person", "voice")
         out[name] = one if whole else one[:, : real * (one.shape[1] // longest)]
     return out
 
 
 def crops_of(frames: int, seed: int = 0) -> FaceCrops:
-    """Noise in the shape of a talking face."""
+    """Return noise in the shape of face crops."""
     rng = np.random.default_rng(seed)
 
     def pixels(*shape: int) -> NDArray[np.uint8]:
@@ -115,13 +132,14 @@ def crops_of(frames: int, seed: int = 0) -> FaceCrops:
 def save_small(
     path: Path, config: FacesToVoicesConfig = SMALL, facts: TrainingInfo = FACTS, *, vocoder: bool = True, seed: int = 0
 ) -> Path:
-    """A weight file with random weights in every part; the vocoder's stay as they begin, so that it is not too loud."""
-    Weights.save(
+    """Write a weight file with random weights; the vocoder's stay as initialized, so that its output is not clipped."""
+    save_checkpoint(
         path,
+        SPEC,
         config=config,
-        standard=asdict(STANDARD),
+        statistics=asdict(STATISTICS),
         facts=facts,
-        model=awake(FacesToVoices(config, STANDARD), seed).state_dict(),
+        model=awake(build_model(config, STATISTICS), seed).state_dict(),
         lips=awake(LipEncoder(config.lips), seed + 1).state_dict(),
         vocoder=small_vocoder(config, seed).state_dict() if vocoder else None,
     )
@@ -129,12 +147,12 @@ def save_small(
 
 
 def small_vocoder(config: FacesToVoicesConfig = SMALL, seed: int = 0) -> nn.Module:
-    """The vocoder of ``save_small``."""
+    """Build the vocoder of ``save_small``."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return build_vocoder(config.vocoder)
 
 
 def small_lips(config: FacesToVoicesConfig = SMALL, seed: int = 1) -> FrozenLipEncoder:
-    """The lip encoder of ``save_small``."""
+    """Build the lip encoder of ``save_small``."""
     return FrozenLipEncoder(config.lips, awake(LipEncoder(config.lips), seed).state_dict())
