@@ -107,7 +107,7 @@ def build_manifest(spec: RunSpec) -> dict[str, Any]:
                 "name": system.name,
                 "argument": system.options.argument,
                 "speaker_reference": system.speaker_reference.value,
-                "reference": system.anchor,
+                "reference": system.is_reference,
                 "sample_rate": system.sample_rate,
                 "summary": system.summary,
                 "provenance": system.provenance,

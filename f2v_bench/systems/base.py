@@ -1,4 +1,4 @@
-"""What a system is: it turns silent clips into waveforms."""
+"""Base classes of systems, which turn silent clips into waveforms."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ R = TypeVar("R")
 
 
 class SpeakerReference(StrEnum):
-    """Where a system knows the voice from. Leaks are declared here, and printed beside every number."""
+    """Source of the speaker identity. Leaks are declared here and printed beside every number."""
 
     FACE = "face"
     SAME_CLIP = "same-clip"
@@ -34,18 +34,18 @@ class SpeakerReference(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SystemOptions:
-    """What a command line and the dataset say to a system.
+    """Options of a system, from the command line and the dataset.
 
     Attributes:
-        clips: every clip of the split, whatever ``--limit`` says: what ``shuffled`` draws from.
-        argument: what follows the colon in ``--model NAME:ARGUMENT``.
+        clips: all clips of the split, regardless of ``--limit``: the pool of ``shuffled`` and of reference clips.
+        argument: text after the colon in ``--model NAME:ARGUMENT``.
         device: ``cpu``, ``cuda`` or ``cuda:N``.
-        workdir: a folder of the system's own, kept between resumes.
-        dataset: name of the corpus, by which systems choose their weights; None outside a corpus.
-        weights: name or file of the weights to use instead.
-        speaker_reference: where the voice is to come from, for systems that have a choice.
-        landmarks: file or folder of precomputed landmarks, as ``face_crops`` takes it.
-        settings: of the system's own, name to text.
+        workdir: folder for the system alone, kept between resumes.
+        dataset: name of the corpus, which selects the weights; None outside a corpus.
+        weights: name or file of other weights.
+        speaker_reference: requested source of the speaker identity, for systems that have a choice.
+        landmarks: file or folder of precomputed landmarks, as in ``face_crops``.
+        settings: texts of the system's settings by name.
     """
 
     clips: Sequence[Clip] = field(default_factory=tuple)
@@ -59,7 +59,7 @@ class SystemOptions:
     settings: Mapping[str, str] = field(default_factory=dict)
 
     def argument_folder(self, name: str) -> Path:
-        """The argument as a folder.
+        """Return the argument as a folder.
 
         Raises:
             F2VError: no argument, or no such folder.
@@ -73,29 +73,29 @@ class SystemOptions:
 
 
 class System(ABC):
-    """Silent clips in, waveforms out. Systems are equal in rank: a network, the real audio, a folder of WAVs.
+    """Converter of silent clips to waveforms: a network, the real audio, or a folder of WAVs, equal in rank.
 
-    The constructor takes SystemOptions, checks what the system needs and raises F2VError where it is missing;
-    nothing heavy is loaded before the first ``synthesize``.
+    The constructor takes SystemOptions, checks all requirements and raises F2VError where one is missing. Nothing heavy
+    is loaded before the first ``synthesize``.
     """
 
     name: ClassVar[str]
     #: one line for tables and help
     summary: ClassVar[str]
     speaker_reference: SpeakerReference
-    #: whether it plays real speech, as it is or changed: shown, but no rival of systems that make it from video
-    anchor: ClassVar[bool] = False
-    #: names of the parts whose time is measured apart
+    #: whether it plays real speech, original or processed: a reference row of tables, which is never ranked
+    is_reference: ClassVar[bool] = False
+    #: names of the stages whose time is measured separately
     stages: ClassVar[tuple[str, ...]]
-    #: whether it looks at face crops; a clip without a usable face then fails
+    #: whether it takes face crops as input; a clip without a usable face then fails
     needs_faces: ClassVar[bool] = False
-    #: where it can take the voice from, its habit first; empty where it has no choice
+    #: supported sources of the speaker identity, the default first; empty where there is no choice
     voices: ClassVar[tuple[SpeakerReference, ...]] = ()
-    #: names of the settings it takes
+    #: names of its settings
     settings: ClassVar[tuple[str, ...]] = ()
-    #: how many clips one call to ``synthesize`` should be given
+    #: preferred number of clips per call of ``synthesize``
     batch_size: int = 1
-    #: the rate of every waveform, or None where each file brings its own
+    #: sample rate of every waveform in Hz, or None where each file has its own
     sample_rate: int | None
 
     def __init__(self, options: SystemOptions) -> None:
@@ -106,70 +106,71 @@ class System(ABC):
 
     @abstractmethod
     def synthesize(self, batch: Sequence[Clip], seed: int) -> list[Waveform | ClipFailure]:
-        """One waveform at ``sample_rate``, or the reason why there is none, for each clip, in order.
+        """Return one waveform at ``sample_rate``, or the failure, for each clip, in order.
 
-        A clip's output depends on the clip and the seed alone, never on its batch: draw randomness from
+        The output of a clip depends on the clip and the seed alone, never on its batch: draw randomness from
         ``clip_generator(seed, clip.id)``.
         """
 
     def fingerprint(self, clip: Clip, seed: int) -> str:
-        """What this clip's output depends on; a resumed run keeps audio only while it is unchanged.
+        """Return a text of everything that determines the output of a clip.
 
-        The default is the system's name, argument and seed. Systems with weights add their hash, a folder of
-        WAVs the hash of the file.
+        A resumed run keeps audio only while the text is unchanged. The default is the system's name, argument and seed.
+        Systems with weights add their hash, a folder of WAVs adds the hash of the file.
         """
         return f"{self.name}:{self.options.argument or ''}:{seed}"
 
     @property
     def provenance(self) -> str:
-        """Weights and training data, or where the audio came from: printed beside every number."""
+        """Weights and training data, or the origin of the audio: printed beside every number."""
         return self.summary
 
 
 class FaceSystem(System):
-    """A system that speaks for face crops, of a corpus's clips or of any video."""
+    """System that synthesizes speech from face crops, of the clips of a corpus or of any video."""
 
     needs_faces = True
 
     @abstractmethod
     def synthesize_crops(self, crops: Sequence[FaceCrops], names: Sequence[str], seed: int) -> list[Waveform]:
-        """The speech of faces, each as long as its frames: 640 samples of 16 kHz, or as much of another rate.
+        """Return the speech of face crops, 40 ms per frame: 640 samples at 16 kHz.
 
         Args:
-            crops: of each video, of any length.
-            names: of each video; with the seed they decide what is drawn.
-            seed: of the run.
+            crops: face crops, one per video, of any length.
+            names: names of the videos, which seed the random generator together with ``seed``.
+            seed: seed of the run.
         """
 
     def synthesize_clips(
         self, clips: Sequence[Clip], crops: Sequence[FaceCrops], seed: int
     ) -> list[Waveform | ClipFailure]:
-        """The speech of a corpus's clips; systems that take the voice from somewhere else find it here."""
+        """Return the speech of the clips of a corpus; overridden where the speaker identity has another source."""
         return list(self.synthesize_crops(crops, [clip.id for clip in clips], seed))
 
     def synthesize(self, batch: Sequence[Clip], seed: int) -> list[Waveform | ClipFailure]:
         from f2v_bench.face.crops import face_crops
 
-        found = per_clip(batch, lambda clip: face_crops(clip.video, landmarks=self.options.landmarks))
-        seen = [(clip, one) for clip, one in zip(batch, found, strict=True) if not isinstance(one, ClipFailure)]
-        made = iter(self.synthesize_clips([clip for clip, _ in seen], [one for _, one in seen], seed) if seen else [])
-        return [one if isinstance(one, ClipFailure) else next(made) for one in found]
+        crops = per_clip(batch, lambda clip: face_crops(clip.video, landmarks=self.options.landmarks))
+        valid = [(clip, one) for clip, one in zip(batch, crops, strict=True) if not isinstance(one, ClipFailure)]
+        outcomes = self.synthesize_clips([clip for clip, _ in valid], [one for _, one in valid], seed) if valid else []
+        rest = iter(outcomes)
+        return [one if isinstance(one, ClipFailure) else next(rest) for one in crops]
 
 
 def clip_generator(seed: int, clip_id: str) -> np.random.Generator:
-    """A random generator that depends on the seed and the clip alone."""
+    """Return a random generator that depends on the seed and the clip alone."""
     import numpy as np
 
     digest = hashlib.sha256(f"{seed}:{clip_id}".encode()).digest()
     return np.random.default_rng(int.from_bytes(digest[:8], "little"))
 
 
-def per_clip(batch: Iterable[T], make: Callable[[T], R]) -> list[R | ClipFailure]:
-    """Make of each clip what there is to make; a failed one takes its place in the list and leaves the others alone."""
+def per_clip(batch: Iterable[T], process: Callable[[T], R]) -> list[R | ClipFailure]:
+    """Process each clip alone. A failure takes the place of its result and does not affect the other clips."""
     outcomes: list[R | ClipFailure] = []
     for one in batch:
         try:
-            outcomes.append(make(one))
+            outcomes.append(process(one))
         except ClipFailure as failure:
-            outcomes.append(failure.with_traceback(None))  # a traceback would keep the frames' memory alive
+            outcomes.append(failure.with_traceback(None))  # a traceback keeps the frames in memory
     return outcomes

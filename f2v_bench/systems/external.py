@@ -1,11 +1,11 @@
-"""A system that lives in its own repository and environment, run as a process.
+"""System of another repository and environment, run as a process.
 
 The user describes the process in a TOML file and passes ``--model external:FILE``::
 
     command = ["conda", "run", "-n", "lip", "python", "infer.py", "--in", "{input}", "--out", "{output}"]
-    cwd = "~/src/their-repository"          # where the command runs; default: the folder of this file
-    requires = ["checkpoints/model.pt"]     # files that must exist before anything starts, relative to cwd
-    timeout_s = 3600                        # for one batch
+    cwd = "~/src/their-repository"          # working directory; default: the folder of this file
+    requires = ["checkpoints/model.pt"]     # files that must exist before the start, relative to cwd
+    timeout_s = 3600                        # per batch
     batch_size = 64
     speaker_reference = "face"              # face, same-clip, other-clip or none
     description = "their model, weights of 2024-05"
@@ -13,10 +13,10 @@ The user describes the process in a TOML file and passes ``--model external:FILE
     [env]                                   # added to the environment
     CUDA_VISIBLE_DEVICES = "0"
 
-For every batch the suite makes a fresh folder with **silent** copies of the videos (``{input}/<clip id>.mp4``) and a
-list of their ids (``{list}``, one a line), runs the command, and collects audio files from ``{output}``, matched as
-``precomputed`` matches them. ``{seed}`` and ``{device}`` are filled in too. A process that fails or hangs fails the
-clips it did not finish, and no others.
+For every batch the suite makes a new folder with **silent** copies of the videos (``{input}/<clip id>.mp4``) and a list
+of their ids (``{list}``, one per line). It runs the command and collects audio files from ``{output}``, matched as by
+``precomputed``. ``{seed}`` and ``{device}`` are filled in, too. A process that fails or times out fails only the clips
+that it did not finish.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ from f2v_bench.systems.base import SpeakerReference, System, SystemOptions
 from f2v_bench.systems.precomputed import match_files
 from f2v_bench.utils.subprocess import run_process
 
-_PLACES = ("input", "output", "list", "seed", "device")
+_PLACEHOLDERS = ("input", "output", "list", "seed", "device")
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessConfig:
-    """What the TOML file says; see the module's text."""
+    """Content of the TOML file; see the docstring of the module."""
 
     command: list[str]
     cwd: str = "."
@@ -55,7 +55,7 @@ class ProcessConfig:
 
 
 class External(System):
-    """An official or private repository, run in the user's own environment."""
+    """Official or private repository, run in the user's own environment."""
 
     name = "external"
     summary = "a process described by a TOML file"
@@ -71,7 +71,7 @@ class External(System):
         self.batch_size = self.config.batch_size
         self.speaker_reference = SpeakerReference(self.config.speaker_reference)
         self.cwd = (self.file.parent / Path(self.config.cwd).expanduser()).resolve()
-        self._check_surroundings()
+        self._check_requirements()
 
     @property
     def provenance(self) -> str:
@@ -80,8 +80,8 @@ class External(System):
     def fingerprint(self, clip: Clip, seed: int) -> str:
         return f"{self.name}:{hashlib.sha256(self.file.read_bytes()).hexdigest()[:16]}:{seed}"
 
-    def _check_surroundings(self) -> None:
-        """Everything that can be known to be missing is said before the first clip."""
+    def _check_requirements(self) -> None:
+        """Raise before the first clip for everything that is missing."""
         if not self.cwd.is_dir():
             raise F2VError(f"{self.file}: cwd '{self.cwd}' is not a folder", "name the repository's folder")
         missing = [name for name in self.config.requires if not (self.cwd / name).exists()]
@@ -110,25 +110,31 @@ class External(System):
         ready = [clip.id for clip in batch if clip.id not in failed]
         (folder / "output").mkdir()
         (folder / "list.txt").write_text("".join(f"{clip_id}\n" for clip_id in ready), encoding="utf-8")
-        trouble = self._call(folder, seed) if ready else None
+        process_failure = self._run_command(folder, seed) if ready else None
         try:
             files = match_files(folder / "output", ready)
         except F2VError as error:
             files = {}
-            trouble = trouble or ClipFailure(FailureKind.PROCESS_FAILED, error.what)
-        return [failed.get(clip.id) or self._collect(clip.id, files, trouble) for clip in batch]
+            process_failure = process_failure or ClipFailure(FailureKind.PROCESS_FAILED, error.what)
+        return [failed.get(clip.id) or self._collect(clip.id, files, process_failure) for clip in batch]
 
-    def _collect(self, clip_id: str, files: Mapping[str, Path], trouble: ClipFailure | None) -> Waveform | ClipFailure:
+    def _collect(
+        self, clip_id: str, files: Mapping[str, Path], process_failure: ClipFailure | None
+    ) -> Waveform | ClipFailure:
         if clip_id in files:
             try:
                 return read_audio(files[clip_id])
             except ClipFailure as failure:
                 return failure
-        return trouble or ClipFailure(FailureKind.FILE_MISSING, f"the process wrote no audio for clip '{clip_id}'")
+        return process_failure or ClipFailure(
+            FailureKind.FILE_MISSING, f"the process wrote no audio for clip '{clip_id}'"
+        )
 
-    def _call(self, folder: Path, seed: int) -> ClipFailure | None:
-        """Run the command; None when it ended well, else what happened."""
-        values = dict(zip(_PLACES, (folder / "input", folder / "output", folder / "list.txt", seed), strict=False))
+    def _run_command(self, folder: Path, seed: int) -> ClipFailure | None:
+        """Run the command and return its failure, or None where it succeeded."""
+        values = dict(
+            zip(_PLACEHOLDERS, (folder / "input", folder / "output", folder / "list.txt", seed), strict=False)
+        )
         values["device"] = self.options.device
         command = [word.format_map(values) for word in self.config.command]
         return run_process(
@@ -141,7 +147,7 @@ class External(System):
 
 
 def read_config(path: Path) -> ProcessConfig:
-    """The description of a process.
+    """Read the description of a process.
 
     Raises:
         F2VError: no such file, no TOML, an unknown or missing key, a value of the wrong type, an unknown placeholder.
@@ -151,7 +157,7 @@ def read_config(path: Path) -> ProcessConfig:
     try:
         table: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise F2VError(f"{path} is not TOML: {error}", "see the text of f2v_bench.systems.external") from error
+        raise F2VError(f"{path} is not TOML: {error}", "see the docstring of f2v_bench.systems.external") from error
     known = [part.name for part in fields(ProcessConfig)]
     for key in table:
         if key not in known:
@@ -163,14 +169,16 @@ def read_config(path: Path) -> ProcessConfig:
         )
     for word in command:
         try:
-            word.format_map(dict.fromkeys(_PLACES, ""))
+            word.format_map(dict.fromkeys(_PLACEHOLDERS, ""))
         except (KeyError, ValueError, IndexError) as error:
-            raise F2VError(f"{path}: '{word}' has an unknown placeholder {error}", suggest(word, _PLACES)) from error
+            raise F2VError(
+                f"{path}: '{word}' has an unknown placeholder {error}", suggest(word, _PLACEHOLDERS)
+            ) from error
     try:
         config = ProcessConfig(**table)
         SpeakerReference(config.speaker_reference)
         if not (config.timeout_s > 0 and config.batch_size >= 1):
             raise ValueError(f"timeout_s {config.timeout_s!r} and batch_size {config.batch_size!r} must be positive")
     except (TypeError, ValueError) as error:
-        raise F2VError(f"{path}: {error}", "see the text of f2v_bench.systems.external") from error
+        raise F2VError(f"{path}: {error}", "see the docstring of f2v_bench.systems.external") from error
     return config

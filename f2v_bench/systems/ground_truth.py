@@ -1,4 +1,4 @@
-"""The real audio of each clip: the row that every table starts with."""
+"""System that returns the real audio of each clip: the first row of every table."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from f2v_bench.timing import SAMPLE_RATE
 
 
 class GroundTruth(System):
-    """The clip's own speech on the clock of its video, at the 16 kHz that every metric reads."""
+    """Real speech of the clip on the clock of its video, at 16 kHz."""
 
     name = "ground-truth"
     summary = "real audio of the clip"
     speaker_reference = SpeakerReference.SAME_CLIP
-    anchor = True
+    is_reference = True
     stages = ("decode",)
     sample_rate = SAMPLE_RATE
 
@@ -25,4 +25,4 @@ class GroundTruth(System):
         return per_clip(batch, lambda clip: clip_audio(clip, SAMPLE_RATE))
 
     def fingerprint(self, clip: Clip, seed: int) -> str:
-        return self.name  # the seed changes nothing
+        return self.name  # independent of the seed

@@ -1,4 +1,4 @@
-"""A folder of audio that somebody else made: published test outputs, or those of a system outside the suite."""
+"""System that reads a folder of audio files: published test outputs, or those of an external system."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from f2v_bench.systems.base import SpeakerReference, System, SystemOptions, per_
 
 
 class Precomputed(System):
-    """Audio files under one folder, however nested, matched to clips by their id."""
+    """Audio files under one folder, at any depth, matched to clips by their id."""
 
     name = "precomputed"
     summary = "audio files made elsewhere"
@@ -30,10 +30,10 @@ class Precomputed(System):
 
     @property
     def provenance(self) -> str:
-        return f"audio files of {self.folder}; where their voice comes from is not known to the suite"
+        return f"audio files of {self.folder}; their speaker reference is unknown to the suite"
 
     def file_of(self, clip: Clip) -> Path:
-        """The clip's file.
+        """Return the audio file of a clip.
 
         Raises:
             ClipFailure: ``file_missing``.
@@ -51,16 +51,16 @@ class Precomputed(System):
 
 
 def match_files(folder: Path, ids: Iterable[str]) -> dict[str, Path]:
-    """Clip id to audio file.
+    """Match clip ids to audio files.
 
-    A file belongs to a clip when its path below the folder, without suffix, ends in the clip's id, or its name is the
-    id with ``/`` replaced by ``_`` or ``-``. Where no file's does, the same holds of the id without its first parts, as
-    long as only one clip of the list ends so: ``<talk>/<utterance>`` of ``test/<talk>/<utterance>``, then the bare
-    ``<utterance>``. Last, a name ``<talk>_<reference>_<target>``, as lists of pairs have it, belongs to the clip that
-    ends in ``<talk>/<target>``. The first rule that applies to a clip decides.
+    A file belongs to a clip if its path below the folder, without suffix, ends in the clip id, or if its name is the id
+    with ``/`` replaced by ``_`` or ``-``. If no file matches, the id is tried without its first parts, as long as the
+    rest is unique among the clips: ``<talk>/<utterance>`` of ``test/<talk>/<utterance>``, then ``<utterance>``. Last, a
+    name ``<talk>_<reference>_<target>``, as in lists of pairs, belongs to the clip that ends in ``<talk>/<target>``.
+    The first rule that applies to a clip decides.
 
     Raises:
-        F2VError: no audio under the folder, no file that belongs to a clip, or two files that belong to one.
+        F2VError: no audio under the folder, no file that belongs to a clip, or two files that belong to one clip.
     """
     files = sorted(path for path in folder.rglob("*") if path.is_file() and is_audio_name(path))
     if not files:
@@ -74,11 +74,11 @@ def match_files(folder: Path, ids: Iterable[str]) -> dict[str, Path]:
         if pair:
             by_tail[_pair_key(f"{pair['talk']}/{pair['target']}")].append(path)
     wanted = list(ids)
-    namesakes = Counter(tail for clip_id in wanted for tail in _tails(clip_id))
+    tail_counts = Counter(tail for clip_id in wanted for tail in _tails(clip_id))
 
     matched: dict[str, Path] = {}
     for clip_id in wanted:
-        own = [tail for tail in _tails(clip_id) if tail == clip_id or namesakes[tail] == 1]
+        own = [tail for tail in _tails(clip_id) if tail == clip_id or tail_counts[tail] == 1]
         keys = [key for tail in own for key in (tail, tail.replace("/", "_"), tail.replace("/", "-"))]
         keys += [_pair_key(tail) for tail in own if tail.count("/") == 1]
         found = next((by_tail[key] for key in keys if key in by_tail), [])
@@ -99,10 +99,10 @@ def match_files(folder: Path, ids: Iterable[str]) -> dict[str, Path]:
 
 
 def _tails(name: str) -> list[str]:
-    """A path and what is left of it without its first part, its first two, ..."""
+    """Return a path and its rests without the first part, the first two parts, ..."""
     parts = name.split("/")
     return ["/".join(parts[depth:]) for depth in range(len(parts))]
 
 
 def _pair_key(name: str) -> str:
-    return f"pair:/{name}"  # no path has it
+    return f"pair:/{name}"  # cannot collide with a path

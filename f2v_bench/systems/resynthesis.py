@@ -1,4 +1,4 @@
-"""Analysis and synthesis of the real audio: the ceiling of every system that goes through the suite's mel."""
+"""Analysis and synthesis of the real audio: the upper bound of systems that predict the suite's mel."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ if TYPE_CHECKING:
 
 
 class Resynthesis(System):
-    """The mel spectrogram of the real audio through a vocoder, here Griffin-Lim."""
+    """Mel spectrogram of the real audio through a vocoder, here Griffin-Lim."""
 
     name = "resynthesis"
     summary = f"mel of the real audio through {VOCODER}"
     speaker_reference = SpeakerReference.SAME_CLIP
-    anchor = True
+    is_reference = True
     stages = ("decode", "mel", "vocoder")
     sample_rate = SAMPLE_RATE
 
     def synthesize(self, batch: Sequence[Clip], seed: int) -> list[Waveform | ClipFailure]:
-        return per_clip(batch, lambda clip: self._one(clip, seed))
+        return per_clip(batch, lambda clip: self._resynthesize(clip, seed))
 
-    def _one(self, clip: Clip, seed: int) -> Waveform:
+    def _resynthesize(self, clip: Clip, seed: int) -> Waveform:
         mel = log_mel(clip_audio(clip, SAMPLE_RATE).samples, SAMPLE_RATE)
         return Waveform(self.vocode(mel, clip_generator(seed, clip.id)), SAMPLE_RATE)
 
     def vocode(self, mel: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
-        """Samples ``(160 T,)`` of a mel ``(T, 80)``; the generator is the clip's own."""
+        """Convert a log mel ``(T, 80)`` to samples ``(160 T,)``; ``rng`` is the generator of the clip."""
         return griffin_lim(mel, rng)
 
     def fingerprint(self, clip: Clip, seed: int) -> str:

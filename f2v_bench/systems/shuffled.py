@@ -1,4 +1,4 @@
-"""The real audio of another clip: the floor, which shows what a metric sees of the content at all."""
+"""Real audio of another clip: the lower bound, which shows how far a metric depends on the content."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from f2v_bench.timing import SAMPLE_RATE
 
 
 class Shuffled(System):
-    """Real speech with the wrong words: of the same speaker where one has another sentence, else of the corpus.
+    """Real speech with the wrong words, of the same speaker where possible, else of another one.
 
-    The borrowed speech is cut, or filled up with silence, to the length of the clip's own video.
+    It is trimmed or padded with silence to the length of the clip's own video.
     """
 
     name = "shuffled"
     summary = "real audio of another clip (floor)"
     speaker_reference = SpeakerReference.OTHER_CLIP
-    anchor = True
+    is_reference = True
     stages = ("decode",)
     sample_rate = SAMPLE_RATE
 
@@ -33,10 +33,10 @@ class Shuffled(System):
             self._of_speaker[clip.speaker].append(clip)
 
     def donor(self, clip: Clip, seed: int) -> Clip:
-        """Whose audio the clip gets; depends on the seed, the clip and the split.
+        """Return the clip that provides the audio, drawn by seed and clip from the split.
 
         Raises:
-            ClipFailure: ``no_other_clip``: nobody in the split says anything else.
+            ClipFailure: ``no_other_clip``: no clip of the split has another text.
         """
         for pool in (self._of_speaker[clip.speaker], self._with_audio):
             others = [o for o in pool if o.id != clip.id and (o.text is None or o.text != clip.text)]
@@ -45,11 +45,11 @@ class Shuffled(System):
         raise ClipFailure(FailureKind.NO_OTHER_CLIP, f"no other clip with audio beside '{clip.id}' in this split")
 
     def synthesize(self, batch: Sequence[Clip], seed: int) -> list[Waveform | ClipFailure]:
-        return per_clip(batch, lambda clip: self._one(clip, seed))
+        return per_clip(batch, lambda clip: self._synthesize_clip(clip, seed))
 
-    def _one(self, clip: Clip, seed: int) -> Waveform:
-        borrowed = clip_audio(self.donor(clip, seed), SAMPLE_RATE).samples
-        return Waveform(pad_or_trim(borrowed, 0, round(clip_duration_s(clip) * SAMPLE_RATE)), SAMPLE_RATE)
+    def _synthesize_clip(self, clip: Clip, seed: int) -> Waveform:
+        samples = clip_audio(self.donor(clip, seed), SAMPLE_RATE).samples
+        return Waveform(pad_or_trim(samples, 0, round(clip_duration_s(clip) * SAMPLE_RATE)), SAMPLE_RATE)
 
     def fingerprint(self, clip: Clip, seed: int) -> str:
         try:

@@ -1,4 +1,4 @@
-"""Real speech that lends a system its voice: of the clip itself, or of another one of its speaker."""
+"""Reference speech for the speaker identity: the clip itself, or another clip of its speaker."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def resolve_speaker_reference(name: str, asked: str | None, voices: Sequence[SpeakerReference]) -> SpeakerReference:
-    """Where a system takes the voice from.
+def resolve_speaker_reference(name: str, requested: str | None, voices: Sequence[SpeakerReference]) -> SpeakerReference:
+    """Return the source of the speaker identity of a system.
 
     Args:
-        name: of the system, for the message.
-        asked: what was asked for; None is the system's habit.
-        voices: where it can take it from, its habit first.
+        name: name of the system, for the message.
+        requested: requested source; None is the default of the system.
+        voices: supported sources, the default first.
 
     Raises:
-        F2VError: from somewhere else.
+        F2VError: the requested source is not supported.
     """
-    if asked is not None and asked not in voices:
-        raise F2VError(f"'{name}' cannot take the voice from '{asked}'", suggest(asked, voices))
-    return SpeakerReference(asked or voices[0])
+    if requested is not None and requested not in voices:
+        raise F2VError(f"'{name}' cannot take the voice from '{requested}'", suggest(requested, voices))
+    return SpeakerReference(requested or voices[0])
 
 
 def pick_reference_clip(clips: Sequence[Clip], clip: Clip, seed: int) -> Clip:
-    """Another clip of the same speaker, drawn by seed and clip.
+    """Return another clip of the same speaker, drawn by seed and clip.
 
     Raises:
         ClipFailure: ``no_other_clip``.
@@ -44,12 +44,12 @@ def pick_reference_clip(clips: Sequence[Clip], clip: Clip, seed: int) -> Clip:
 
 
 def reference_audio(clip: Clip, sample_rate: int) -> NDArray[np.float32]:
-    """The clip's own speech, float32 ``(n,)``, as long as its video.
+    """Return the real speech of a clip, float32 ``(n,)``, as long as its video.
 
     Raises:
-        ClipFailure: as ``clip_audio``; ``silent`` where it holds no sound.
+        ClipFailure: as ``clip_audio``; ``silent`` where all samples are 0.
     """
     samples = clip_audio(clip, sample_rate).validate(f"the speech of '{clip.id}'").samples
     if not samples.any():
-        raise ClipFailure(FailureKind.SILENT, f"clip '{clip.id}' has no speech to take the voice from")
+        raise ClipFailure(FailureKind.SILENT, f"clip '{clip.id}' is silent and cannot be the speaker reference")
     return samples

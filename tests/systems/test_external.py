@@ -12,17 +12,17 @@ from f2v_bench.systems.base import SystemOptions
 from f2v_bench.systems.external import External
 from tests.clips import write_clip
 
-# A stand-in for somebody's repository: writes as many samples as the picture is wide, and notes what it was given.
+# A stand-in for an external repository: writes 640 samples per frame and records its inputs.
 SCRIPT = """
 import json, os, pathlib, sys, time, wave
 import av
-inputs, outputs, listed, seed, device, mode = sys.argv[1:]
-ids = pathlib.Path(listed).read_text().split("\\n")[:-1]
-given = {"ids": ids, "seed": seed, "device": device, "env": os.environ.get("EXTRA")}
-pathlib.Path("given.json").write_text(json.dumps(given))
+inputs, outputs, clip_list, seed, device, mode = sys.argv[1:]
+ids = pathlib.Path(clip_list).read_text().split("\\n")[:-1]
+received = {"ids": ids, "seed": seed, "device": device, "env": os.environ.get("EXTRA")}
+pathlib.Path("received.json").write_text(json.dumps(received))
 for number, name in enumerate(ids):
     with av.open(f"{inputs}/{name}.mp4") as video:
-        assert not video.streams.audio, "the sound was not taken away"
+        assert not video.streams.audio, "the video still has an audio track"
         frames = sum(1 for _ in video.decode(video=0))
     if mode == "skips" and number == 1:
         continue
@@ -63,12 +63,12 @@ def kinds(outcomes: list[Waveform | ClipFailure]) -> list[str]:
     return [outcome.kind if isinstance(outcome, ClipFailure) else "ok" for outcome in outcomes]
 
 
-def test_it_gets_silent_videos_and_its_audio_is_collected(clips: list[Clip], tmp_path: Path) -> None:
+def test_the_process_gets_silent_videos_and_its_audio_is_collected(clips: list[Clip], tmp_path: Path) -> None:
     outcomes = system(clips, tmp_path).synthesize(clips, 5)
     assert kinds(outcomes) == ["ok"] * 3
     assert [len(wave.samples) // 640 for wave in outcomes if isinstance(wave, Waveform)] == [10, 15, 20]
-    given = json.loads((tmp_path / "given.json").read_text())
-    assert given == {"ids": [clip.id for clip in clips], "seed": "5", "device": "cpu", "env": "7"}
+    received = json.loads((tmp_path / "received.json").read_text())
+    assert received == {"ids": [clip.id for clip in clips], "seed": "5", "device": "cpu", "env": "7"}
     assert not any((tmp_path / "work").iterdir())
 
 
@@ -80,7 +80,7 @@ def test_it_gets_silent_videos_and_its_audio_is_collected(clips: list[Clip], tmp
         pytest.param("hangs", FailureKind.TIMEOUT, "did not end within 10 s", marks=pytest.mark.slow),
     ],
 )
-def test_what_it_does_not_finish_fails_and_the_rest_counts(
+def test_unfinished_clips_fail_and_the_others_count(
     clips: list[Clip], tmp_path: Path, mode: str, kind: FailureKind, detail: str
 ) -> None:
     outcomes = system(clips, tmp_path, mode=mode, timeout_s=10.0 if mode == "hangs" else 120.0).synthesize(clips, 0)
@@ -95,7 +95,7 @@ def test_a_clip_without_video_fails_alone(clips: list[Clip], tmp_path: Path) -> 
     assert kinds(outcomes) == ["ok", FailureKind.FILE_MISSING]
 
 
-def test_it_says_beforehand_what_is_missing(clips: list[Clip], tmp_path: Path) -> None:
+def test_missing_requirements_are_named_before_the_start(clips: list[Clip], tmp_path: Path) -> None:
     with pytest.raises(F2VError, match=r"required files are missing .*: weights\.pt"):
         system(clips, tmp_path, requires=["weights.pt"])
     with pytest.raises(F2VError, match="is not a folder"):

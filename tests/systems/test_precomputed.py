@@ -45,7 +45,7 @@ def test_two_files_for_one_clip_are_refused(tmp_path: Path) -> None:
         match_files(tmp_path, ["s1/one"])
 
 
-#: what was published, or what the published code writes, made up with talks whose names hold every odd letter
+#: layouts of published outputs and of the files that published code writes, with talks of unusual names
 LRS = ["test/0Fi83-BHQs_A/00002", "test/0Fi83-BHQs_A/00004", "test/x9_00001_QQ/00002"]
 _TALKS = [name.removeprefix("test/") for name in LRS]
 
@@ -84,7 +84,7 @@ def test_a_whole_name_beats_a_pair(tmp_path: Path) -> None:
     assert match_files(tmp_path, ["test/talk/00002"]) == {"test/talk/00002": exact}
 
 
-def test_an_empty_folder_is_said(tmp_path: Path) -> None:
+def test_an_empty_folder_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(F2VError, match="no audio file under"):
         match_files(tmp_path, ["a"])
 
@@ -109,6 +109,6 @@ def test_a_changed_file_changes_the_fingerprint(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("argument", [None, "no/such/folder"])
-def test_it_needs_a_folder(argument: str | None) -> None:
+def test_a_folder_is_required(argument: str | None) -> None:
     with pytest.raises(F2VError, match="folder"):
         Precomputed(SystemOptions(argument=argument))

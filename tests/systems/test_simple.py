@@ -36,8 +36,8 @@ def waveforms(system: System, clips: list[Clip], seed: int = 0) -> list[Waveform
 @pytest.mark.parametrize("kind", [GroundTruth, Resynthesis, Shuffled])
 def test_a_batch_equals_one_by_one_in_any_order(kind: type[System], clips: list[Clip]) -> None:
     system = kind(SystemOptions(clips=clips))
-    together = waveforms(system, clips)
-    for clip, wave in reversed(list(zip(clips, together, strict=True))):
+    batch = waveforms(system, clips)
+    for clip, wave in reversed(list(zip(clips, batch, strict=True))):
         np.testing.assert_array_equal(waveforms(system, [clip])[0].samples, wave.samples)
         assert wave.sample_rate == system.sample_rate
 
@@ -53,7 +53,7 @@ def test_ground_truth_is_the_clips_audio(clips: list[Clip]) -> None:
     np.testing.assert_array_equal(wave.samples, clip_audio(clips[0], RATE).samples)
 
 
-def test_shuffled_borrows_from_the_same_speaker_first(clips: list[Clip]) -> None:
+def test_shuffled_prefers_the_same_speaker(clips: list[Clip]) -> None:
     system = Shuffled(SystemOptions(clips=clips))
     for clip in clips[:3]:
         donor = system.donor(clip, 0)
@@ -63,13 +63,13 @@ def test_shuffled_borrows_from_the_same_speaker_first(clips: list[Clip]) -> None
     assert len({system.donor(clips[3], seed).id for seed in range(20)}) == 3
 
 
-def test_shuffled_never_says_the_same_words(clips: list[Clip]) -> None:
+def test_shuffled_never_returns_the_same_text(clips: list[Clip]) -> None:
     twin = replace(clips[1], text=clips[0].text)
     system = Shuffled(SystemOptions(clips=[clips[0], twin, clips[3]]))
     assert system.donor(clips[0], 0).id == clips[3].id
 
 
-def test_nobody_else_to_borrow_from(clips: list[Clip]) -> None:
+def test_shuffled_fails_without_another_clip(clips: list[Clip]) -> None:
     outcome = Shuffled(SystemOptions(clips=clips[:1])).synthesize(clips[:1], 0)[0]
     assert isinstance(outcome, ClipFailure)
     assert outcome.kind is FailureKind.NO_OTHER_CLIP
@@ -91,7 +91,7 @@ def test_randomness_depends_on_seed_and_clip_alone() -> None:
     assert len({draw(0, "a"), draw(1, "a"), draw(0, "b")}) == 3
 
 
-def test_fingerprints_follow_what_matters(clips: list[Clip], tmp_path: Path) -> None:
+def test_fingerprints_depend_on_the_seed_where_the_output_does(clips: list[Clip], tmp_path: Path) -> None:
     options = SystemOptions(clips=clips)
     assert GroundTruth(options).fingerprint(clips[0], 0) == GroundTruth(options).fingerprint(clips[0], 1)
     assert Resynthesis(options).fingerprint(clips[0], 0) != Resynthesis(options).fingerprint(clips[0], 1)
