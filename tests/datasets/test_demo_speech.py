@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from f2v_bench.datasets.demo.speech import Delivery, Voice, say, ssml
+from f2v_bench.datasets.demo.speech import Delivery, Voice, ssml, synthesize_speech
 from f2v_bench.datasets.demo.traits import Traits
 from f2v_bench.datasets.grid_sentences import LETTERS
 from f2v_bench.errors import F2VError
@@ -18,7 +18,7 @@ PLAIN = Delivery(pitch=0, liveliness=1, tempo=1, effort=0.5, emphasis=None)
 def pitch_hz(voice: Voice, delivery: Delivery) -> float:
     import pyworld
 
-    speech = say("lay green in m nine now", voice, delivery).waveform
+    speech = synthesize_speech("lay green in m nine now", voice, delivery).waveform
     f0, _ = pyworld.dio(speech.samples.astype(np.float64), speech.sample_rate)
     return float(np.median(f0[f0 > 0]))
 
@@ -30,10 +30,10 @@ def espeak() -> None:
 
 @pytest.mark.usefixtures("espeak")
 def test_equal_arguments_give_equal_samples() -> None:
-    first, second = (say("bin blue at f two now", VOICE, PLAIN, seed=3) for _ in range(2))
+    first, second = (synthesize_speech("bin blue at f two now", VOICE, PLAIN, seed=3) for _ in range(2))
     assert first.waveform.sha256 == second.waveform.sha256
     assert first.phones == second.phones
-    other = say("bin blue at f two now", VOICE, PLAIN, seed=4)
+    other = synthesize_speech("bin blue at f two now", VOICE, PLAIN, seed=4)
     assert other.waveform.sha256 != first.waveform.sha256  # the seed drives breath noise
 
 
@@ -41,7 +41,7 @@ def test_equal_arguments_give_equal_samples() -> None:
 @pytest.mark.parametrize("emphasis", [None, 0, 3, 5])
 @pytest.mark.parametrize("sentence", ["bin green in l nine now", "set white with a eight again"])
 def test_phonemes_fill_the_speech_and_belong_to_their_words(sentence: str, emphasis: int | None) -> None:
-    speech = say(sentence, VOICE, Delivery(0, 1, 1, 0.5, emphasis))
+    speech = synthesize_speech(sentence, VOICE, Delivery(0, 1, 1, 0.5, emphasis))
     phones = [phone for phone in speech.phones if phone.word >= 0]
     assert [phone.word for phone in phones] == sorted(phone.word for phone in phones)
     assert {phone.word for phone in phones} == set(range(6))
@@ -57,7 +57,7 @@ def test_phonemes_fill_the_speech_and_belong_to_their_words(sentence: str, empha
 @pytest.mark.usefixtures("espeak")
 def test_pitch_follows_voice_and_delivery() -> None:
     assert pitch_hz(VOICE, PLAIN) == pytest.approx(150, rel=0.08)
-    deep = Traits(size=1, length=0, fullness=0, age=0, vigour=0).voice()
+    deep = Traits(size=1, length=0, fullness=0, age=0, vigor=0).voice()
     assert pitch_hz(deep, PLAIN) == pytest.approx(deep.pitch_hz, rel=0.08)
     raised = pitch_hz(VOICE, Delivery(4, 1, 1, 0.5, None)) / pitch_hz(VOICE, PLAIN)
     assert 12 * np.log2(raised) == pytest.approx(4, abs=1)
@@ -65,9 +65,13 @@ def test_pitch_follows_voice_and_delivery() -> None:
 
 @pytest.mark.usefixtures("espeak")
 def test_effort_and_tempo_are_heard() -> None:
-    soft, loud = (say("place red by t six soon", VOICE, Delivery(0, 1, 1, effort, None)) for effort in (0.1, 1.0))
+    soft, loud = (
+        synthesize_speech("place red by t six soon", VOICE, Delivery(0, 1, 1, effort, None)) for effort in (0.1, 1.0)
+    )
     assert np.std(loud.waveform.samples) > 1.3 * np.std(soft.waveform.samples)
-    slow, fast = (say("place red by t six soon", VOICE, Delivery(0, 1, tempo, 0.5, None)) for tempo in (0.9, 1.1))
+    slow, fast = (
+        synthesize_speech("place red by t six soon", VOICE, Delivery(0, 1, tempo, 0.5, None)) for tempo in (0.9, 1.1)
+    )
     assert slow.waveform.duration_s > 1.05 * fast.waveform.duration_s
 
 
@@ -84,4 +88,4 @@ def test_heavier_faces_have_lower_voices() -> None:
 def test_without_espeak_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "espeakng_loader", None)
     with pytest.raises(F2VError, match="uv sync --extra demo"):
-        say("bin blue at f two now", VOICE, PLAIN)
+        synthesize_speech("bin blue at f two now", VOICE, PLAIN)

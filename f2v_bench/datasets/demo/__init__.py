@@ -1,4 +1,4 @@
-"""``demo``: a synthetic talking-face corpus that the suite renders itself; 24 test clips ship with the package."""
+"""Demo corpus: synthetic talking faces rendered by the project; 24 test clips ship with the package."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from f2v_bench.datasets.manifest import Entry, read_manifest
 from f2v_bench.errors import F2VError
 
 PACKAGED = Path(__file__).parent / "clips"
-#: how the packaged clips were made: ``generate(PACKAGED, **PACKAGED_BY)``
+#: arguments of the packaged clips: ``generate(PACKAGED, **PACKAGED_BY)``
 PACKAGED_BY = {"clips": 200, "seed": 0, "split": "test"}
-#: ``list_sha256`` of the packaged clips' ids
+#: ``list_sha256`` of the ids of the packaged clips
 PACKAGED_SHA256 = "4568460cb75e75ad677824a555770e8b26e84e0da39dba27caaecef639d02ff1"
 
 

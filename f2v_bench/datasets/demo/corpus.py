@@ -1,9 +1,9 @@
-"""The demo corpus: which person says what in which clip, and the files of it.
+"""Plan, rendering and files of the demo corpus.
 
-A clip is decided by ``(seed, index)`` alone: a corpus of 100 clips is the beginning of one of 10,000.
+``(seed, index)`` alone decides a clip: a corpus of 100 clips is the start of one of 10,000.
 
-    <root>/corpus.json                    generator, seed, licence
-    <root>/manifest.csv                   one row a clip, with transcript, voice and delivery
+    <root>/corpus.json                    generator, seed, license
+    <root>/manifest.csv                   one row per clip, with transcript, voice and delivery
     <root>/<split>/<person>/<code>.mp4    video and sound
     <root>/<split>/<person>/<code>.json   the same parameters, and the time of every phoneme in the video
 """
@@ -24,7 +24,7 @@ import numpy as np
 from f2v_bench.clip import Waveform
 from f2v_bench.datasets.demo.expression import express
 from f2v_bench.datasets.demo.render.scene import film
-from f2v_bench.datasets.demo.speech import Delivery, Phone, say
+from f2v_bench.datasets.demo.speech import Delivery, Phone, synthesize_speech
 from f2v_bench.datasets.demo.traits import Identity, identity
 from f2v_bench.datasets.demo.visemes import articulate
 from f2v_bench.datasets.grid_sentences import PLACES, encode_sentence
@@ -37,34 +37,34 @@ from f2v_bench.utils.paths import atomic_path, atomic_write
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-#: raise when equal seeds give other clips
+#: incremented when equal seeds give other clips
 GENERATOR_VERSION = 1
-LICENCE = (
+LICENSE = (
     "Rendered by f2v-bench (MIT); the speech is output of espeak-ng, whose GPL-3 covers the program, not its output. "
     "No real person is shown or heard."
 )
-#: people of each split: nobody is in two
+#: person numbers of each split, disjoint
 PEOPLE = {"train": range(80), "val": range(80, 88), "test": range(88, 100)}
-# Of every 25 clips, three are for test and two for val; the first three clips of a corpus are one of each.
+# Of every 25 clips, three belong to test and two to val; the first three clips of a corpus hold one of each split.
 _PERIOD = 25
 _PLACES_OF = {"test": (1, 9, 17), "val": (2, 14)}
 _CRF = 20
-_ROOM_DBFS = -54.0  # of the noise under the speech; speech peaks near -6
+_ROOM_DBFS = -54.0  # level of the noise under the speech; speech peaks near -6
 _AUDIO_BIT_RATE = 64_000
 _PRESET = "veryfast"
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a clip will be, before anything is rendered.
+    """Parameters of a clip before rendering.
 
     Attributes:
-        seed, index: what decides everything else.
+        seed, index: numbers that decide all other fields.
         split: ``train``, ``val`` or ``test``.
-        person: who speaks.
+        person: speaker of the clip.
         sentence: six words of GRID.
-        delivery: how it is said.
-        lead_s, trail_s: silence before and after.
+        delivery: pitch, tempo and effort of the sentence.
+        lead_s, trail_s: silence before and after the speech, seconds.
     """
 
     seed: int
@@ -86,19 +86,19 @@ class Plan:
 
     @property
     def path(self) -> str:
-        """The video's path under the root."""
+        """Path of the video below the root."""
         return f"{self.split}/{self.clip_id}.mp4"
 
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """A clip.
+    """A rendered clip.
 
     Attributes:
-        frames: uint8 RGB ``(192, 192, 3)``, rendered as they are read.
-        count: how many there are.
-        audio: 16 kHz, as long as the frames.
-        phones: phonemes in the video's time.
+        frames: iterator of uint8 RGB frames ``(192, 192, 3)``, rendered on demand.
+        count: number of frames.
+        audio: waveform at 16 kHz, as long as the frames.
+        phones: phonemes with times in the video.
     """
 
     frames: Iterator[NDArray[np.uint8]]
@@ -109,13 +109,13 @@ class Rendered:
 
 @cache
 def _sentences(seed: int) -> tuple[str, ...]:
-    """All 64,000 sentences of GRID in this seed's order: no two clips share one."""
+    """Return all 64,000 sentences of GRID in the order of a seed: no two clips share one."""
     every = [" ".join(words) for words in product(*(words for _, words in PLACES))]
     return tuple(every[at] for at in np.random.default_rng([seed, 2]).permutation(len(every)))
 
 
 def plan(seed: int, index: int) -> Plan:
-    """What clip ``index`` of the corpus with this seed will be."""
+    """Return the plan of clip ``index`` of the corpus with this seed."""
     round_, place = divmod(index, _PERIOD)
     split = next((name for name, places in _PLACES_OF.items() if place in places), "train")
     others = sorted(set(range(_PERIOD)) - {at for places in _PLACES_OF.values() for at in places})
@@ -137,13 +137,13 @@ def plan(seed: int, index: int) -> Plan:
 
 
 def render(clip: Plan) -> Rendered:
-    """Speak and film a clip; equal plans give equal frames and samples.
+    """Render speech and video of a clip; equal plans give equal frames and samples.
 
     Raises:
         F2VError: espeak-ng is missing or fails.
     """
     voice = clip.person.voice
-    speech = say(clip.sentence, voice, clip.delivery, seed=clip.index)
+    speech = synthesize_speech(clip.sentence, voice, clip.delivery, seed=clip.index)
     own = resample(speech.waveform.samples, speech.waveform.sample_rate, SAMPLE_RATE)
     count = int(np.ceil((clip.lead_s + len(own) / SAMPLE_RATE + clip.trail_s) * FPS))
     samples = pad_or_trim(own, round(clip.lead_s * SAMPLE_RATE), round(count * SAMPLE_RATE / FPS))
@@ -154,11 +154,11 @@ def render(clip: Plan) -> Rendered:
     phones = tuple(
         Phone(phone.name, phone.start_s + clip.lead_s, phone.end_s + clip.lead_s, phone.word) for phone in speech.phones
     )
-    return Rendered(film(clip.person.face, articulation, expression, rng), count, _in_a_room(audio, clip), phones)
+    return Rendered(film(clip.person.face, articulation, expression, rng), count, _add_room_noise(audio, clip), phones)
 
 
-def _in_a_room(speech: Waveform, clip: Plan) -> Waveform:
-    """Faint noise under the speech: digital silence is no recording, and misleads recognisers' noise trackers."""
+def _add_room_noise(speech: Waveform, clip: Plan) -> Waveform:
+    """Add faint noise to the speech: digital silence misleads the noise trackers of recognizers."""
     noise = np.random.default_rng([clip.seed, 5, clip.index]).standard_normal(len(speech.samples))
     samples = speech.samples + 10 ** (_ROOM_DBFS / 20) * noise
     return Waveform(samples.clip(-1, 1).astype(np.float32), speech.sample_rate)
@@ -173,18 +173,18 @@ def generate(
     split: str | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Path:
-    """Render the first ``clips`` clips of a corpus into a folder; complete clips that are there already are kept.
+    """Render the first ``clips`` clips of a corpus into a folder; complete clips in it are kept.
 
     Args:
-        root: the folder, new or of the same seed and generator version.
-        clips: 1 to 64,000.
-        seed: of the corpus: other people, other sentences.
-        workers: processes.
-        split: render only the clips of this split among the first ``clips``.
-        progress: called with (done, total) at the start and after every clip, kept ones included.
+        root: folder, new or with a corpus of the same seed and generator version.
+        clips: number of clips, 1 to 64,000.
+        seed: seed of people and sentences.
+        workers: number of processes.
+        split: name of the only split to render among the first ``clips``; None renders all.
+        progress: callback with (done, total), at the start and after every clip; kept clips count.
 
     Returns:
-        The root: what ``--data-root`` takes.
+        The root, for ``--data-root``.
 
     Raises:
         F2VError: a count or split that cannot be, a folder of another corpus or that cannot be written, espeak-ng
@@ -201,7 +201,7 @@ def generate(
     if not plans:
         raise F2VError(f"the first {clips} clips hold none of split '{split}'", f"ask for {_PERIOD} clips or more")
     try:
-        _claim(root, seed)
+        _write_corpus_file(root, seed)
         missing = [clip.index for clip in plans if not _complete(root, clip)]
         kept = len(plans) - len(missing)
         report = progress or (lambda _done, _total: None)
@@ -215,16 +215,16 @@ def generate(
     return root
 
 
-def _claim(root: Path, seed: int) -> None:
+def _write_corpus_file(root: Path, seed: int) -> None:
     """Write ``corpus.json``, or check that the folder is of the same corpus."""
     root.mkdir(parents=True, exist_ok=True)
     path = root / "corpus.json"
-    own = {"generator": "f2v-bench demo", "version": GENERATOR_VERSION, "seed": seed, "licence": LICENCE}
+    own = {"generator": "f2v-bench demo", "version": GENERATOR_VERSION, "seed": seed, "license": LICENSE}
     if path.exists():
-        there = json.loads(path.read_text(encoding="utf-8"))
-        if any(there.get(key) != own[key] for key in ("version", "seed")):
+        existing = json.loads(path.read_text(encoding="utf-8"))
+        if any(existing.get(key) != own[key] for key in ("version", "seed")):
             raise F2VError(
-                f"'{root}' holds a demo corpus of seed {there.get('seed')} and generator {there.get('version')}, "
+                f"'{root}' holds a demo corpus of seed {existing.get('seed')} and generator {existing.get('version')}, "
                 f"not of seed {seed} and generator {GENERATOR_VERSION}",
                 "use another folder",
             )
@@ -233,7 +233,7 @@ def _claim(root: Path, seed: int) -> None:
 
 
 def _complete(root: Path, clip: Plan) -> bool:
-    # the video is renamed into place last
+    # the video is moved into place last
     return (root / clip.path).is_file() and (root / clip.path).with_suffix(".json").is_file()
 
 

@@ -1,4 +1,4 @@
-"""One utterance by espeak-ng in a process of its own: request as JSON on stdin, timing and samples on stdout.
+"""Synthesis of one utterance by espeak-ng in its own process: JSON request on stdin, timing and samples on stdout.
 
 The library keeps state between utterances (noise, flutter, even lengths differ), so only a fresh process makes equal
 requests give equal samples. Standard library only, run by path: it starts in tens of milliseconds, and the GPL library
@@ -46,7 +46,7 @@ def _check(status: int, what: str) -> None:
         raise RuntimeError(f"espeak-ng: {what} failed with status {status}")
 
 
-def speak(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+def synthesize(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
     """Synthesize one request; only the first call in a process is reproducible.
 
     Args:
@@ -62,15 +62,15 @@ def speak(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
     library = ctypes.CDLL(request["library"])
     sample_rate = library.espeak_Initialize(_RETRIEVAL, 0, request["data"].encode(), _PHONEME_EVENTS)
     if sample_rate <= 0:
-        raise RuntimeError(f"espeak-ng cannot be initialised with the data in '{request['data']}'")
+        raise RuntimeError(f"espeak-ng cannot be initialized with the data in '{request['data']}'")
     library.espeak_ng_SetRandSeed(ctypes.c_long(request["seed"]))  # the library seeds itself with the time of day
-    pieces: list[bytes] = []
+    chunks: list[bytes] = []
     phonemes: list[tuple[int, str]] = []
     marks: list[tuple[int, str]] = []
 
     def receive(samples: Any, count: int, events: Any) -> int:
         if samples and count:
-            pieces.append(ctypes.string_at(samples, 2 * count))
+            chunks.append(ctypes.string_at(samples, 2 * count))
         at = 0
         while events[at].type:
             event = events[at]
@@ -92,9 +92,9 @@ def speak(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
         "synthesis",
     )
     _check(library.espeak_Synchronize(), "synthesis")
-    return {"sample_rate": sample_rate, "phonemes": phonemes, "marks": marks}, b"".join(pieces)
+    return {"sample_rate": sample_rate, "phonemes": phonemes, "marks": marks}, b"".join(chunks)
 
 
 if __name__ == "__main__":
-    timing, samples = speak(json.load(sys.stdin))
+    timing, samples = synthesize(json.load(sys.stdin))
     sys.stdout.buffer.write(json.dumps(timing).encode() + b"\n" + samples)

@@ -1,4 +1,4 @@
-"""What a face shows besides words: brows, lids, cheeks and head follow the measured pitch and loudness of the speech.
+"""Facial expression: brows, lids, cheeks and head follow the measured pitch and loudness of the speech.
 
 Brow height follows F0 and head motion follows both in real speech (C. Cavé et al., "About the relationship between
 eyebrow movements and F0 variations", 1996; K. Munhall et al., "Visual prosody and speech intelligibility", 2004).
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from f2v_bench.clip import Waveform
 
 _MEL_RATE = 100  # frames a second of the energy contour
-_QUIET, _LOUD = -1.0, 3.6  # of the energy contour (natural log), shown as 0 and 1
+_QUIET, _LOUD = -1.0, 3.6  # natural log energies that map to 0 and 1
 
 
 @dataclass(frozen=True, slots=True)
 class Expression:
-    """Tracks of one clip, float32 ``(frames,)`` each.
+    """Expression tracks of one clip, float32 ``(frames,)`` each.
 
     Attributes:
         semitones: measured F0 above the voice's own pitch, interpolated where unvoiced, 0 at rest.
@@ -34,9 +34,9 @@ class Expression:
         brow: height, -1 to 1.5; 0 at rest.
         lid: opening of the eyes, 0 (shut) to about 1.3.
         cheek: raised cheeks, 0 to 1.
-        yaw, pitch, roll: of the head; yaw and pitch as shares of their widest, roll in radians.
-        bob: height of the head, share of the face's width, up is negative.
-        gaze_x, gaze_y: of the irises, -1 to 1.
+        yaw, pitch, roll: head pose; yaw and pitch as shares of their maximum, roll in radians.
+        bob: height of the head, share of the face width, up is negative.
+        gaze_x, gaze_y: position of the irises, -1 to 1.
     """
 
     semitones: NDArray[np.float32]
@@ -53,7 +53,7 @@ class Expression:
 
 
 def smooth_noise(rng: np.random.Generator, frames: int, period_s: float) -> NDArray[np.float64]:
-    """Gaussian noise ``(frames,)`` of about unit variance that changes over ``period_s``."""
+    """Return Gaussian noise ``(frames,)`` of about unit variance that changes over ``period_s`` seconds."""
     knots = max(4, int(frames / FPS / period_s) + 4)
     at = np.linspace(0, knots - 1, frames)
     values = rng.normal(size=knots)
@@ -77,7 +77,7 @@ def _semitones(audio: Waveform, voice_hz: float, frames: int) -> NDArray[np.floa
         return np.zeros(frames)
     pitch = np.clip(12 * np.log2(f0[voiced] / voice_hz), -12, 12)
     when = times[voiced].astype(np.float64)
-    # rest before the first and after the last voiced moment
+    # rest before the first and after the last voiced frame
     when = np.concatenate([[when[0] - 0.25], when, [when[-1] + 0.35]])
     pitch = np.concatenate([[0.0], pitch, [0.0]])
     fine = np.interp((np.arange(frames * 4) + 0.5) / FPS / 4, when, pitch, left=0.0, right=0.0)
@@ -102,19 +102,19 @@ def _blinks(rng: np.random.Generator, frames: int) -> NDArray[np.float64]:
 
 
 def _gaze(rng: np.random.Generator, frames: int) -> NDArray[np.float64]:
-    """Fixations with jumps between them, ``(frames,)``."""
+    """Return fixations with jumps between them, ``(frames,)``."""
     jumps = np.cumsum(rng.uniform(size=frames) < 0.03)
     return np.asarray(_smooth(rng.normal(0, 0.3, jumps[-1] + 1)[jumps], 0.5))
 
 
 def express(audio: Waveform, voice_hz: float, frames: int, rng: np.random.Generator) -> Expression:
-    """How a face moves while it says ``audio``.
+    """Return the expression of a face during speech.
 
     Args:
-        audio: 16 kHz, starts with frame 0.
-        voice_hz: the voice's own pitch.
-        frames: length of the video at 25 fps.
-        rng: for idle motion, blinks and gaze.
+        audio: speech at 16 kHz that starts with frame 0.
+        voice_hz: mean F0 of the voice, Hz.
+        frames: length of the video, 25 fps.
+        rng: generator of idle motion, blinks and gaze.
     """
     semitones = _semitones(audio, voice_hz, frames)
     loudness = _loudness(audio, frames)

@@ -1,4 +1,4 @@
-"""Where things are: face coordinates, the canvas, a face's outline, and soft spots on it."""
+"""Face geometry: face coordinates, canvas, outline of a face, and soft spots on it."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from f2v_bench.datasets.demo.traits import Face
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-SIZE = 384  # side of the canvas in pixels: twice the video's
+SIZE = 384  # side of the canvas in pixels, twice that of the video
 UNIT = 108.0  # pixels of half a mean face's width
-CENTRE = (SIZE / 2, 184.0)  # where a face has its origin, between the eyes
+CENTER = (SIZE / 2, 184.0)  # origin of face coordinates, between the eyes
 SHAPE = (SIZE, SIZE)
 
 
 def pixels(points: NDArray[np.floating]) -> NDArray[np.float32]:
-    """Face coordinates ``(n, 2)`` to canvas pixels."""
-    return np.asarray(np.asarray(points) * UNIT + CENTRE, np.float32)
+    """Convert face coordinates ``(n, 2)`` to canvas pixels."""
+    return np.asarray(np.asarray(points) * UNIT + CENTER, np.float32)
 
 
 def outline(face: Face) -> NDArray[np.float32]:
-    """The edge of the face in face coordinates, ``(n, 2)``."""
+    """Return the edge of the face in face coordinates, ``(n, 2)``."""
     cheek, chin = face.cheek, face.chin
     right = [
         (0.0, -1.18),
@@ -42,17 +42,17 @@ def outline(face: Face) -> NDArray[np.float32]:
 
 
 def grid() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Face coordinates x and y of every canvas pixel, ``(384, 384)`` each."""
+    """Return face coordinates x and y of every canvas pixel, ``(384, 384)`` each."""
     y, x = np.mgrid[0:SIZE, 0:SIZE].astype(np.float32)
-    return (x + 0.5 - CENTRE[0]) / UNIT, (y + 0.5 - CENTRE[1]) / UNIT
+    return (x + 0.5 - CENTER[0]) / UNIT, (y + 0.5 - CENTER[1]) / UNIT
 
 
 def spot(x: float, y: float, width: float, height: float) -> NDArray[np.float32]:
-    """A soft round spot in face coordinates, 1 in its middle."""
+    """Return a soft round spot in face coordinates, 1 in its middle."""
     across, down = grid()
     return np.exp(-(((across - x) / width) ** 2) - ((down - y) / height) ** 2)
 
 
 def sides(x: float, y: float, width: float, height: float) -> NDArray[np.float32]:
-    """Two spots, mirrored at the face's axis."""
+    """Return two spots, mirrored at the axis of the face."""
     return spot(x, y, width, height) + spot(-x, y, width, height)

@@ -1,4 +1,4 @@
-"""Speech with phoneme timing by espeak-ng: a voice is a continuous function of numbers, not a choice from a list.
+"""Speech with phoneme timing by espeak-ng; a voice is a continuous function of numbers, not a choice from a list.
 
 espeak-ng reads a voice as a base language and a *variant* file with pitch, formants, roughness and breath. That file is
 written for every utterance, beside a copy of the English data (about 1 MB), and both are handed to a fresh process.
@@ -23,9 +23,9 @@ from f2v_bench.errors import F2VError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-SAMPLE_RATE = 22_050  # of espeak-ng
+SAMPLE_RATE = 22_050  # output rate of espeak-ng
 _DATA = ("phondata", "phonindex", "phontab", "intonations", "en_dict", "lang/gmw/en-US")
-_LANGUAGE = "en-us"  # the offline recogniser's acoustic model is American
+_LANGUAGE = "en-us"  # the acoustic model of the offline recognizer is American
 _VARIANT = "identity"
 _TIMEOUT_S = 60
 # Letters are given as phonemes: as text, "a" is an article, and "z" depends on the country.
@@ -70,14 +70,14 @@ _CODAS = dict.fromkeys(["bin", "green", "in", "one", "seven", "nine", "again", "
 
 @dataclass(frozen=True, slots=True)
 class Voice:
-    """How one person sounds.
+    """Voice of one person.
 
     Attributes:
         pitch_hz: mean F0 of a neutral sentence.
         formants: scale of all formant frequencies; 1 is a long male vocal tract, 1.17 a short female one.
         brightness: dB-like balance of high against low formants, -1 to 1.
         roughness: irregularity of the glottal pulses, 0 to 1.
-        breath: aspiration noise, 0 to 1; the recogniser needs some.
+        breath: aspiration noise, 0 to 1; the recognizer needs some.
         rate_wpm: words a minute.
     """
 
@@ -89,7 +89,7 @@ class Voice:
     rate_wpm: float
 
     def variant(self) -> str:
-        """The voice as espeak-ng's variant file."""
+        """Return the voice as a variant file of espeak-ng."""
         lines = ["language variant", f"name {_VARIANT}"]
         # the contour runs between two pitches; with these its median is ``pitch_hz`` (pYIN, 36 voices: within 0.1 st)
         low, high = self.pitch_hz * 0.773, self.pitch_hz * 1.066
@@ -104,10 +104,10 @@ class Voice:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """How one sentence is said, relative to the voice.
+    """Delivery of one sentence, relative to the voice.
 
     Attributes:
-        pitch: semitones above the voice's own.
+        pitch: semitones above the mean F0 of the voice.
         liveliness: scale of the pitch movement, 1 is neutral.
         tempo: scale of the rate.
         effort: 0 (soft) to 1 (loud).
@@ -123,7 +123,7 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class Phone:
-    """One phoneme: espeak-ng's mnemonic without stress marks, its interval in seconds, its word (-1 in pauses)."""
+    """One phoneme: mnemonic of espeak-ng without stress marks, interval in seconds, word index (-1 in pauses)."""
 
     name: str
     start_s: float
@@ -133,14 +133,14 @@ class Phone:
 
 @dataclass(frozen=True, slots=True)
 class Speech:
-    """A spoken sentence, its phonemes in order and without gaps."""
+    """Synthesized sentence with its phonemes, in order and without gaps."""
 
     waveform: Waveform
     phones: tuple[Phone, ...]
 
 
 def ssml(sentence: str, delivery: Delivery) -> str:
-    """The sentence with a mark before every word, letters as phonemes, and the stressed word raised."""
+    """Return the sentence as SSML: a mark before every word, letters as phonemes, the stressed word raised."""
     out = []
     for place, word in enumerate(sentence.split()):
         said = f"[['{_LETTERS[word]}]] " if word in _LETTERS else word
@@ -150,8 +150,8 @@ def ssml(sentence: str, delivery: Delivery) -> str:
     return "<speak>" + " ".join(out) + "</speak>"
 
 
-def say(sentence: str, voice: Voice, delivery: Delivery, seed: int = 0) -> Speech:
-    """Speak a GRID sentence; equal arguments give equal samples.
+def synthesize_speech(sentence: str, voice: Voice, delivery: Delivery, seed: int = 0) -> Speech:
+    """Synthesize a GRID sentence; equal arguments give equal samples.
 
     Returns:
         Speech at 22,050 Hz, cut at its first and last phoneme.
@@ -207,7 +207,7 @@ def _loader() -> Any:
 
 
 def _pitch_parameter(semitones: float) -> int:
-    """espeak-ng's pitch 0 to 99: from 0.55 to 1.81 times the voice's own, nearly a straight line in semitones."""
+    """Return the pitch parameter of espeak-ng, 0 to 99: 0.55 to 1.81 times the mean F0, nearly linear in semitones."""
     return round(min(99.0, max(0.0, 50 + semitones * 100 / 20.5)))
 
 
@@ -233,7 +233,7 @@ def _speech(timing: dict[str, Any], samples: NDArray[np.int16], words: list[str]
 
 
 def _with_codas(phones: list[Phone], words: list[str]) -> list[Phone]:
-    """Give every word its last sonorant, out of the end of its vowel."""
+    """Give every word its last sonorant, cut from the end of its vowel."""
     phones = list(phones)
     for place, word in enumerate(words[:-1]):
         own = [index for index, phone in enumerate(phones) if phone.word == place]

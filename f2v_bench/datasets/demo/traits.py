@@ -1,4 +1,4 @@
-"""People who do not exist: five traits decide both how a face looks and how its voice sounds.
+"""Synthetic identities: five traits decide both the look of a face and the sound of its voice.
 
 The link between face and voice is continuous and the same for everybody, so a model that learns it from some people can
 predict the voice of others. Skin, hair, glasses and clothes carry no information about the voice.
@@ -17,9 +17,9 @@ from f2v_bench.datasets.demo.speech import Voice
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-Colour = tuple[float, float, float]  # RGB, 0 to 1
+Color = tuple[float, float, float]  # RGB, 0 to 1
 
-_SKIN: tuple[Colour, ...] = (
+_SKIN: tuple[Color, ...] = (
     (0.98, 0.84, 0.74),
     (0.94, 0.77, 0.64),
     (0.87, 0.68, 0.53),
@@ -27,19 +27,19 @@ _SKIN: tuple[Colour, ...] = (
     (0.62, 0.43, 0.31),
     (0.50, 0.34, 0.25),
 )
-_HAIR: tuple[Colour, ...] = (
+_HAIR: tuple[Color, ...] = (
     (0.08, 0.06, 0.06),
     (0.20, 0.12, 0.08),
     (0.37, 0.22, 0.12),
     (0.55, 0.27, 0.11),
     (0.76, 0.58, 0.32),
 )
-_GREY: Colour = (0.72, 0.72, 0.72)
-_IRIS: tuple[Colour, ...] = ((0.27, 0.16, 0.08), (0.36, 0.24, 0.10), (0.30, 0.42, 0.28), (0.28, 0.45, 0.62))
+_GRAY: Color = (0.72, 0.72, 0.72)
+_IRIS: tuple[Color, ...] = ((0.27, 0.16, 0.08), (0.36, 0.24, 0.10), (0.30, 0.42, 0.28), (0.28, 0.45, 0.62))
 
 
 class HairCut(StrEnum):
-    """How the hair is worn."""
+    """Hair style."""
 
     SHORT = "short"
     SWEPT = "swept"
@@ -49,60 +49,62 @@ class HairCut(StrEnum):
 
 
 class Beard(StrEnum):
-    """Hair on the face."""
+    """Facial hair."""
 
     NONE = "none"
     STUBBLE = "stubble"
-    MOUSTACHE = "moustache"
+    MUSTACHE = "mustache"
     FULL = "full"
 
 
 @dataclass(frozen=True, slots=True)
 class Traits:
-    """What face and voice share, each -1 to 1.
+    """Traits that face and voice share, each -1 to 1.
 
     Attributes:
         size: heavy jaw, brows and nose; low pitch and formants.
         length: long face; low formants.
         fullness: round cheeks and full lips; dark, breathy timbre.
-        age: wrinkles and grey hair; rough voice, slow speech.
-        vigour: large eyes and arched brows; fast speech.
+        age: wrinkles and gray hair; rough voice, slow speech.
+        vigor: large eyes and arched brows; fast speech.
     """
 
     size: float
     length: float
     fullness: float
     age: float
-    vigour: float
+    vigor: float
 
     def voice(self) -> Voice:
-        """The voice that belongs to the face."""
+        """Return the voice that belongs to the face."""
         return Voice(
             pitch_hz=155.0 * 2 ** (-0.62 * self.size),
             formants=1.035 - 0.055 * self.size - 0.025 * self.length,
             brightness=-0.9 * self.fullness,
             roughness=0.5 + 0.5 * self.age,
             breath=0.5 + 0.5 * self.fullness,
-            rate_wpm=112.0 + 9.0 * self.vigour - 6.0 * self.age,
+            rate_wpm=112.0 + 9.0 * self.vigor - 6.0 * self.age,
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Face:
-    """What a face looks like. Lengths are in units of half the face's mean width, y grows downward from the eyes' line.
+    """Geometry and colors of a face.
+
+    Lengths are in units of half the mean face width; y grows downward from the line of the eyes.
 
     Attributes:
-        cheek, jaw, chin_width: half widths at the cheekbones, the jaw's corner and the chin.
+        cheek, jaw, chin_width: half widths at the cheekbones, the corner of the jaw and the chin.
         chin: y of the chin.
-        brow_y, brow_thickness, brow_arch, brow_tilt: the brows at rest.
+        brow_y, brow_thickness, brow_arch, brow_tilt: brows at rest.
         eye_x, eye_width, eye_height: half distance and half extents of the eyes.
-        nose_y, nose_width: the nose's base.
-        mouth_y, mouth_width, upper_lip, lower_lip: the closed mouth; half width and thicknesses.
+        nose_y, nose_width: base of the nose.
+        mouth_y, mouth_width, upper_lip, lower_lip: closed mouth; half width and thicknesses.
         neck: half width.
         wrinkles, freckles: 0 to 1.
-        skin, hair, brows, lips, iris: colours.
-        cut, beard, glasses: what is worn; glasses 0 none, 1 round, 2 square.
-        strands: seed of the hair's and skin's texture.
+        skin, hair, brows, lips, iris: colors.
+        cut, beard, glasses: hair style, facial hair, glasses (0 none, 1 round, 2 square).
+        strands: seed of the texture of hair and skin.
     """
 
     cheek: float
@@ -125,11 +127,11 @@ class Face:
     neck: float
     wrinkles: float
     freckles: float
-    skin: Colour
-    hair: Colour
-    brows: Colour
-    lips: Colour
-    iris: Colour
+    skin: Color
+    hair: Color
+    brows: Color
+    lips: Color
+    iris: Color
     cut: HairCut
     beard: Beard
     glasses: int
@@ -147,30 +149,30 @@ class Identity:
 
 
 def identity(seed: int, number: int) -> Identity:
-    """Person ``number`` of the corpus with this seed; depends on nothing else."""
+    """Return person ``number`` of the corpus with this seed."""
     rng = np.random.default_rng([seed, 1, number])
     traits = Traits(*(round(float(value), 4) for value in rng.uniform(-1, 1, 5)))
     return Identity(f"p{number:03d}", traits, _face(traits, rng), traits.voice())
 
 
-def mix(first: Colour, second: Colour, share: float) -> Colour:
-    """``share`` of the second colour in the first."""
+def mix(first: Color, second: Color, share: float) -> Color:
+    """Mix a share of the second color into the first."""
     red, green, blue = (a + (b - a) * share for a, b in zip(first, second, strict=True))
     return red, green, blue
 
 
-def shadowed(skin: Colour) -> Colour:
-    """The colour of skin in its own shadow: darker and redder."""
+def shadowed(skin: Color) -> Color:
+    """Return the color of skin in its own shadow: darker and redder."""
     return skin[0] * 0.52, skin[1] * 0.38, skin[2] * 0.36
 
 
-def _between(palette: Sequence[Colour], rng: np.random.Generator) -> Colour:
+def _between(palette: Sequence[Color], rng: np.random.Generator) -> Color:
     at = float(rng.uniform(0, len(palette) - 1))
     lower = int(at)
     return mix(palette[lower], palette[min(lower + 1, len(palette) - 1)], at - lower)
 
 
-def _lips(skin: Colour, rng: np.random.Generator) -> Colour:
+def _lips(skin: Color, rng: np.random.Generator) -> Color:
     rose = mix((0.74, 0.36, 0.36), (0.66, 0.26, 0.33), float(rng.uniform()))
     red, green, blue = mix(rose, skin, 0.22)
     dark = 0.62 + 0.38 * min(1.0, sum(skin) / 2.2)
@@ -184,18 +186,18 @@ def _cut(traits: Traits, rng: np.random.Generator) -> HairCut:
 
 
 def _beard(traits: Traits, rng: np.random.Generator) -> Beard:
-    kinds = [Beard.NONE, Beard.STUBBLE, Beard.MOUSTACHE, Beard.FULL]
+    kinds = [Beard.NONE, Beard.STUBBLE, Beard.MUSTACHE, Beard.FULL]
     return Beard(rng.choice(kinds, p=[0.45, 0.25, 0.12, 0.18])) if traits.size > 0.15 else Beard.NONE
 
 
 def _face(traits: Traits, rng: np.random.Generator) -> Face:
-    size, length, fullness, age, vigour = traits.size, traits.length, traits.fullness, traits.age, traits.vigour
+    size, length, fullness, age, vigor = traits.size, traits.length, traits.fullness, traits.age, traits.vigor
     noise: list[float] = rng.uniform(-1, 1, 10).tolist()
     skin = _between(_SKIN, rng)
     gray = max(0.0, age - 0.1) * 0.9
     # fair hair on dark skin is rare, and detectors look for dark brows on lighter skin
     fairest = 2 if sum(skin) < 1.7 else len(_HAIR)
-    hair = mix(_between(_HAIR[:fairest], rng), _GREY, gray)
+    hair = mix(_between(_HAIR[:fairest], rng), _GRAY, gray)
     chin = 1.26 + 0.13 * length + 0.03 * size
     nose_y = 0.43 + 0.05 * length + 0.02 * noise[0]
     return Face(
@@ -203,13 +205,13 @@ def _face(traits: Traits, rng: np.random.Generator) -> Face:
         jaw=0.77 + 0.09 * size + 0.06 * fullness,
         chin_width=0.36 + 0.09 * size + 0.03 * fullness,
         chin=chin,
-        brow_y=-0.37 - 0.02 * vigour + 0.015 * noise[1],
+        brow_y=-0.37 - 0.02 * vigor + 0.015 * noise[1],
         brow_thickness=0.068 + 0.03 * size,
-        brow_arch=0.055 + 0.03 * vigour - 0.02 * size,
+        brow_arch=0.055 + 0.03 * vigor - 0.02 * size,
         brow_tilt=0.02 * noise[2],
         eye_x=0.43 + 0.02 * noise[3],
-        eye_width=0.2 + 0.015 * vigour + 0.01 * noise[4],
-        eye_height=0.1 + 0.024 * vigour - 0.008 * size,
+        eye_width=0.2 + 0.015 * vigor + 0.01 * noise[4],
+        eye_height=0.1 + 0.024 * vigor - 0.008 * size,
         nose_y=nose_y,
         nose_width=0.19 + 0.035 * size + 0.02 * noise[5],
         mouth_y=nose_y + 0.31 + 0.02 * length + 0.01 * noise[6],

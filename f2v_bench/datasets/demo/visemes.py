@@ -1,8 +1,8 @@
-"""From timed phonemes to the mouth: targets of the articulators, blended by dominance, with real closures.
+"""Visemes: timed phonemes to articulator targets, blended by dominance, with real closures.
 
-Blending: every phoneme pulls each articulator towards its target with a dominance that fades away from its centre, and
+Blending: every phoneme pulls each articulator towards its target with a dominance that fades away from its center, and
 the articulator follows the weighted mean (A. Löfqvist 1990; M. Cohen and D. Massaro, "Modeling coarticulation in
-synthetic visual speech", 1993). A /t/ hardly cares about the lips, so in "two" they are round already. Closures
+synthetic visual speech", 1993). A /t/ has little dominance over the lips, so in "two" they are round already. Closures
 (p b m), lip against teeth (f v) and tongue between teeth (th) are reached, not averaged away: what a real mouth does.
 """
 
@@ -21,24 +21,24 @@ if TYPE_CHECKING:
 
     from f2v_bench.datasets.demo.speech import Phone
 
-#: What a mouth is made of. aperture: between the lips, 0 closed, 1 widest. spread: corners, -1 pursed, 1 wide.
-#: protrusion: 0 to 1. upper_teeth, lower_teeth, tongue: how far they show, 0 to 1.
+#: Blended articulators. aperture: between the lips, 0 closed, 1 widest. spread: corners, -1 pursed, 1 wide.
+#: protrusion: 0 to 1. upper_teeth, lower_teeth, tongue: visible share, 0 to 1.
 BLENDED = ("aperture", "spread", "protrusion", "upper_teeth", "lower_teeth", "tongue")
-#: closure: lips pressed. tuck: lower lip at the upper teeth. tip: tongue between the teeth. puff: cheeks before a
-#: plosive's release. nostrils: flared while air goes through the nose. All 0 to 1.
+#: Articulators with closures, all 0 to 1. closure: lips pressed. tuck: lower lip at the upper teeth. tip: tongue
+#: between the teeth. puff: cheeks before the release of a plosive. nostrils: flared while air passes the nose.
 REACHED = ("closure", "tuck", "tip", "puff", "nostrils")
 ARTICULATORS = BLENDED + REACHED
 
-_STEP_S = 0.005  # articulators are computed at 200 Hz, then gathered into frames
-_FADE_S = 0.035  # how fast a reached articulator comes and goes
+_STEP_S = 0.005  # articulators are computed at 200 Hz, then pooled into frames
+_FADE_S = 0.035  # rise and fall of a reached articulator
 
 
 @dataclass(frozen=True, slots=True)
 class _Target:
-    """Targets of the blended articulators, how much lips and jaw insist on them, and what is reached.
+    """Targets of the blended articulators, their dominance, and the reached articulators.
 
     Attributes:
-        blended: in the order of ``BLENDED``.
+        blended: targets in the order of ``BLENDED``.
         lips: dominance over spread and protrusion.
         jaw: dominance over aperture, teeth and tongue.
         reached: names of reached articulators.
@@ -98,7 +98,7 @@ _TARGETS: Mapping[str, tuple[_Target, ...]] = {  # two targets: a diphthong
 }
 _SAME: Mapping[str, str] = {"tS": "S", "dZ": "S", "Z": "S", "g": "k", "t#": "t", "0": "o@", "U": "oU", "N": "k"}
 
-#: classes that lips can tell apart, for measuring how legible the corpus is
+#: phoneme classes that differ on the lips, to measure how legible the corpus is
 VISEMES: Mapping[str, str] = {
     **dict.fromkeys(("p", "b", "m"), "bilabial"),
     **dict.fromkeys(("f", "v"), "labiodental"),
@@ -121,12 +121,12 @@ def _targets(name: str) -> tuple[_Target, ...]:
 
 
 def articulate(phones: Sequence[Phone], offset_s: float, frames: int) -> dict[str, NDArray[np.float32]]:
-    """The mouth of every video frame.
+    """Return the articulators of every video frame.
 
     Args:
-        phones: in order; the first starts at 0 s.
-        offset_s: when the speech starts in the video.
-        frames: length of the video at 25 fps.
+        phones: phonemes in order; the first starts at 0 s.
+        offset_s: start of the speech in the video, seconds.
+        frames: length of the video, 25 fps.
 
     Returns:
         One track ``(frames,)`` for each name of ``ARTICULATORS``.
@@ -140,13 +140,13 @@ def articulate(phones: Sequence[Phone], offset_s: float, frames: int) -> dict[st
     out = {}
     for name, track in tracks.items():
         shutter = track.reshape(frames, per_frame)
-        # a closure shorter than a frame is still seen: the frame shows its tightest moment
+        # a closure shorter than a frame stays visible: the frame shows its maximum
         out[name] = (shutter.max(axis=1) if name in REACHED else shutter.mean(axis=1)).astype(np.float32)
     return out
 
 
 def _segments(phones: Sequence[Phone]) -> list[tuple[float, float, _Target]]:
-    """``(centre, half length, target)`` of every target in time, with rest before and after the speech."""
+    """Return ``(center, half length, target)`` of every target in time, with rest before and after the speech."""
     end = phones[-1].end_s
     segments = [(-0.6, 0.45, _REST), (end + 0.68, 0.5, _REST)]
     for phone in phones:

@@ -8,19 +8,19 @@ import numpy as np
 
 from f2v_bench.datasets.demo.face_geometry import pixels
 from f2v_bench.datasets.demo.render.canvas import curve, fill, stroke
-from f2v_bench.datasets.demo.traits import Colour, Face, mix
+from f2v_bench.datasets.demo.traits import Color, Face, mix
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_WHITE: Colour = (0.93, 0.92, 0.90)
-_BLACK: Colour = (0.07, 0.05, 0.05)
-_BROW_LIFT = 0.105  # of face units for brow 1
+_WHITE: Color = (0.93, 0.92, 0.90)
+_BLACK: Color = (0.07, 0.05, 0.05)
+_BROW_LIFT = 0.105  # face units at brow 1
 _IRIS = 0.098  # radius
 _ALONG = np.linspace(-1, 1, 15)
 
 
-def _bytes(color: Colour) -> tuple[float, ...]:
+def _bytes(color: Color) -> tuple[float, ...]:
     return (*(255 * value for value in color), 255)
 
 
@@ -96,7 +96,7 @@ def draw_nostrils(head: NDArray[np.uint8], face: Face, flare: float) -> None:
 
 
 def draw_glasses(head: NDArray[np.uint8], face: Face) -> None:
-    """Draw the frame of the glasses, where the face wears some."""
+    """Draw the frame of the glasses, if the face has any."""
     if not face.glasses:
         return
     color = _bytes(mix(face.brows, _BLACK, 0.6))

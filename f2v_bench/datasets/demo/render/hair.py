@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def hair_paint(face: Face, rng: np.random.Generator) -> NDArray[np.float32]:
-    """Hair with strands over the whole canvas, ``(384, 384, 3)``."""
+    """Return hair with strands over the whole canvas, ``(384, 384, 3)``."""
     strands = texture(SHAPE, rng, (1.1, 16.0)) * 0.1 + texture(SHAPE, rng, (5.0, 22.0)) * 0.12
     _, down = grid()
     lit = 1.06 + strands - 0.1 * down
@@ -24,7 +24,7 @@ def hair_paint(face: Face, rng: np.random.Generator) -> NDArray[np.float32]:
 
 
 def front_hair(face: Face) -> NDArray[np.float32] | None:
-    """The outline of the hair in front of the face, in face coordinates, or None of a bald head."""
+    """Return the outline of the hair in front of the face in face coordinates; None for a bald head."""
     cheek = face.cheek
     crown = [
         (-1.07 * cheek, -0.35),
@@ -83,13 +83,13 @@ def front_hair(face: Face) -> NDArray[np.float32] | None:
 
 
 def draw_beard(picture: NDArray[np.float32], face: Face, hair: NDArray[np.float32], rng: np.random.Generator) -> None:
-    """Draw moustache, stubble or beard onto the skin, in place.
+    """Draw mustache, stubble or beard onto the skin, in place.
 
     Args:
         picture: float RGB ``(384, 384, 3)``.
-        face: who wears it.
-        hair: from ``hair_paint``.
-        rng: for the grain.
+        face: face to draw on.
+        hair: texture from ``hair_paint``.
+        rng: generator of the grain.
     """
     if face.beard is Beard.NONE:
         return
@@ -107,7 +107,7 @@ def draw_beard(picture: NDArray[np.float32], face: Face, hair: NDArray[np.float3
         closed=True,
     )
     cover = mask(SHAPE, pixels(lip), 2.5)
-    if face.beard is not Beard.MOUSTACHE:
+    if face.beard is not Beard.MUSTACHE:
         _, down = grid()
         jaw = mask(
             SHAPE,

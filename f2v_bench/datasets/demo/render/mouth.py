@@ -8,29 +8,29 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from f2v_bench.datasets.demo.face_geometry import CENTRE, SIZE, UNIT, pixels
+from f2v_bench.datasets.demo.face_geometry import CENTER, SIZE, UNIT, pixels
 from f2v_bench.datasets.demo.render.canvas import curve, fill, stroke
-from f2v_bench.datasets.demo.traits import Colour, Face, mix
+from f2v_bench.datasets.demo.traits import Color, Face, mix
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _WIDEST = 0.46  # opening between the lips at aperture 1, in face units
 _RAISED = 0.2  # share of the opening by which the upper lip rises
-_TEETH: Colour = (0.95, 0.93, 0.88)
-_DARK: Colour = (0.19, 0.05, 0.06)
-_TONGUE: Colour = (0.80, 0.36, 0.37)
+_TEETH: Color = (0.95, 0.93, 0.88)
+_DARK: Color = (0.19, 0.05, 0.06)
+_TONGUE: Color = (0.80, 0.36, 0.37)
 _ALONG = np.linspace(-1, 1, 33)
 
 
 @dataclass(frozen=True, slots=True)
 class MouthShape:
-    """Where the lips are, in face units.
+    """Contours of the lips, in face units.
 
     Attributes:
         inner_upper, inner_lower, outer_upper, outer_lower: lines from the left to the right corner, ``(33, 2)``.
-        gap: opening in the middle.
-        drop: how far the jaw pulls the chin down.
+        gap: opening at the middle.
+        drop: downward shift of the chin by the jaw.
     """
 
     inner_upper: NDArray[np.float64]
@@ -42,7 +42,7 @@ class MouthShape:
 
 
 def shape(face: Face, pose: Mapping[str, float]) -> MouthShape:
-    """The lips' lines from one frame's articulators (names of ``visemes.ARTICULATORS``)."""
+    """Return the lip contours for the articulators of one frame (names of ``visemes.ARTICULATORS``)."""
     spread, round_, tuck, closed = pose["spread"], pose["protrusion"], pose["tuck"], pose["closure"]
     opening = _WIDEST * max(0.0, pose["aperture"]) * (1 - closed)
     width = face.mouth_width * (1 + (0.2 if spread > 0 else 0.4) * spread)
@@ -76,7 +76,7 @@ def shape(face: Face, pose: Mapping[str, float]) -> MouthShape:
     )
 
 
-def _bytes(color: Colour) -> tuple[float, ...]:
+def _bytes(color: Color) -> tuple[float, ...]:
     return (*(255 * min(1.0, max(0.0, value)) for value in color), 255)
 
 
@@ -87,8 +87,8 @@ def _ellipse(x: float, y: float, width: float, height: float) -> NDArray[np.floa
 
 def draw(head: NDArray[np.uint8], face: Face, mouth: MouthShape, pose: Mapping[str, float]) -> None:
     """Draw the mouth onto a head, uint8 RGBA ``(384, 384, 4)``, in place."""
-    left, right = round(CENTRE[0] - 0.62 * UNIT), round(CENTRE[0] + 0.62 * UNIT)
-    top = round(CENTRE[1] + (face.mouth_y - 0.3) * UNIT)
+    left, right = round(CENTER[0] - 0.62 * UNIT), round(CENTER[0] + 0.62 * UNIT)
+    top = round(CENTER[1] + (face.mouth_y - 0.3) * UNIT)
     patch = head[top : min(SIZE, top + round(1.0 * UNIT)), left:right]
     corner = (left, top)
     _lips(patch, corner, face, mouth, pose)

@@ -1,4 +1,4 @@
-"""The parts of a person that do not move by themselves, painted once a clip: head, hair, neck and clothes.
+"""Rigid parts of a person, painted once per clip: head, hair, neck and clothes.
 
 A head is painted with its mouth shut and without eyes, brows and lips; ``features`` draws those on every frame.
 """
@@ -13,7 +13,7 @@ import numpy as np
 from f2v_bench.datasets.demo.face_geometry import SHAPE, UNIT, grid, outline, pixels, sides, spot
 from f2v_bench.datasets.demo.render.canvas import blend, curve, line_mask, mask, soften, symmetric, texture
 from f2v_bench.datasets.demo.render.hair import draw_beard, front_hair, hair_paint
-from f2v_bench.datasets.demo.traits import Colour, Face, HairCut, mix, shadowed
+from f2v_bench.datasets.demo.traits import Color, Face, HairCut, mix, shadowed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,7 +25,7 @@ class Portrait:
 
     Attributes:
         head: uint8 RGBA ``(384, 384, 4)``, premultiplied: skin, nose, ears, front hair.
-        body: the same for what is behind the head: back hair, neck, clothes.
+        body: layer behind the head in the same format: back hair, neck, clothes.
     """
 
     head: NDArray[np.uint8]
@@ -34,7 +34,7 @@ class Portrait:
 
 @dataclass(frozen=True, slots=True)
 class Light:
-    """Where the light of a clip comes from: x and y of its direction, -1 to 1, and how hard it is, 0 to 1."""
+    """Light of a clip: x and y of its direction, -1 to 1, and its hardness, 0 to 1."""
 
     x: float
     y: float
@@ -42,7 +42,7 @@ class Light:
 
 
 def _shading(face: Face, light: Light) -> NDArray[np.float32]:
-    """Lambert's law on an egg with a nose, cheeks and brow ridge: about 0.6 to 1.15."""
+    """Return Lambertian shading of an egg with a nose, cheeks and brow ridge: about 0.6 to 1.15."""
     across, down = grid()
     middle = (face.chin - 1.18) / 2
     nx, ny = across / (face.cheek * 1.12), (down - middle) / (face.chin * 1.16)
@@ -56,7 +56,7 @@ def _shading(face: Face, light: Light) -> NDArray[np.float32]:
 
 
 def _skin(face: Face, light: Light, rng: np.random.Generator) -> NDArray[np.float32]:
-    """Skin with its relief, ``(384, 384, 3)``; covers the whole canvas."""
+    """Return skin with its relief over the whole canvas, ``(384, 384, 3)``."""
     picture = np.empty((*SHAPE, 3), np.float32)
     picture[:] = face.skin
     dark = shadowed(face.skin)
@@ -66,7 +66,7 @@ def _skin(face: Face, light: Light, rng: np.random.Generator) -> NDArray[np.floa
         spots = (texture(SHAPE, rng, (1.2, 1.2)) > 1.7).astype(np.float32)
         blend(picture, dark, soften(spots, 0.8) * 0.6 * face.freckles * sides(0.45, 0.3, 0.35, 0.22).clip(0, 1))
     picture *= (_shading(face, light) * (1 + 0.012 * texture(SHAPE, rng, (1.5, 1.5))))[..., None]
-    # eye sockets are what a face detector looks for first
+    # face detectors respond to eye sockets first
     blend(picture, dark, 0.5 * sides(face.eye_x, -0.03, 0.27, 0.15).clip(0, 1))
     blend(picture, dark, 0.28 * sides(0.19, -0.02, 0.09, 0.2).clip(0, 1))
     shine = 0.08 + 0.16 * max(0.0, 2.2 - sum(face.skin))  # dark skin shows its form by highlights
@@ -85,7 +85,7 @@ def _skin(face: Face, light: Light, rng: np.random.Generator) -> NDArray[np.floa
     return picture
 
 
-def _nose(picture: NDArray[np.float32], face: Face, light: Light, dark: Colour, shine: float) -> None:
+def _nose(picture: NDArray[np.float32], face: Face, light: Light, dark: Color, shine: float) -> None:
     base, width = face.nose_y, face.nose_width
     shadow = -1.0 if light.x > 0 else 1.0
     side = curve(
@@ -114,7 +114,7 @@ def _nose(picture: NDArray[np.float32], face: Face, light: Light, dark: Colour, 
         blend(picture, dark, 0.5 * line_mask(SHAPE, pixels(wing), 4, 1.6))
 
 
-def _wrinkles(picture: NDArray[np.float32], face: Face, dark: Colour) -> None:
+def _wrinkles(picture: NDArray[np.float32], face: Face, dark: Color) -> None:
     for at in (-1.0, 1.0):
         fold = curve(
             [
@@ -168,7 +168,7 @@ def _head(face: Face, light: Light, rng: np.random.Generator) -> NDArray[np.uint
     return _premultiplied(picture, alpha)
 
 
-def _body(face: Face, clothes: Colour, light: Light, rng: np.random.Generator) -> NDArray[np.uint8]:
+def _body(face: Face, clothes: Color, light: Light, rng: np.random.Generator) -> NDArray[np.uint8]:
     across, down = grid()
     picture = np.empty((*SHAPE, 3), np.float32)
     picture[:] = mix(face.skin, (0.3, 0.12, 0.08), 0.16)
@@ -258,7 +258,7 @@ def _premultiplied(picture: NDArray[np.float32], alpha: NDArray[np.float32]) -> 
     return np.ascontiguousarray(np.round(out * 255).astype(np.uint8))
 
 
-def paint(face: Face, clothes: Colour, light: Light) -> Portrait:
+def paint(face: Face, clothes: Color, light: Light) -> Portrait:
     """Paint a person under a light; equal arguments, equal pixels."""
     return Portrait(
         _head(face, light, np.random.default_rng(face.strands)),

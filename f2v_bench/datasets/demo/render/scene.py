@@ -1,4 +1,4 @@
-"""A filmed scene: the person moves, the camera is held by hand, light and background are new in every clip."""
+"""Scene of a clip: moving person, hand-held camera, and light and background of the clip's own."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from f2v_bench.datasets.demo.expression import Expression, smooth_noise
-from f2v_bench.datasets.demo.face_geometry import CENTRE, SIZE, UNIT
+from f2v_bench.datasets.demo.face_geometry import CENTER, SIZE, UNIT
 from f2v_bench.datasets.demo.render import features, mouth
 from f2v_bench.datasets.demo.render.canvas import soften, texture
 from f2v_bench.datasets.demo.render.portrait import Light, Portrait, paint
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from f2v_bench.datasets.demo.traits import Face
 
 VIDEO_SIZE = SIZE // 2  # side of the video in pixels; everything is drawn twice as large and averaged
-_ROWS = slice(int(CENTRE[1] + 0.1 * UNIT), SIZE)  # of the canvas that the jaw and cheeks can move
+_ROWS = slice(int(CENTER[1] + 0.1 * UNIT), SIZE)  # canvas rows that jaw and cheeks can move
 _TURN = 0.15  # face units by which the middle of the face moves when the head turns fully
 _STAGE = 256  # side of the background, larger than the video so that the camera can move
 
 
 @dataclass(frozen=True, slots=True)
 class Camera:
-    """Tracks ``(frames,)``: shift in video pixels, zoom, rotation in radians."""
+    """Camera tracks ``(frames,)``: shift in video pixels, zoom, rotation in radians."""
 
     x: NDArray[np.float64]
     y: NDArray[np.float64]
@@ -37,7 +37,7 @@ class Camera:
 
 @dataclass(frozen=True, slots=True)
 class Lighting:
-    """Where light comes from and how it changes: gain ``(frames, 3)`` per channel, gradient ``(frames, 2)``."""
+    """Light of a clip over time: gain ``(frames, 3)`` per channel, gradient ``(frames, 2)``."""
 
     light: Light
     gain: NDArray[np.float32]
@@ -68,21 +68,21 @@ def _lighting(frames: int, rng: np.random.Generator) -> Lighting:
 
 
 def _background(rng: np.random.Generator) -> NDArray[np.float32]:
-    """What is behind the person, float32 RGB ``(256, 256, 3)`` in 0 to 255."""
+    """Draw the background, float32 RGB ``(256, 256, 3)`` in 0 to 255."""
     import cv2
 
-    colours = rng.uniform(0.15, 0.85, (8, 1)) * rng.uniform(0.75, 1.1, (8, 3)) * 255
+    colors = rng.uniform(0.15, 0.85, (8, 1)) * rng.uniform(0.75, 1.1, (8, 3)) * 255
     y, x = np.mgrid[0:_STAGE, 0:_STAGE].astype(np.float32) / _STAGE
     angle = rng.uniform(0, 2 * np.pi)
     ramp = np.clip(0.5 + (x - 0.5) * np.cos(angle) + (y - 0.5) * np.sin(angle), 0, 1)[..., None]
-    picture = (colours[0] * (1 - ramp) + colours[1] * ramp).astype(np.float32)
+    picture = (colors[0] * (1 - ramp) + colors[1] * ramp).astype(np.float32)
     kind = rng.integers(4)
     if kind == 1:  # furniture: upright boxes
-        for color in colours[2:]:
+        for color in colors[2:]:
             left, wide, top = rng.integers(0, _STAGE), rng.integers(15, 80), rng.integers(-20, 200)
             cv2.rectangle(picture, (int(left), int(top)), (int(left + wide), _STAGE), color.tolist(), -1)
     elif kind == 2:  # lamps out of focus
-        for color in colours[2:]:
+        for color in colors[2:]:
             at = rng.integers(0, _STAGE, 2).tolist()
             cv2.circle(picture, at, int(rng.integers(8, 34)), np.minimum(255, color * 1.5).tolist(), -1)
     elif kind == 3:  # a wall
@@ -92,12 +92,12 @@ def _background(rng: np.random.Generator) -> NDArray[np.float32]:
 
 
 class _Warp:
-    """Displacement fields of one face: where the pixels of a moving head come from."""
+    """Displacement fields of one face: source pixels of a moving head."""
 
     def __init__(self, face: Face) -> None:
         y, x = np.mgrid[0:SIZE, 0:SIZE].astype(np.float32)
         self.x, self.y = x, y
-        across, down = (x - CENTRE[0]) / UNIT, (y - CENTRE[1]) / UNIT
+        across, down = (x - CENTER[0]) / UNIT, (y - CENTER[1]) / UNIT
         self.depth = (
             np.exp(-((across / 0.95) ** 4) - ((down - 0.1) / 1.3) ** 4)
             + 0.45 * np.exp(-((across / 0.16) ** 2) - ((down - face.nose_y + 0.1) / 0.26) ** 2)
@@ -115,7 +115,7 @@ class _Warp:
     def articulated(
         self, head: NDArray[np.uint8], drop: float, spread: float, puff: float, cheek: float
     ) -> NDArray[np.uint8]:
-        """The head with its chin dropped (face units), lip corners drawn, and cheeks blown up or raised."""
+        """Return the head with its chin dropped (face units), lip corners drawn, and cheeks puffed or raised."""
         import cv2
 
         out = head.copy()
@@ -127,7 +127,7 @@ class _Warp:
     def posed(
         self, head: NDArray[np.uint8], to_canvas: NDArray[np.float32], yaw: float, pitch: float
     ) -> NDArray[np.uint8]:
-        """The head turned and moved; ``to_canvas`` ``(2, 3)`` takes canvas pixels to the head's own."""
+        """Return the head turned and moved; ``to_canvas`` ``(2, 3)`` maps canvas pixels to head pixels."""
         import cv2
 
         x, y = self.x - yaw * _TURN * UNIT * self.depth, self.y - pitch * 0.7 * _TURN * UNIT * self.depth
@@ -137,7 +137,7 @@ class _Warp:
 
 
 def _inverse(angle: float, zoom: float, shift: tuple[float, float], center: tuple[float, float]) -> NDArray[np.float32]:
-    """The map from a picture rotated and zoomed about ``center`` and then shifted, back to the original ``(2, 3)``."""
+    """Return the map ``(2, 3)`` from a picture rotated and zoomed about ``center``, then shifted, to the original."""
     cos, sin = np.cos(angle) / zoom, np.sin(angle) / zoom
     turn = np.array([[cos, sin], [-sin, cos]])
     offset = np.asarray(center) - turn @ (np.asarray(center) + shift)
@@ -154,13 +154,13 @@ def film(
     """Render a clip.
 
     Args:
-        face: who is filmed.
-        articulation: tracks of the mouth, ``(frames,)`` each.
+        face: face of the clip.
+        articulation: articulator tracks, ``(frames,)`` each.
         expression: tracks of the rest of the face.
-        rng: for clothes, camera, light and background.
+        rng: generator of clothes, camera, light and background.
 
     Yields:
-        uint8 RGB ``(192, 192, 3)``, one for every frame.
+        Frames, uint8 RGB ``(192, 192, 3)``.
     """
     import cv2
 
@@ -196,7 +196,7 @@ def _head(
     at: int,
     camera: tuple[tuple[float, float], float, float],
 ) -> NDArray[np.uint8]:
-    """The head of frame ``at``, uint8 RGBA ``(192, 192, 4)`` premultiplied."""
+    """Render the head of frame ``at``, uint8 RGBA ``(192, 192, 4)`` premultiplied."""
     pose = {name: float(track[at]) for name, track in articulation.items()}
     lips = mouth.shape(face, pose)
     head = warp.articulated(person.head, lips.drop, pose["spread"], pose["puff"], float(expression.cheek[at]))
@@ -207,8 +207,8 @@ def _head(
     features.draw_brows(head, face, float(expression.brow[at]))
     features.draw_glasses(head, face)
     shift, zoom, roll = camera
-    # the neck's joint is where a head turns
-    joint = (CENTRE[0], CENTRE[1] + 1.0 * UNIT)
+    # a head turns about the joint of the neck
+    joint = (CENTER[0], CENTER[1] + 1.0 * UNIT)
     own = _inverse(float(expression.roll[at]), 1.0, (0.0, float(expression.bob[at]) * UNIT), joint)
     view = _inverse(roll, zoom, (2 * shift[0], 2 * shift[1]), (SIZE / 2, SIZE / 2))
     to_canvas = np.column_stack([own[:, :2] @ view[:, :2], own[:, :2] @ view[:, 2] + own[:, 2]]).astype(np.float32)
