@@ -1,6 +1,6 @@
 """Typed settings: a tree of frozen dataclasses, filled from YAML and ``a.b=c`` texts; unknown names are refused.
 
-A settings class may list names and values of earlier versions, which are still read:
+A settings class may list names and values of earlier versions, beside those of its base classes; they are still read:
 
     RENAMED: ClassVar[Mapping[str, str]] = {"old_key": "new_key"}
     RENAMED_VALUES: ClassVar[Mapping[str, Mapping[object, object]]] = {"new_key": {"old value": "new value"}}
@@ -105,13 +105,17 @@ def with_yaml(settings: T, path: Path) -> T:
 
 
 def _current_name(settings: Any, name: str) -> str:
-    renamed: Mapping[str, str] = getattr(type(settings), "RENAMED", {})
-    return renamed.get(name, name)
+    for kind in type(settings).__mro__:
+        if name in (renamed := vars(kind).get("RENAMED", {})):
+            return str(renamed[name])
+    return name
 
 
 def _current_value(settings: Any, name: str, value: Any) -> Any:
-    renamed: Mapping[str, Mapping[object, object]] = getattr(type(settings), "RENAMED_VALUES", {})
-    return renamed.get(name, {}).get(value, value) if isinstance(value, Hashable) else value
+    if isinstance(value, Hashable):
+        for kind in type(settings).__mro__:
+            value = vars(kind).get("RENAMED_VALUES", {}).get(name, {}).get(value, value)
+    return value
 
 
 def _plain(value: Any) -> Any:

@@ -59,6 +59,18 @@ def test_earlier_names_and_values_are_read(tmp_path: Path, mapping: dict[str, An
     assert set(as_mapping(expected)) == {"mode", "training"}
 
 
+@dataclass(frozen=True, slots=True)
+class Derived(Renamed):
+    RENAMED: ClassVar[Mapping[str, str]] = {"times": "count"}
+
+    count: int = 1
+
+
+def test_earlier_names_of_a_base_class_are_read() -> None:
+    mapping = {"form": "nothing", "teaching": {"steps": 3}, "times": 4}
+    assert override(Derived(), mapping) == Derived("scratch", Inner(steps=3), 4)
+
+
 def test_earlier_and_present_name_together_are_refused() -> None:
     with pytest.raises(F2VError, match="'form' is the earlier name of 'mode', and both are set"):
         override(Renamed(), {"mode": "shared", "form": "nothing"})

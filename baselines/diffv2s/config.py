@@ -1,25 +1,27 @@
-"""Every choice of DiffV2S in one tree, and its sizes. No code was published: what the paper does not say is ours."""
+"""Settings and presets of DiffV2S. No code was published: choices where the paper is silent are this project's."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from f2v_bench.modeling import shared_config as presets
 from f2v_bench.modeling.shared_config import SharedConfig, StageConfig
 
 
 @dataclass(frozen=True, slots=True)
-class ReaderConfig:
-    """A transformer over what is seen or heard, and the prompts that read it.
+class PromptEncoderConfig:
+    """Transformer over video or audio features, with learned prompts that attend to them.
 
     Choices: all. The paper puts its prompts beside the frozen sequence of AV-HuBERT; here they go into a small
-    transformer on top of its features, so that any frozen encoder will do.
+    transformer on top of its features, so that any frozen encoder can be used.
 
     Attributes:
         width: channels.
-        blocks: of the transformer.
-        heads: of its attention.
-        prompts: learned vectors beside the sequence.
+        blocks: transformer blocks.
+        heads: attention heads.
+        prompts: number of learned vectors beside the sequence.
         dropout: share of channels dropped.
     """
 
@@ -32,38 +34,40 @@ class ReaderConfig:
 
 @dataclass(frozen=True, slots=True)
 class VoiceConfig:
-    """How speaker embeddings are learned: of what is seen, of what is heard, and GE2E's, by InfoNCE of the pairs.
+    """Speaker embeddings of video and audio, trained with GE2E's by InfoNCE of the pairs.
 
     Choices: all but the pairs.
 
     Attributes:
-        faces: channels of a face encoder's layers, whose vectors the prompts read beside the lips; none in the paper,
-            where AV-HuBERT's features say who it is. The stand-in's hardly do.
-        pictures: of the face that training shows it, drawn from the clip's.
-        temperature: of InfoNCE.
-        weight: of each of its four parts beside the L1 of mels.
-        heard: how often training lets the denoiser have the heard voice instead of the seen one, so that a recording
-            can replace the face.
+        face_channels: channels of a face encoder's layers, whose vectors the prompts attend to beside the lips; none in
+            the paper, where AV-HuBERT's features hold the identity. Those of the small lip encoder hardly do.
+        face_frames: face crops of a training example, drawn from the clip's.
+        temperature: temperature of InfoNCE.
+        weight: weight of each of its four parts; 1 is that of the L1 of mels.
+        audio_prob: share of training examples whose denoiser gets the audio's embedding instead of the video's, so that
+            a recording can replace the face.
     """
 
-    faces: tuple[int, ...] = ()
-    pictures: int = 4
+    RENAMED: ClassVar[Mapping[str, str]] = {"faces": "face_channels", "pictures": "face_frames", "heard": "audio_prob"}
+
+    face_channels: tuple[int, ...] = ()
+    face_frames: int = 4
     temperature: float = 0.07
     weight: float = 0.1
-    heard: float = 0.1
+    audio_prob: float = 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class DenoiserConfig:
-    """The transformer that says the clean mel. Width, blocks and heads of ``paper`` are the paper's.
+    """Transformer that predicts the clean mel. Width, blocks and heads of ``paper`` are the paper's.
 
-    Choices: ``hidden``, ``dropout``, rotary positions, and the time added to what enters.
+    Choices: ``hidden``, ``dropout``, rotary positions, and the time embedding added to the input.
 
     Attributes:
         width: channels.
-        blocks: of it.
-        heads: of its attention.
-        hidden: channels of its feed-forward parts.
+        blocks: transformer blocks.
+        heads: attention heads.
+        hidden: channels of the feed-forward layers.
         dropout: share of channels dropped.
     """
 
@@ -76,18 +80,20 @@ class DenoiserConfig:
 
 @dataclass(frozen=True, slots=True)
 class DiffusionConfig:
-    """From mel to noise and back. The number of times and the guidance of ``paper`` are the paper's.
+    """Diffusion process and its sampling. The number of time steps and the guidance of ``paper`` are the paper's.
 
     Choices: ``steps``, ``quantile``, and the cosine schedule.
 
     Attributes:
-        times: of the diffusion, T.
-        quantile: of the corpus's mel values that becomes 1; the floor becomes -1, and what is louder is cut.
-        steps: of DDIM, each an evaluation of the denoiser.
-        guidance: scale of the speaker guidance; 0 is none, and spares its gradients.
+        num_timesteps: time steps of the diffusion, T.
+        quantile: quantile of the corpus's mel values that becomes 1; the floor becomes -1, and louder values are cut.
+        steps: steps of DDIM, each an evaluation of the denoiser.
+        guidance: scale of the speaker guidance; 0 is none, and needs no gradients.
     """
 
-    times: int = 1000
+    RENAMED: ClassVar[Mapping[str, str]] = {"times": "num_timesteps"}
+
+    num_timesteps: int = 1000
     quantile: float = 0.9995
     steps: int = 50
     guidance: float = 1000.0
@@ -95,28 +101,21 @@ class DiffusionConfig:
 
 @dataclass(frozen=True, slots=True)
 class DiffV2SConfig(SharedConfig):
-    """Sizes of the network, and how it is trained.
+    """Settings of the networks and of their training.
 
     Attributes:
-        preset: whose values these are.
-        lips: the frozen encoder.
-        video: reads its features.
-        audio: reads mels.
-        voice: what both say of the speaker.
-        denoiser: from noise to mel.
-        diffusion: its schedule and sampling.
-        units: that teach the frozen encoder.
-        teaching: of the frozen encoder.
-        vocoder: from mel to samples.
-        lips_stage, vocoder_stage, main_stage: steps and optimisers.
+        video: prompt encoder of lip features.
+        audio: prompt encoder of mels.
+        voice: speaker embeddings of both.
+        denoiser: network from noise to mel.
+        diffusion: schedule and sampling.
     """
 
-    video: ReaderConfig = field(default_factory=ReaderConfig)
-    audio: ReaderConfig = field(default_factory=ReaderConfig)
+    video: PromptEncoderConfig = field(default_factory=PromptEncoderConfig)
+    audio: PromptEncoderConfig = field(default_factory=PromptEncoderConfig)
     voice: VoiceConfig = field(default_factory=VoiceConfig)
     denoiser: DenoiserConfig = field(default_factory=DenoiserConfig)
     diffusion: DiffusionConfig = field(default_factory=DiffusionConfig)
-    main_stage: StageConfig = field(default_factory=StageConfig)
 
 
 #: AV-HuBERT Large, and the denoiser of the paper; one or more GPUs and LRS3 or LRS2
@@ -128,13 +127,13 @@ PAPER = DiffV2SConfig(
     main_stage=StageConfig(steps=200_000, batch=32, learning_rate=2e-4, warmup=4000, validate_every=5000),
 )
 
-#: two CPU cores train it in half an hour, on the lip features and with the vocoder of the reference model's own
+#: trains on two CPU cores in half an hour, on the lip features and with the vocoder of the reference model
 TINY = DiffV2SConfig(
     preset="tiny",
     lips=presets.TINY.lips,
-    video=ReaderConfig(width=192, blocks=1),
-    audio=ReaderConfig(width=128, blocks=2),
-    voice=VoiceConfig(faces=(24, 48, 96, 96)),
+    video=PromptEncoderConfig(width=192, blocks=1),
+    audio=PromptEncoderConfig(width=128, blocks=2),
+    voice=VoiceConfig(face_channels=(24, 48, 96, 96)),
     denoiser=DenoiserConfig(width=256, blocks=4, hidden=768),
     diffusion=DiffusionConfig(steps=20),
     vocoder=presets.TINY.vocoder,

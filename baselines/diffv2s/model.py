@@ -49,13 +49,13 @@ class DiffV2S(Model[ModelOutput]):
         self.layers = WeightedLayerSum(*config.lips.outputs, config.video.width)
         self.video = PromptReader(config.video)
         self.face: nn.Module | None = None
-        if config.voice.faces:
-            self.face = FaceEncoder(config.voice.faces)
+        if config.voice.face_channels:
+            self.face = FaceEncoder(config.voice.face_channels)
             self.face_in = nn.Linear(FACE_DIM, config.video.width)
         self.audio_in = nn.Linear(STACKED, config.audio.width)
         self.audio = PromptReader(config.audio)
         self.denoiser = Denoiser(config.denoiser, STACKED, config.video.width)
-        self.register_buffer("bars", alphas_cumprod(config.diffusion.times), persistent=False)
+        self.register_buffer("bars", alphas_cumprod(config.diffusion.num_timesteps), persistent=False)
 
     def see(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
         """What is seen, f_v ``(B, T, F)``, and whose voice that should have, s_v ``(B, 256)``.
@@ -91,7 +91,7 @@ class DiffV2S(Model[ModelOutput]):
         self, x: torch.Tensor, t: torch.Tensor, seen: torch.Tensor, speaker: torch.Tensor, mask: torch.Tensor
     ) -> torch.Tensor:
         """x_0^ of x_t ``(B, T, 320)`` and t, int64 ``(B,)``."""
-        out: torch.Tensor = self.denoiser(x, t / self.config.diffusion.times, seen, speaker, mask)
+        out: torch.Tensor = self.denoiser(x, t / self.config.diffusion.num_timesteps, seen, speaker, mask)
         return out
 
     def losses(self, batch: Batch) -> dict[str, torch.Tensor]:
@@ -106,7 +106,7 @@ class DiffV2S(Model[ModelOutput]):
         parts = {name: info_nce(*pair, batch["person"], config.temperature) for name, pair in pairs.items()}
         speaker = face
         if self.training:  # the heard voice as it is: what it may say of the mel is not for the denoiser to decide
-            swapped = torch.rand(len(clean), 1, device=clean.device) < config.heard
+            swapped = torch.rand(len(clean), 1, device=clean.device) < config.audio_prob
             speaker = torch.where(swapped, heard.detach(), face)
         t = torch.randint(1, len(self.bars), (len(clean),), device=clean.device)
         x = q_sample(clean, torch.randn_like(clean), self.bars[t])

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from baselines.diffv2s.config import ReaderConfig
+from baselines.diffv2s.config import PromptEncoderConfig
 from f2v_bench.nn.layers.transformer import TransformerBlock
 
 SPEAKER = 256  # dimensions of a speaker embedding, GE2E's
@@ -48,7 +48,7 @@ class PromptReader(nn.Module):
         F2VError: the width does not split into the heads.
     """
 
-    def __init__(self, config: ReaderConfig) -> None:
+    def __init__(self, config: PromptEncoderConfig) -> None:
         super().__init__()
         width = config.width
         self.prompts = nn.Parameter(0.02 * torch.randn(config.prompts, width))

@@ -17,7 +17,7 @@ def describe(config: DiffV2SConfig) -> dict[str, str]:
     sizes, diffusion = config.denoiser, config.diffusion
     return {
         "denoiser": f"transformer, {sizes.blocks} x {sizes.width}",
-        "speaker embedding from": "lip features and faces" if config.voice.faces else "lip features",
+        "speaker embedding from": "lip features and faces" if config.voice.face_channels else "lip features",
         "sampling": describe_sampling({"steps": diffusion.steps, "guidance": diffusion.guidance}),
     }
 
@@ -33,7 +33,7 @@ def check_sampling(diffusion: DiffusionConfig) -> None:
     """Refuse more DDIM steps than the diffusion has time steps."""
     from baselines.diffv2s.diffusion import ddim_timesteps
 
-    ddim_timesteps(diffusion.times, diffusion.steps)
+    ddim_timesteps(diffusion.num_timesteps, diffusion.steps)
 
 
 SPEC = ModelSpec(

@@ -46,7 +46,7 @@ class DiffV2SExperiment(StagedExperiment):
         people, people_held = numbers(clips), numbers(held)
 
         def item(at: int, rng: np.random.Generator) -> Example:
-            chosen = rng.choice(IDENTITY_FRAMES, min(config.voice.pictures, IDENTITY_FRAMES), replace=False)
+            chosen = rng.choice(IDENTITY_FRAMES, min(config.voice.face_frames, IDENTITY_FRAMES), replace=False)
             return diffv2s_example(clips[at], looks.drawn(at, rng), people[at], clips[at].identity[chosen])
 
         def whole(at: int) -> Example:

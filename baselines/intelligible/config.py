@@ -1,9 +1,10 @@
-"""Every choice of Intelligible in one tree, and its sizes."""
+"""Settings and presets of Intelligible."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import ClassVar, Literal
 
 from f2v_bench.modeling import shared_config as presets
 from f2v_bench.modeling.shared_config import SharedConfig, StageConfig
@@ -13,21 +14,26 @@ from f2v_bench.nn.layers.conformer import ConformerConfig
 
 @dataclass(frozen=True, slots=True)
 class VoiceConfig:
-    """The vocoder that takes mel, units and voice.
+    """Vocoder from mel, units and speaker embedding.
 
-    Choices: ``start``; sigma drawn a clip, where the official code draws one for the whole batch.
+    Choices: ``start``; sigma drawn per clip, where the official code draws one for the whole batch.
 
     Attributes:
-        start: ``nothing``, as the official code; or ``vocoder``, the weights of the one that takes mels alone, with its
-            discriminators: what is new begins at 0, so that few steps are enough and systems have one voice.
-        width: channels of the units, and of the voice, as the generator takes them.
+        start: initial weights. ``scratch``, as in the official code; or ``shared-vocoder``, those of the vocoder of
+            mels alone and its discriminators: new weights start at 0, so that few steps are enough and all systems
+            sound alike.
+        width: channels of the units, and of the speaker embedding, at the generator's input.
         dropout: share of the units' channels dropped in training.
         blur: bins and frames of the Gaussian that blurs the mel in training, odd; 1 leaves it as it is.
-        sigma: least and largest of the Gaussian, in bins and frames.
-        noise: deviation of what is added to the log mel in training.
+        sigma: smallest and largest deviation of the Gaussian, in bins and frames.
+        noise: deviation of the noise that is added to the log mel in training.
     """
 
-    start: Literal["nothing", "vocoder"] = "vocoder"
+    RENAMED_VALUES: ClassVar[Mapping[str, Mapping[object, object]]] = {
+        "start": {"nothing": "scratch", "vocoder": "shared-vocoder"}
+    }
+
+    start: Literal["scratch", "shared-vocoder"] = "shared-vocoder"
     width: int = 128
     dropout: float = 0.1
     blur: int = 9
@@ -37,37 +43,35 @@ class VoiceConfig:
 
 @dataclass(frozen=True, slots=True)
 class IntelligibleConfig(SharedConfig):
-    """Sizes of the networks, and how they are trained.
+    """Settings of the networks and of their training.
 
-    Choices: cross entropy is a mean over labels, where the official code sums a clip's, so that units weigh more there.
+    Choices: cross entropy is a mean over labels, where the official code sums over a clip, so that units weigh more.
 
     Attributes:
-        preset: whose values these are.
-        front: what it looks with; both kinds are the paper's.
-        lips: the frozen encoder, where it is used.
-        conformer: from features to what units and mel are read from, 50 frames a second.
+        frontend: visual frontend; both kinds are the paper's.
+        conformer: sizes of the Conformer, at 50 frames a second.
         speaker: dimensions of the speaker embedding, GE2E's 256.
-        smoothing: of the unit labels.
-        mel_weight: of L1 and spectral convergence beside the units' cross entropy.
-        units: what is predicted beside the mel, and what teaches the frozen encoder.
-        teaching: of the frozen encoder.
-        vocoder: from mel to samples: sizes, discriminators and losses of both vocoders.
-        voice: what the second vocoder takes beside the mel.
-        lips_stage, vocoder_stage, voice_stage, main_stage: steps and optimisers.
+        label_smoothing: smoothing of the unit labels.
+        mel_weight: weight of L1 and spectral convergence; 1 is that of the units' cross entropy.
+        units: units that are predicted with the mel, and that supervise the small lip encoder.
+        vocoder: sizes, discriminators and losses of both vocoders.
+        voice: inputs and training of the second vocoder.
+        voice_stage: steps and optimizer of the second vocoder.
     """
 
-    front: VisualFrontendConfig = field(default_factory=VisualFrontendConfig)
+    RENAMED: ClassVar[Mapping[str, str]] = {"front": "frontend", "smoothing": "label_smoothing"}
+
+    frontend: VisualFrontendConfig = field(default_factory=VisualFrontendConfig)
     conformer: ConformerConfig = field(default_factory=ConformerConfig)
     speaker: int = 256
-    smoothing: float = 0.1
+    label_smoothing: float = 0.1
     mel_weight: float = 10.0
     voice: VoiceConfig = field(default_factory=VoiceConfig)
     voice_stage: StageConfig = field(default_factory=StageConfig)
-    main_stage: StageConfig = field(default_factory=StageConfig)
 
     @property
     def uses_lip_encoder(self) -> bool:
-        return self.front.kind == "frozen"
+        return self.frontend.kind == "frozen"
 
 
 #: AV-HuBERT Large, frozen, and both stages as the official code runs them, there on eight devices
@@ -77,16 +81,19 @@ PAPER = IntelligibleConfig(
     conformer=ConformerConfig(width=512, blocks=12, heads=8),
     units=presets.PAPER.units,
     vocoder=replace(presets.PAPER.vocoder, segment=8960),
-    voice=VoiceConfig(start="nothing"),
+    voice=VoiceConfig(start="scratch"),
     voice_stage=replace(presets.PAPER.vocoder_stage, steps=1_000_000),
     main_stage=StageConfig(steps=50_000, batch=40, warmup=10_000, validate_every=2500),
 )
-#: the same with a ResNet trained on pictures
+#: the same with a ResNet trained on lip crops
 SCRATCH = replace(
-    PAPER, preset="scratch", front=VisualFrontendConfig("resnet"), main_stage=replace(PAPER.main_stage, steps=150_000)
+    PAPER,
+    preset="scratch",
+    frontend=VisualFrontendConfig("resnet"),
+    main_stage=replace(PAPER.main_stage, steps=150_000),
 )
 
-#: two CPU cores train it in half an hour, on the lip features and with the vocoder of the reference model's own
+#: trains on two CPU cores in half an hour, on the lip features and with the vocoder of the reference model
 TINY = IntelligibleConfig(
     preset="tiny",
     lips=presets.TINY.lips,

@@ -59,7 +59,7 @@ class Intelligible(Model[IntelligibleOutput]):
         super().__init__()
         self.config, self.standard = config, standard
         width = config.conformer.width
-        self.front = VisualFrontend(config.front, config.lips, config.teaching.augment)
+        self.frontend = VisualFrontend(config.frontend, config.lips, config.lip_encoder_training.augment)
         self.conformer = Conformer(FRONTEND_DIM, config.conformer)
         self.units = nn.Linear(width, config.units.count)
         self.convolutions = nn.ModuleList(
@@ -76,7 +76,7 @@ class Intelligible(Model[IntelligibleOutput]):
             speaker: unit vectors ``(B, 256)``.
         """
         mask = batch["mask"].repeat_interleave(UNITS_PER_VIDEO_FRAME, 1)  # (B, 2 T)
-        x = self.conformer(self.front(batch).repeat_interleave(UNITS_PER_VIDEO_FRAME, 1), mask)  # (B, 2 T, C)
+        x = self.conformer(self.frontend(batch).repeat_interleave(UNITS_PER_VIDEO_FRAME, 1), mask)  # (B, 2 T, C)
         voice = speaker[:, None].expand(-1, mask.shape[1], -1).to(x.dtype)
         heard, inside = torch.cat([x, voice], dim=2).transpose(1, 2), mask[:, None]
         for convolution in self.convolutions:
@@ -87,7 +87,7 @@ class Intelligible(Model[IntelligibleOutput]):
     def losses(self, batch: Batch) -> dict[str, torch.Tensor]:
         mel, logits = self(batch, batch["speaker"])
         parts = mel_losses(mel, batch["mel"], batch["mask"])
-        parts["units"] = cross_entropy(logits, batch["units"], batch["mask"], self.config.smoothing)
+        parts["units"] = cross_entropy(logits, batch["units"], batch["mask"], self.config.label_smoothing)
         return parts | {"loss": parts["units"] + self.config.mel_weight * (parts["l1"] + parts["convergence"])}
 
     def synthesize(self, batch: Batch, noise: torch.Tensor, **settings: Any) -> IntelligibleOutput:

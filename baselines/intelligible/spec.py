@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 def describe(config: IntelligibleConfig) -> dict[str, str]:
     """Return the rows of the model card."""
     sizes = config.conformer
-    start = ", started from the shared vocoder" if config.voice.start == "vocoder" else ""
+    start = ", started from the shared vocoder" if config.voice.start == "shared-vocoder" else ""
     return {
-        "front end": config.front.kind,
+        "front end": config.frontend.kind,
         "decoder": f"Conformer, {sizes.blocks} x {sizes.width}, {config.units.count} units",
         "vocoder takes": f"mel, units and speaker embedding{start}",
     }
@@ -35,4 +35,5 @@ SPEC = ModelSpec(
     waveform="baselines.intelligible.vocoder:to_waveform",
     voices=(SpeakerReference.SAME_CLIP, SpeakerReference.OTHER_CLIP),
     describe=describe,
+    renamed_keys=((r"^model\.front\.", "model.frontend."), (r"^voice\.rise\.", "voice.upsample.")),
 )

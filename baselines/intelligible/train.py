@@ -32,7 +32,7 @@ class IntelligibleExperiment(StagedExperiment):
     config: IntelligibleConfig
 
     def needs(self, stage: str) -> bool:
-        return super().needs(stage) and (stage != "vocoder" or self.config.voice.start == "vocoder")
+        return super().needs(stage) and (stage != "vocoder" or self.config.voice.start == "shared-vocoder")
 
     def trainings(self) -> dict[str, Callable[[], None]]:
         return super().trainings() | {"voice": self.train_voice}
@@ -57,7 +57,7 @@ class IntelligibleExperiment(StagedExperiment):
             )
 
         shared = None
-        if config.voice.start == "vocoder":
+        if config.voice.start == "shared-vocoder":
             self.trained.require_complete("vocoder")
             shared = VocoderInit(
                 self.trained.ema_state("vocoder"), self.trained.ema_state("vocoder", "discriminators.")
@@ -69,7 +69,7 @@ class IntelligibleExperiment(StagedExperiment):
     def train_main(self) -> None:
         config, clips = self.config, self.clips
         held = self.validation_clips(config.main_stage)
-        looks = self.lip_feature_sets(held) if config.front.kind == "frozen" else None
+        looks = self.lip_feature_sets(held) if config.frontend.kind == "frozen" else None
         mel = mean_std(np.concatenate([one.mel for one in self.sample_clips()]))
         units, known = self._labels(clips), self._labels(held)
 

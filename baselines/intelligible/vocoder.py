@@ -50,7 +50,7 @@ class MultiInputVocoder(Vocoder):
         self.generator = build_vocoder(config.vocoder, N_MELS + 2 * width)
         self.context = self.generator.context + self.step  # a unit hears its neighbours
         self.embed = nn.Embedding(self.units, width)
-        self.rise = nn.ConvTranspose1d(width, width, 4, self.step, padding=1)
+        self.upsample = nn.ConvTranspose1d(width, width, 4, self.step, padding=1)
         self.dropout = nn.Dropout(config.voice.dropout)
         self.project = nn.Linear(width, width)
         self.speaker = nn.Linear(config.speaker, width)
@@ -64,7 +64,7 @@ class MultiInputVocoder(Vocoder):
     def forward(self, mel: torch.Tensor, source: Excitation | None = None) -> torch.Tensor:
         heard, likely, speaker = mel.tensor_split([N_MELS, N_MELS + self.units], dim=2)
         unit = self.embed(likely[:, :: self.step].argmax(2)).transpose(1, 2)  # (B, C, T / 2)
-        unit = functional.gelu(self.rise(unit))[..., : mel.shape[1]].transpose(1, 2)  # (B, T, C)
+        unit = functional.gelu(self.upsample(unit))[..., : mel.shape[1]].transpose(1, 2)  # (B, T, C)
         told = torch.cat([self.project(self.dropout(unit)), self.speaker(speaker)], dim=2)
         samples: torch.Tensor = self.generator(torch.cat([heard, told.to(heard.dtype)], dim=2), source)
         return samples

@@ -50,7 +50,7 @@ class MultiInputVocoderModule(VocoderModule):
             self.discriminators.load_state_dict(shared.judges)
         self.voice, self.units = config.voice, config.units.count
 
-    def given(self, batch: Batch) -> torch.Tensor:
+    def vocoder_inputs(self, batch: Batch) -> torch.Tensor:
         mel = degrade_mel(batch["mel"], self.voice) if self.training else batch["mel"]
         return concat_inputs(mel, functional.one_hot(batch["units"], self.units), batch["speaker"])
 

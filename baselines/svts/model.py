@@ -40,7 +40,7 @@ class SVTS(Model[ModelOutput]):
     def __init__(self, config: SVTSConfig, standard: tuple[float, float] = (0.0, 1.0)) -> None:
         super().__init__()
         self.config, self.standard = config, standard
-        self.front = VisualFrontend(config.front, config.lips, config.teaching.augment)
+        self.frontend = VisualFrontend(config.frontend, config.lips, config.lip_encoder_training.augment)
         self.conformer = Conformer(FRONTEND_DIM + config.speaker, config.conformer)
         self.out_proj = nn.Linear(config.conformer.width, MEL_FRAMES_PER_VIDEO_FRAME * N_MELS)
 
@@ -51,7 +51,7 @@ class SVTS(Model[ModelOutput]):
             batch: as ``VisualFrontend`` takes it.
             speaker: unit vectors ``(B, 256)``.
         """
-        seen, mask = self.front(batch), batch["mask"]
+        seen, mask = self.frontend(batch), batch["mask"]
         voice = speaker[:, None].expand(-1, mask.shape[1], -1).to(seen.dtype)
         x = self.conformer(torch.cat([seen, voice], dim=2), mask)
         mel: torch.Tensor = self.out_proj(x).float().view(len(mask), -1, N_MELS)  # (B, 4 T, 80)

@@ -19,7 +19,7 @@ _RATE_24K = 24_000
 def describe(config: SVTSConfig) -> dict[str, str]:
     """Return the rows of the model card."""
     sizes = config.conformer
-    return {"front end": config.front.kind, "decoder": f"Conformer, {sizes.blocks} x {sizes.width}"}
+    return {"front end": config.frontend.kind, "decoder": f"Conformer, {sizes.blocks} x {sizes.width}"}
 
 
 def check(config: SVTSConfig) -> None:
@@ -46,4 +46,5 @@ SPEC = ModelSpec(
     check=check,
     vocoder_name=lambda config: PARALLEL_WAVEGAN if config.is_native else None,
     describe=describe,
+    renamed_keys=((r"^model\.front\.", "model.frontend."),),
 )

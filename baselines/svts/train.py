@@ -54,10 +54,10 @@ class SVTSExperiment(StagedExperiment):
     config: SVTSConfig
 
     def check(self) -> None:
-        if self.config.is_native and self.config.front.kind != "resnet":
+        if self.config.is_native and self.config.frontend.kind != "resnet":
             raise F2VError(
-                f"the form 'pwg' shows 20 frames a second, which '{self.config.front.kind}' lip features do not know",
-                "set front.kind=resnet, or form=suite",
+                f"form '24khz-pwg' has 20 video frames a second, and '{self.config.frontend.kind}' lip features 25",
+                "set frontend.kind=resnet, or form=16khz",
             )
 
     def needs(self, stage: str) -> bool:
@@ -82,7 +82,7 @@ class SVTSExperiment(StagedExperiment):
 
     def _at_25_fps(self, held: ClipDataset) -> TrainingInputs:
         clips = self.clips
-        looks = self.lip_feature_sets(held) if self.config.front.kind == "frozen" else None
+        looks = self.lip_feature_sets(held) if self.config.frontend.kind == "frozen" else None
 
         def item(at: int, rng: np.random.Generator) -> Example:
             return svts_example(clips[at], looks.drawn(at, rng) if looks else None)

@@ -33,7 +33,7 @@ class AdversarialModule(ModelModule):
         standard: as ``ModelModule``.
         seed: of everything drawn in a step.
         stage: steps and optimiser of the model; the critics' optimiser is the configuration's ``vocoder_stage``.
-        shares: as ``ModelModule``.
+        lr_factors: as ``ModelModule``.
     """
 
     network: EncoderDecoder
@@ -45,9 +45,9 @@ class AdversarialModule(ModelModule):
         standard: Mapping[str, tuple[float, float]],
         seed: int = 0,
         stage: StageConfig | None = None,
-        shares: Mapping[str, float] | None = None,
+        lr_factors: Mapping[str, float] | None = None,
     ) -> None:
-        super().__init__(model, config, standard, seed, stage, shares)
+        super().__init__(model, config, standard, seed, stage, lr_factors)
         self.automatic_optimization = False
         self.sound, self.rates = config.vocoder, config.vocoder_stage
         self.critics = Discriminators(self.sound) if self.sound.adversarial_from >= 0 else None
@@ -75,7 +75,7 @@ class AdversarialModule(ModelModule):
         self.ema.update(self.network)  # here, not after the batch: a checkpoint may be written before that
 
     def configure_optimizers(self) -> Any:
-        sides = [build_optimizer(self.network.named_parameters(), self.stage, self.shares)]
+        sides = [build_optimizer(self.network.named_parameters(), self.stage, self.lr_factors)]
         if self.critics is not None:
             sides.append(build_optimizer(self.critics.named_parameters(), self.rates))
         for side in sides:

@@ -152,11 +152,11 @@ class WaveDecoder(Decoder):
         super().__init__(config, norm)
         sound = config.vocoder
         self.config, self.standard = config, standard
-        self.frame = config.rate // FPS  # samples of a video frame
+        self.frame = config.sample_rate // FPS  # samples of a video frame
         check(sound, self.frame)
         if sound.generator == "istft":
-            if config.rate != SAMPLE_RATE:
-                raise F2VError(f"an 'istft' generator makes {SAMPLE_RATE} Hz, not {config.rate}", "take hifigan")
+            if config.sample_rate != SAMPLE_RATE:
+                raise F2VError(f"an 'istft' generator makes {SAMPLE_RATE} Hz, not {config.sample_rate}", "take hifigan")
             self.out_proj = nn.Linear(config.conformer.width, MEL_FRAMES_PER_VIDEO_FRAME * N_MELS)
             self.filter = ISTFTVocoder(sound)
         else:
@@ -219,10 +219,10 @@ class WaveDecoder(Decoder):
 
     def _log_mel(self, samples: torch.Tensor) -> torch.Tensor:
         """The suite's mels ``(B, n, 80)`` of samples at this rate."""
-        if self.config.rate != SAMPLE_RATE:
+        if self.config.sample_rate != SAMPLE_RATE:
             from torchaudio.functional import resample  # type: ignore[import-untyped]
 
-            samples = resample(samples, self.config.rate, SAMPLE_RATE)
+            samples = resample(samples, self.config.sample_rate, SAMPLE_RATE)
         found: torch.Tensor = self.log_mel(samples)
         return found
 
@@ -241,7 +241,7 @@ def build_decoder(config: V2AConfig, standard: tuple[float, float], *, divided: 
         standard: mean and deviation of log mels.
         divided: whether its batch norms know two domains; while there is audio alone, plain ones do.
     """
-    norm: Norm = partial(DomainBatchNorm, form=config.norms) if divided else nn.BatchNorm1d
+    norm: Norm = partial(DomainBatchNorm, form=config.domain_norm) if divided else nn.BatchNorm1d
     if isinstance(config, WaveConfig):
         return WaveDecoder(config, standard, norm)
     assert isinstance(config, MelConfig)

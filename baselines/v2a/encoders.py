@@ -16,13 +16,13 @@ class VideoEncoder(nn.Module):
 
     def __init__(self, config: V2AConfig) -> None:
         super().__init__()
-        self.front = VisualFrontend(config.front, config.lips, config.teaching.augment)
-        self.conformer = Conformer(FRONTEND_DIM, config.watching) if config.watching.blocks else None
-        self.out_proj = nn.Linear(config.watching.width, FRONTEND_DIM) if config.watching.blocks else None
+        self.frontend = VisualFrontend(config.frontend, config.lips, config.lip_encoder_training.augment)
+        self.conformer = Conformer(FRONTEND_DIM, config.video_encoder) if config.video_encoder.blocks else None
+        self.out_proj = nn.Linear(config.video_encoder.width, FRONTEND_DIM) if config.video_encoder.blocks else None
 
     def forward(self, batch: Batch) -> torch.Tensor:
         """Z ``(B, T, 512)`` of a batch as ``VisualFrontend`` takes it."""
-        z: torch.Tensor = self.front(batch)
+        z: torch.Tensor = self.frontend(batch)
         if self.conformer is not None and self.out_proj is not None:
             z = self.out_proj(self.conformer(z, batch["mask"]))
         return z

@@ -61,11 +61,11 @@ class Autoencoder(EncoderDecoder):
 
     def __init__(self, config: V2AConfig, standard: tuple[float, float] = (0.0, 1.0)) -> None:
         super().__init__()
-        self.hearing = hearing(config, standard)
+        self.audio_frontend = build_audio_frontend(config, standard)
         self.decoder = build_decoder(config, standard, divided=False)
 
     def encoded(self, batch: Batch) -> torch.Tensor:
-        z: torch.Tensor = self.hearing(batch)
+        z: torch.Tensor = self.audio_frontend(batch)
         return z
 
 
@@ -83,9 +83,9 @@ class V2A(EncoderDecoder):
         self.config, self.standard = config, standard
         self.encoder = VideoEncoder(config)
         self.decoder = build_decoder(config, standard, divided=True)
-        self.hearing = hearing(config, standard) if hears else None
+        self.audio_frontend = build_audio_frontend(config, standard) if hears else None
         if not hears:
-            freeze(self.decoder, config.transfer.how == "init+frozen")
+            freeze(self.decoder, config.transfer.mode == "init+frozen")
 
     def encoded(self, batch: Batch) -> torch.Tensor:
         z: torch.Tensor = self.encoder(batch)
@@ -93,23 +93,23 @@ class V2A(EncoderDecoder):
 
     def taught(self, batch: Batch) -> DecoderLoss:
         transfer = self.config.transfer
-        if self.training and transfer.how == "frozen-then-unfrozen":
+        if self.training and transfer.mode == "frozen-then-unfrozen":
             freeze(self.decoder, int(batch["step"]) < transfer.unfreeze_at)
         seen = super().taught(batch)
         heard = {name.removeprefix(AUDIO_PREFIX): one for name, one in batch.items() if name.startswith(AUDIO_PREFIX)}
-        if self.hearing is None or not heard:
+        if self.audio_frontend is None or not heard:
             return seen
         heard["mask"] = valid_mask(heard.pop("frames"), heard["mel"].shape[1] // MEL_FRAMES_PER_VIDEO_FRAME)
         with use_domain(self.decoder, "audio"):
-            parts = self.decoder.taught(self.hearing(heard), heard).parts
+            parts = self.decoder.taught(self.audio_frontend(heard), heard).parts
         both = {f"audio_{name}": part for name, part in parts.items()}
         total = seen.parts["loss"] + transfer.audio_weight * parts["loss"]
         return seen._replace(parts=seen.parts | both | {"loss": total})
 
 
-def hearing(config: V2AConfig, standard: tuple[float, float]) -> AudioFrontend:
+def build_audio_frontend(config: V2AConfig, standard: tuple[float, float]) -> AudioFrontend:
     """Audio encoder and bottleneck of either system."""
-    return AudioFrontend(config.listening, config.bottleneck, FRONTEND_DIM, standard)
+    return AudioFrontend(config.audio_encoder, config.bottleneck, FRONTEND_DIM, standard)
 
 
 def freeze(decoder: Decoder, frozen: bool) -> None:

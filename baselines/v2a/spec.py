@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def origin(config: V2AConfig) -> str:
     """Return where the decoder's weights come from, in words."""
-    mode = config.transfer.how
+    mode = config.transfer.mode
     return "decoder from scratch" if mode == "scratch" else config.pretraining.describe(mode)
 
 
@@ -22,8 +22,8 @@ def describe(config: V2AConfig) -> dict[str, str]:
     """Return the rows of the model card."""
     sizes = config.conformer
     return {
-        "front end": config.front.kind,
-        "decoder": f"Conformer, {sizes.blocks} x {sizes.width}, batch norm {config.norms}",
+        "front end": config.frontend.kind,
+        "decoder": f"Conformer, {sizes.blocks} x {sizes.width}, batch norm {config.domain_norm}",
         "transfer": origin(config),
     }
 
@@ -39,6 +39,7 @@ MEL_SPEC = ModelSpec(
     voices=(SpeakerReference.SAME_CLIP, SpeakerReference.OTHER_CLIP),
     provenance=lambda config: f", {origin(config)}",
     describe=describe,
+    renamed_keys=((r"^model\.encoder\.front\.", "model.encoder.frontend."),),
 )
 
 #: predicts samples, so that it has no vocoder
@@ -54,5 +55,5 @@ WAVE_SPEC = replace(
     waveform="baselines.v2a.decoders:to_waveform",
     vocoder_part=MODEL,
     vocoder_name=lambda _config: "its own decoder",
-    sample_rate=lambda config: int(config.rate),
+    sample_rate=lambda config: int(config.sample_rate),
 )

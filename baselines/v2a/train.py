@@ -20,7 +20,7 @@ from f2v_bench.training.data.dataset import mean_std
 from f2v_bench.training.module import ModelModule
 
 DECODER = "decoder."
-MUST_AGREE = ("conformer", "speaker", "rate")  # that no shape of a weight gives away
+MUST_AGREE = ("conformer", "speaker", "sample_rate")  # that no shape of a weight gives away
 
 
 def load_pretrained(pretrained: PretrainedDecoder, model: V2A) -> None:
@@ -30,8 +30,8 @@ def load_pretrained(pretrained: PretrainedDecoder, model: V2A) -> None:
         F2VError: weights of another size.
     """
     pretrained.load_pretrained(model.decoder, DECODER)
-    if model.hearing is not None:
-        pretrained.load_pretrained(model.hearing, AUDIO_FRONTEND)
+    if model.audio_frontend is not None:
+        pretrained.load_pretrained(model.audio_frontend, AUDIO_FRONTEND)
 
 
 class V2AExperiment(AudioPretrainedExperiment):
@@ -42,7 +42,7 @@ class V2AExperiment(AudioPretrainedExperiment):
 
     @property
     def uses_pretraining(self) -> bool:
-        return self.config.transfer.how != "scratch"
+        return self.config.transfer.mode != "scratch"
 
     def module(self, model: EncoderDecoder, standard: tuple[float, float], **named: Any) -> ModelModule:
         """What trains either model; ``named`` as ``ModelModule`` takes it."""
@@ -54,16 +54,16 @@ class V2AExperiment(AudioPretrainedExperiment):
 
     def train_main(self) -> None:
         config, clips = self.config, self.clips
-        held, how = self.validation_clips(config.main_stage), self.config.transfer.how
+        held, how = self.validation_clips(config.main_stage), self.config.transfer.mode
         pretrained = self.pretrained()
-        standard = pretrained.standard["mel"] if pretrained else self._standard()
-        looks = self.lip_feature_sets(held) if config.front.kind == "frozen" else None
+        standard = pretrained.statistics["mel"] if pretrained else self._standard()
+        looks = self.lip_feature_sets(held) if config.frontend.kind == "frozen" else None
         sounds = self.sounds if how == "joint" else None
 
         def item(at: int, rng: np.random.Generator) -> Example:
             seen = {"features": looks.drawn(at, rng)} if looks else {"lips": clips[at].lips}
             drawn = self.audio_example(clips, at, seen)
-            return replace(drawn, whole={**drawn.whole, **sounds.beside(rng)}) if sounds else drawn
+            return replace(drawn, whole={**drawn.whole, **sounds.sample_padded(rng)}) if sounds else drawn
 
         def whole(at: int) -> Example:
             return self.audio_example(held, at, {"features": looks.plain(at)} if looks else {"lips": held[at].lips})
@@ -72,8 +72,8 @@ class V2AExperiment(AudioPretrainedExperiment):
         model = V2A(config, standard, hears=sounds is not None)
         if pretrained is not None:
             load_pretrained(pretrained, model)
-        shares = {DECODER: config.transfer.rate} if how == "low-lr" else {}
-        self.fit_model(self.module(model, standard, shares=shares), item, whole, held)
+        lr_factors = {DECODER: config.transfer.lr_scale} if how == "low-lr" else {}
+        self.fit_model(self.module(model, standard, lr_factors=lr_factors), item, whole, held)
 
     def write_weights(self, path: Path) -> None:
         model = self.trained.ema_state("main")
@@ -81,7 +81,7 @@ class V2AExperiment(AudioPretrainedExperiment):
             path,
             self.spec,
             config=self.config,
-            statistics=self.trained.checkpoint("main")["hyper_parameters"]["standard"],
+            statistics=self.trained.statistics("main"),
             facts=self.facts(),
             model={name: one for name, one in model.items() if not name.startswith(AUDIO_FRONTEND)},
             lips=self.trained.ema_state("lips", "ema.average.encoder.") if self.uses_lip_encoder else None,
@@ -111,7 +111,7 @@ class V2AWaveExperiment(V2AExperiment):
 
     @property
     def rate(self) -> int:
-        return self.config.rate
+        return self.config.sample_rate
 
     def module(self, model: EncoderDecoder, standard: tuple[float, float], **named: Any) -> ModelModule:
         return AdversarialModule(model, self.config, {"mel": standard}, self.options.seed, **named)

@@ -1,10 +1,11 @@
-"""The first half of an audio autoencoder: sound to what a decoder of lips can be taught with before there are lips."""
+"""Audio encoder used to pre-train a lip-to-speech decoder on audio alone."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import nn
@@ -20,31 +21,33 @@ from f2v_bench.timing import MEL_FRAMES_PER_VIDEO_FRAME
 
 @dataclass(frozen=True, slots=True)
 class BottleneckConfig:
-    """What keeps an audio autoencoder from learning the identity.
+    """Constraint that keeps an audio autoencoder from learning the identity.
 
     Attributes:
         kind: ``none``; ``dim``, a linear layer to few channels and one back; or ``mask``, in training, random spans of
             frames replaced by a learned vector. Choice: no source names one.
-        channels: of ``dim``.
-        hidden: share of the frames that ``mask`` hides.
-        span: frames in a row that it hides.
+        channels: channels of ``dim``.
+        mask_prob: share of the frames that ``mask`` replaces.
+        mask_length: frames of a span of ``mask``.
     """
+
+    RENAMED: ClassVar[Mapping[str, str]] = {"hidden": "mask_prob", "span": "mask_length"}
 
     kind: Literal["none", "dim", "mask"] = "dim"
     channels: int = 32
-    hidden: float = 0.3
-    span: int = 5
+    mask_prob: float = 0.3
+    mask_length: int = 5
 
 
 @dataclass(frozen=True, slots=True)
 class PretrainingConfig:
-    """What the audio autoencoder hears.
+    """Audio for the pre-training, or a pre-trained decoder.
 
     Attributes:
-        folder: of audio files, however nested; None is the sound of the training clips.
-        decoder: file of a decoder that is pre-trained already, in place of the stage ``audio``.
-        shards: that the files of the folder are listed in.
-        segment: video frames of a piece that is heard in a step.
+        folder: folder of audio files, however nested; None takes the audio of the training clips.
+        decoder: file of a pre-trained decoder, which replaces the stage ``audio``.
+        shards: number of shards that list the folder's files.
+        segment: video frames of a training segment.
     """
 
     folder: str | None = None
@@ -53,15 +56,15 @@ class PretrainingConfig:
     segment: int = 75
 
     def describe(self, mode: str) -> str:
-        """What tables say of a decoder that begins so.
+        """Return the decoder's origin in words, for tables.
 
         Args:
-            mode: kind of transfer.
+            mode: kind of transfer from the pre-trained decoder.
         """
         if self.decoder is not None:
             return f"decoder ({mode}) from '{Path(self.decoder).name}'"
-        heard = "the same clips" if self.folder is None else f"'{Path(self.folder).name}'"
-        return f"decoder ({mode}) pre-trained on the sound of {heard}"
+        source = "the same clips" if self.folder is None else f"'{Path(self.folder).name}'"
+        return f"decoder ({mode}) pre-trained on the sound of {source}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,40 +83,40 @@ class AudioPretrainingConfig(SharedConfig):
 
 
 class AudioEncoder(nn.Module):
-    """Log mels to z, a video frame's four at once.
+    """Encoder from log mels to z, four mel frames per video frame.
 
-    Choice: it hears mels and not samples, because phases are not on the lips, and a decoder that
-    learned to copy them could not be told of lips afterwards.
+    Choice: its input is mels and not samples. Phases are not on the lips, and a decoder that copies them could not be
+    trained on lips afterwards.
 
     Args:
-        config: sizes.
+        config: sizes of the Conformer.
         width: channels of z.
-        standard: mean and deviation of log mels.
+        mel_stats: mean and deviation of log mels.
     """
 
-    def __init__(self, config: ConformerConfig, width: int, standard: tuple[float, float]) -> None:
+    def __init__(self, config: ConformerConfig, width: int, mel_stats: tuple[float, float]) -> None:
         super().__init__()
-        self.standard = standard
+        self.mel_stats = mel_stats
         self.conformer = Conformer(MEL_FRAMES_PER_VIDEO_FRAME * N_MELS, config)
         self.out_proj = nn.Linear(config.width, width)
 
     def forward(self, mel: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """Natural-log mels ``(B, 4 T, 80)`` with ``mask`` ``(B, T)`` to z ``(B, T, C)``."""
-        mean, deviation = self.standard
+        """Encode natural-log mels ``(B, 4 T, 80)`` with ``mask`` ``(B, T)`` as z ``(B, T, C)``."""
+        mean, deviation = self.mel_stats
         stacked = ((mel - mean) / deviation).reshape(*mask.shape, MEL_FRAMES_PER_VIDEO_FRAME * N_MELS)
         z: torch.Tensor = self.out_proj(self.conformer(stacked, mask))
         return z
 
 
 class Bottleneck(nn.Module):
-    """What of z gets through to the decoder.
+    """Bottleneck between audio encoder and decoder.
 
     Args:
-        config: its kind.
+        config: kind and sizes.
         width: channels of z.
 
     Raises:
-        F2VError: a ``dim`` that is none, or a ``mask`` that hides everything.
+        F2VError: a ``dim`` without an effect, or a ``mask`` of all frames.
     """
 
     def __init__(self, config: BottleneckConfig, width: int) -> None:
@@ -125,44 +128,43 @@ class Bottleneck(nn.Module):
             self.narrow = nn.Linear(width, config.channels)
             self.widen = nn.Linear(config.channels, width)
         elif config.kind == "mask":
-            if not 0 < config.hidden < 1 or config.span < 1:
+            if not 0 < config.mask_prob < 1 or config.mask_length < 1:
                 raise F2VError(
-                    f"a bottleneck that hides {config.hidden:g} of the frames, {config.span} in a row",
+                    f"a bottleneck that masks {config.mask_prob:g} of the frames, {config.mask_length} in a row",
                     "choose a share between 0 and 1, and 1 frame at least",
                 )
             self.mask_embedding = nn.Parameter(0.02 * torch.randn(width))
 
     def forward(self, z: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """``(B, T, C)`` with ``mask`` ``(B, T)`` to the same shape."""
+        """Constrain z ``(B, T, C)`` with ``mask`` ``(B, T)``; the shape stays."""
         if self.config.kind == "dim":
             out: torch.Tensor = self.widen(self.narrow(z))
             return out
         if self.config.kind == "mask" and self.training:
-            return torch.where(
-                mask_spans(mask, self.config.hidden, self.config.span)[..., None], self.mask_embedding.to(z), z
-            )
+            masked = mask_spans(mask, self.config.mask_prob, self.config.mask_length)
+            return torch.where(masked[..., None], self.mask_embedding.to(z), z)
         return z
 
 
 class AudioFrontend(nn.Module):
-    """The first half of an audio autoencoder.
+    """Audio encoder and bottleneck of an audio autoencoder.
 
     Args:
-        listening: sizes of the encoder.
-        bottleneck: what gets through.
-        width: channels of z, which the decoder takes.
-        standard: mean and deviation of log mels of what is heard.
+        encoder: sizes of the encoder.
+        bottleneck: kind and sizes of the bottleneck.
+        width: channels of z, the decoder's input.
+        mel_stats: mean and deviation of the log mels of the audio.
     """
 
     def __init__(
-        self, listening: ConformerConfig, bottleneck: BottleneckConfig, width: int, standard: tuple[float, float]
+        self, encoder: ConformerConfig, bottleneck: BottleneckConfig, width: int, mel_stats: tuple[float, float]
     ) -> None:
         super().__init__()
-        self.encoder = AudioEncoder(listening, width, standard)
+        self.encoder = AudioEncoder(encoder, width, mel_stats)
         self.bottleneck = Bottleneck(bottleneck, width)
 
     def forward(self, batch: Batch) -> torch.Tensor:
-        """Z ``(B, T, C)`` of ``mel`` ``(B, 4 T, 80)`` with ``mask`` ``(B, T)``."""
+        """Encode ``mel`` ``(B, 4 T, 80)`` with ``mask`` ``(B, T)`` as z ``(B, T, C)``."""
         mask = batch["mask"]
         z: torch.Tensor = self.bottleneck(self.encoder(batch["mel"], mask), mask)
         return z

@@ -1,4 +1,4 @@
-"""Batches by step: what step n sees depends on the seed and n alone, so that a resumed training goes on exactly."""
+"""Examples of clips and their collation into batches."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ Batch = dict[str, torch.Tensor]
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One clip on its way into a batch.
+    """Arrays of one clip.
 
     Attributes:
-        frames: of video, T.
-        sequences: arrays whose first axis is a whole multiple of T.
-        whole: arrays of one shape for all clips.
+        frames: number of video frames, T.
+        sequences: arrays ``(k T, ...)`` by name, k a whole number.
+        whole: arrays of one shape for all clips, by name.
     """
 
     frames: int
@@ -29,17 +29,17 @@ class Example:
     whole: Mapping[str, np.ndarray[Any, Any]] = field(default_factory=dict)
 
 
-def collate(items: Sequence[Example]) -> Batch:
-    """Items in one batch: sequences padded with zeros at their end, ``lengths`` and ``mask`` of the video frames."""
-    lengths = torch.tensor([item.frames for item in items])
+def collate(examples: Sequence[Example]) -> Batch:
+    """Collate examples: sequences are padded with zeros; ``lengths`` ``(B,)`` and ``mask`` ``(B, T)`` are added."""
+    lengths = torch.tensor([example.frames for example in examples])
     longest = int(lengths.max())
     batch: Batch = {"lengths": lengths, "mask": valid_mask(lengths, longest)}
-    for name, first in items[0].sequences.items():
-        rate = len(first) // items[0].frames
-        out = torch.from_numpy(np.zeros((len(items), rate * longest, *first.shape[1:]), first.dtype))
-        for row, item in zip(out, items, strict=True):
-            row[: rate * item.frames] = torch.from_numpy(item.sequences[name])
+    for name, first in examples[0].sequences.items():
+        rate = len(first) // examples[0].frames
+        out = torch.from_numpy(np.zeros((len(examples), rate * longest, *first.shape[1:]), first.dtype))
+        for row, example in zip(out, examples, strict=True):
+            row[: rate * example.frames] = torch.from_numpy(example.sequences[name])
         batch[name] = out
-    for name in items[0].whole:
-        batch[name] = torch.from_numpy(np.stack([item.whole[name] for item in items]))
+    for name in examples[0].whole:
+        batch[name] = torch.from_numpy(np.stack([example.whole[name] for example in examples]))
     return batch

@@ -65,7 +65,7 @@ def write_card(path: Path, checkpoint: ModelCheckpoint, scores: Mapping[str, str
 
 def _supervision(config: SharedConfig) -> str:
     """Return the supervision of the small lip encoder: text must be declared where models are compared."""
-    if config.lips.encoder != "stand-in":
+    if config.lips.encoder != "small":
         return ""
-    text = ", phonemes of the transcripts (text supervision)" if config.teaching.phones else ""
+    text = ", phonemes of the transcripts (text supervision)" if config.lip_encoder_training.phoneme_weight else ""
     return f": supervised by clusters of audio features{text}"

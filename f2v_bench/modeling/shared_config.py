@@ -1,10 +1,10 @@
-"""Settings that every model trained by the suite shares: lip encoder, speech units, vocoder and training stages."""
+"""Settings that all trained models share: lip encoder, speech units, vocoder and training stages."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, TypeVar
+from typing import ClassVar, Literal, TypeVar
 
 from f2v_bench.errors import F2VError, suggest
 from f2v_bench.nn.encoders.lip_encoder import LipEncoderConfig
@@ -16,21 +16,21 @@ C = TypeVar("C")
 
 @dataclass(frozen=True, slots=True)
 class StageConfig:
-    """Steps, batch and optimiser of one stage.
+    """Steps, batch and optimizer of one training stage.
 
     Attributes:
-        steps: of the optimiser.
-        batch: clips a step and device.
-        learning_rate: its peak.
-        floor: share of the peak at the last step; between them half a cosine.
+        steps: optimizer steps.
+        batch: clips per step and device.
+        learning_rate: peak learning rate.
+        floor: learning rate of the last step as a share of the peak; half a cosine leads there.
         warmup: steps from 0 to the peak.
-        betas: of AdamW.
-        weight_decay: of AdamW, on matrices alone.
+        betas: betas of AdamW.
+        weight_decay: decay of AdamW, on matrices alone.
         clip: largest norm of the gradient.
-        ema: decay of the average of the weights, which validation and synthesis use.
-        precision: ``bf16-mixed`` or ``32-true``, as Lightning calls them.
+        ema: decay of the moving average of the weights, which validation and synthesis use.
+        precision: ``bf16-mixed`` or ``32-true``, as in Lightning.
         validate_every: steps between two validations.
-        validate_clips: clips of the validation split that are looked at.
+        validate_clips: clips of the validation split that are used.
     """
 
     steps: int = 10_000
@@ -49,13 +49,13 @@ class StageConfig:
 
 @dataclass(frozen=True, slots=True)
 class UnitConfig:
-    """Where units come from.
+    """Source of the speech units.
 
     Attributes:
         source: ``mfcc``, clusters fitted to the training clips, or ``hubert``, published ones of HuBERT Base.
-        count: clusters.
-        layer: of HuBERT.
-        seed: of the clustering.
+        count: number of clusters.
+        layer: layer of HuBERT.
+        seed: seed of the clustering.
     """
 
     source: Literal["mfcc", "hubert"] = "mfcc"
@@ -66,41 +66,53 @@ class UnitConfig:
 
 @dataclass(frozen=True, slots=True)
 class LipEncoderTrainingConfig:
-    """What the lip encoder is taught with.
+    """Training of the small lip encoder: augmentation, masking and losses.
 
     Attributes:
-        augment: how pictures are changed.
-        hidden: share of frames hidden.
-        span: frames hidden in a row.
-        hidden_weight: of the hidden frames' loss beside the visible ones'.
-        phones: weight of the phonemes' loss beside the units'; 0 learns without transcripts.
-        smoothing: of the labels.
+        augment: augmentation of the lip crops.
+        mask_prob: share of frames that are masked.
+        mask_length: frames of a masked span.
+        masked_weight: weight of the loss on masked frames; 1 is that on visible ones.
+        phoneme_weight: weight of the phonemes' loss; 1 is that of the units, 0 trains without transcripts.
+        label_smoothing: smoothing of the labels.
     """
 
+    RENAMED: ClassVar[Mapping[str, str]] = {
+        "hidden": "mask_prob",
+        "span": "mask_length",
+        "hidden_weight": "masked_weight",
+        "phones": "phoneme_weight",
+        "smoothing": "label_smoothing",
+    }
+
     augment: AugmentConfig = field(default_factory=AugmentConfig)
-    hidden: float = 0.25
-    span: int = 6
-    hidden_weight: float = 0.5
-    phones: float = 1.0
-    smoothing: float = 0.1
+    mask_prob: float = 0.25
+    mask_length: int = 6
+    masked_weight: float = 0.5
+    phoneme_weight: float = 1.0
+    label_smoothing: float = 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class SharedConfig:
-    """Lip encoder, units that teach it, vocoder, and how both and the model on them are trained.
+    """Base of every model's settings.
 
     Attributes:
-        lips: the frozen encoder.
-        units: clusters of sound.
-        vocoder: from mel to samples.
-        lips_stage, vocoder_stage, main_stage: steps and optimisers.
+        preset: name of the preset.
+        lips: frozen lip encoder.
+        units: speech units, which supervise the small lip encoder.
+        vocoder: vocoder from mel to samples.
+        lip_encoder_training: training of the small lip encoder.
+        lips_stage, vocoder_stage, main_stage: steps and optimizers.
     """
+
+    RENAMED: ClassVar[Mapping[str, str]] = {"teaching": "lip_encoder_training"}
 
     preset: str = "tiny"
     lips: LipEncoderConfig = field(default_factory=LipEncoderConfig)
     units: UnitConfig = field(default_factory=UnitConfig)
     vocoder: VocoderConfig = field(default_factory=VocoderConfig)
-    teaching: LipEncoderTrainingConfig = field(default_factory=LipEncoderTrainingConfig)
+    lip_encoder_training: LipEncoderTrainingConfig = field(default_factory=LipEncoderTrainingConfig)
     lips_stage: StageConfig = field(default_factory=StageConfig)
     vocoder_stage: StageConfig = field(default_factory=StageConfig)
     main_stage: StageConfig = field(default_factory=StageConfig)
@@ -122,7 +134,7 @@ PAPER = SharedConfig(
     vocoder_stage=_HIFIGAN,
 )
 
-#: two CPU cores train it in an hour or two
+#: trains on two CPU cores in an hour or two
 TINY = SharedConfig(
     lips=LipEncoderConfig(field=68, size=48, channels=(24, 32, 64, 96), width=192, layers=3),
     vocoder=VocoderConfig(
@@ -144,7 +156,12 @@ TINY = SharedConfig(
 
 
 def get_preset(presets: Mapping[str, C], name: str, model: str) -> C:
-    """The configuration of a model's preset.
+    """Return the settings of a model's preset.
+
+    Args:
+        presets: settings by name.
+        name: name of the preset.
+        model: title of the model, for the message.
 
     Raises:
         F2VError: no such preset.

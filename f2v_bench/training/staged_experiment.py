@@ -76,7 +76,7 @@ class StagedExperiment(Experiment):
             config = with_yaml(config, options.settings_file)
         self.config = with_overrides(config, options.settings)
         self.folder = options.folder
-        self.trained = TrainingDir(options.folder, self.stages, self.config, options.base)
+        self.trained = TrainingDir(options.folder, self.stages, self.config, options.base, self.spec.renamed_keys)
         self.check()
         self.trained.lock_settings(options.seed, options.list_id)
 
@@ -101,7 +101,7 @@ class StagedExperiment(Experiment):
             path,
             self.spec,
             config=self.config,
-            statistics=self.trained.checkpoint("main")["hyper_parameters"]["standard"],
+            statistics=self.trained.statistics("main"),
             facts=self.facts(),
             model=self.trained.ema_state("main"),
             lips=self.trained.ema_state("lips", "ema.average.encoder.") if self.uses_lip_encoder else None,
@@ -111,7 +111,7 @@ class StagedExperiment(Experiment):
     @property
     def uses_lip_encoder(self) -> bool:
         """Whether there is a lip encoder to train: AV-HuBERT comes trained, and a model may look for itself."""
-        return self.config.lips.encoder == "stand-in" and self.config.uses_lip_encoder
+        return self.config.lips.encoder == "small" and self.config.uses_lip_encoder
 
     def needs(self, stage: str) -> bool:
         return stage != "lips" or self.uses_lip_encoder
@@ -146,12 +146,12 @@ class StagedExperiment(Experiment):
 
     def _train_lips(self) -> None:
         config = self.config
-        tempo = config.teaching.augment.tempo
+        tempo = config.lip_encoder_training.augment.tempo
         units, clips, held = self.units, self.clips, self.validation_clips(config.lips_stage)
         batches = list(iter_batches(lambda at: lip_example(held[at], units, 0.0, None), len(held), VALIDATION_BATCH))
         source = TrainingData(len(clips), lambda at, rng: lip_example(clips[at], units, tempo, rng), batches)
         self.reset_seed()
-        module = LipEncoderModule(config.lips, config.units, config.teaching, config.lips_stage, self.options.seed)
+        module = LipEncoderModule(config.lips, config.units, config.lip_encoder_training, config.lips_stage, self.options.seed)
         self.fit(module, source, config.lips_stage, "lips")
 
     def _train_vocoder(self) -> None:
@@ -244,7 +244,7 @@ class StagedExperiment(Experiment):
 
     def load_lip_encoder(self) -> FrozenLipEncoder:
         """The lip encoder, trained."""
-        if self.config.lips.encoder != "stand-in":
+        if self.config.lips.encoder != "small":
             return FrozenLipEncoder(self.config.lips)
         self.trained.require_complete("lips")
         return FrozenLipEncoder(self.config.lips, self.trained.ema_state("lips", "ema.average.encoder."))
@@ -252,7 +252,7 @@ class StagedExperiment(Experiment):
     def features(self, frozen: FrozenLipEncoder, clips: Prepared, variants: int) -> LipFeatures:
         """Its features of clips, on disk."""
         device = "cuda" if torch.cuda.is_available() and self.options.hardware.accelerator != "cpu" else "cpu"
-        features = LipFeatures(frozen, clips, variants=variants, augment=self.config.teaching.augment, device=device)
+        features = LipFeatures(frozen, clips, variants=variants, augment=self.config.lip_encoder_training.augment, device=device)
         watch = self.options.watcher
         features.make(lambda done, count: watch("lip features", done, count))
         return features
