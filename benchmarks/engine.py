@@ -86,7 +86,7 @@ def measure_engine(candidates: list[ScoringItem], grammar: str, workers: int, fo
     ours = {(row.clip, row.column): row.value for row in rows if row.value is not None}
     with ScoreCache(folder / "scores.sqlite") as cache:
         for metric in metrics:
-            cache.keep(metric, [row for row in rows if row.metric == metric.name])
+            cache.store(metric, [row for row in rows if row.metric == metric.name])
         signatures = {metric.name: metric.signature for metric in metrics}
         again, cached_s = timed(
             lambda: [cache.find(metric, signatures[metric.name], one) for metric in metrics for one in candidates]

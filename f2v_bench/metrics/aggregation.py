@@ -1,4 +1,8 @@
-"""Aggregation of clip values into a system's value: means, ratios and root mean squares, summed per clip or speaker."""
+"""Aggregation of clip values to the value of a system: mean, weighted ratio and root mean square.
+
+Each aggregate is a function of two sums over clips, a numerator and a denominator. The sums are kept per unit of
+resampling, a clip or a speaker, so that bootstrap and permutation tests recompute an aggregate from its units.
+"""
 
 from __future__ import annotations
 
@@ -11,54 +15,57 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-MIN_CLUSTERS = 8  # fewer speakers than this say too little about speakers: clips are resampled instead
+MIN_CLUSTERS = 8  # speakers are the units from this number on; fewer give unreliable intervals, so clips are resampled
 
 
 @dataclass(frozen=True, slots=True)
-class Sums:
-    """An aggregate's numerators and denominators, added up within each unit of resampling.
+class UnitSums:
+    """Sums of an aggregate over the clips of each unit.
 
     Attributes:
-        tops, bottoms: ``(units,)``; the aggregate is sum(tops) / sum(bottoms), or its root.
-        root: whether a square root is taken at the end.
-        units: what a unit is, ``clips`` or ``speakers``.
+        numerators: sums of weighted values, ``(units,)``.
+        denominators: sums of weights, ``(units,)``.
+        takes_root: True where the aggregate is the square root of the ratio.
+        unit: ``clips`` or ``speakers``.
     """
 
-    tops: NDArray[np.float64]
-    bottoms: NDArray[np.float64]
-    root: bool
-    units: str
+    numerators: NDArray[np.float64]
+    denominators: NDArray[np.float64]
+    takes_root: bool
+    unit: str
 
     @property
     def value(self) -> float | None:
-        """The aggregate, or None where nothing carries weight."""
-        return float(quotient(self.tops, self.bottoms, self.root)) if self.bottoms.sum() else None
+        """Aggregate over all units, or None where the weights sum to 0."""
+        if not self.denominators.sum():
+            return None
+        return float(reduce_sums(self.numerators, self.denominators, self.takes_root))
 
 
-def unit_sums(values: Sequence[float], weights: Sequence[float], clusters: Sequence[str], aggregate: str) -> Sums:
-    """Sums of clip values, by speaker where there are at least ``MIN_CLUSTERS`` speakers, else by clip.
+def sum_units(values: Sequence[float], weights: Sequence[float], clusters: Sequence[str], aggregate: str) -> UnitSums:
+    """Sum clip values by speaker where there are at least ``MIN_CLUSTERS`` speakers, else by clip.
 
     Args:
-        values: one a scored clip, ``(n,)``.
-        weights: what ratios and root mean squares weigh a clip with, ``(n,)``.
-        clusters: the speaker or talk of each clip, ``(n,)``.
-        aggregate: ``mean``, ``ratio`` or ``rms``, as metrics.contract.Aggregate.
+        values: values of the scored clips, ``(n,)``.
+        weights: weights in ratios and root mean squares, ``(n,)``.
+        clusters: speaker or talk of each clip, ``(n,)``.
+        aggregate: ``mean``, ``ratio`` or ``rms``, see ``metrics.base.Aggregate``.
     """
     value, weight = np.asarray(values, np.float64), np.asarray(weights, np.float64)
     if aggregate == "mean":
         weight = np.ones_like(value)
-    top = weight * (value**2 if aggregate == "rms" else value)
-    units, index = "clips", np.arange(len(value))
-    names, membership = np.unique(np.asarray(clusters), return_inverse=True)
+    weighted = weight * (value**2 if aggregate == "rms" else value)
+    unit, index = "clips", np.arange(len(value))
+    names, speaker_index = np.unique(np.asarray(clusters), return_inverse=True)
     if len(names) >= MIN_CLUSTERS:
-        units, index = "speakers", membership
-    tops, bottoms = (np.bincount(index, sums).astype(np.float64) for sums in (top, weight))
-    return Sums(tops, bottoms, aggregate == "rms", units)
+        unit, index = "speakers", speaker_index
+    numerators, denominators = (np.bincount(index, sums).astype(np.float64) for sums in (weighted, weight))
+    return UnitSums(numerators, denominators, aggregate == "rms", unit)
 
 
-def quotient(
-    tops: NDArray[np.float64], bottoms: NDArray[np.float64], root: bool, axis: int = -1
+def reduce_sums(
+    numerators: NDArray[np.float64], denominators: NDArray[np.float64], takes_root: bool, axis: int = -1
 ) -> NDArray[np.float64]:
-    """The aggregate of sums along ``axis``."""
-    ratio: NDArray[np.float64] = tops.sum(axis=axis) / bottoms.sum(axis=axis)
-    return np.sqrt(ratio) if root else ratio
+    """Return the aggregate of sums along ``axis``."""
+    ratio: NDArray[np.float64] = numerators.sum(axis=axis) / denominators.sum(axis=axis)
+    return np.sqrt(ratio) if takes_root else ratio

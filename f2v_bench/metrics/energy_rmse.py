@@ -1,21 +1,19 @@
-"""RMSE of log energy contours in dB: whether speech is loud and soft where it should be.
+"""Root mean square error of log energy contours in dB.
 
 The energy of FastSpeech 2 (Ren et al., ICLR 2021): the norm of a frame's magnitudes, here at 100 Hz and in dB. The
-level counts as it is: output 6 dB too soft has 6 dB of error. A second column removes each contour's mean and sees the
-shape alone. Frames below the floor (-100 dB, digital silence) count as the floor, so that output which is truly
-silent between words pays for the room's noise in the reference.
+level is not normalized: output 6 dB too soft has 6 dB of error. A second column removes the mean of each contour and
+compares the shape alone. Frames below the floor (-100 dB, digital silence) count as the floor. Output with digital
+silence between words therefore has an error where the reference has room noise.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from f2v_bench.errors import ClipFailure
 from f2v_bench.metrics import common
-from f2v_bench.metrics.base import Metric, MetricOptions, Need, Sample, Scores
+from f2v_bench.metrics.base import MetricOptions, Need, PerClipMetric, Sample, Scores
 from f2v_bench.signal.energy import FLOOR, energy_contour
 from f2v_bench.signal.mel import HOP, N_FFT
 from f2v_bench.timing import SAMPLE_RATE
@@ -23,24 +21,28 @@ from f2v_bench.timing import SAMPLE_RATE
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-DECIBELS = 20 / np.log(10)  # of the natural logarithm of a norm
+DECIBELS = 20 / np.log(10)  # factor from the natural logarithm of a norm
 
 
 def energy_db(samples: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Energy of float32 ``(n,)`` at 16 kHz in dB every 10 ms, ``(n // 160,)`` and at least one, -100 or more."""
-    peak = max(1.0, float(np.abs(samples).max()))  # samples far beyond full scale would overflow in float32
+    """Return the energy contour in dB every 10 ms, ``(max(1, n // 160),)``, -100 or more.
+
+    Args:
+        samples: waveform at 16 kHz, float32 ``(n,)``.
+    """
+    peak = max(1.0, float(np.abs(samples).max()))  # samples far beyond full scale overflow in float32
     contour = energy_contour((samples / peak).astype(np.float32), SAMPLE_RATE)
     decibels: NDArray[np.float64] = DECIBELS * (contour.astype(np.float64) + np.log(peak))
     return decibels
 
 
-def energy_rmse(energy: NDArray[np.float64], reference: NDArray[np.float64], *, centred: bool = False) -> float:
-    """Root mean square difference of two energy contours in dB.
+def energy_rmse(energy: NDArray[np.float64], reference: NDArray[np.float64], *, centered: bool = False) -> float:
+    """Return the root mean square difference of two energy contours in dB.
 
     Args:
-        energy: ``(frames,)`` in dB.
-        reference: of the real speech, of the same length.
-        centred: whether each contour's mean is removed first, which makes the value blind to gain.
+        energy: contour of the output in dB, ``(frames,)``.
+        reference: contour of the real speech, of the same length.
+        centered: True removes the mean of each contour first, so that gain has no effect.
 
     Raises:
         ValueError: unequal lengths, or no frames.
@@ -48,11 +50,11 @@ def energy_rmse(energy: NDArray[np.float64], reference: NDArray[np.float64], *, 
     if len(energy) != len(reference) or not len(energy):
         raise ValueError(f"energy RMSE needs equal lengths, got {len(energy)} and {len(reference)} frames")
     difference = energy - reference
-    return float(np.sqrt(np.mean((difference - difference.mean() if centred else difference) ** 2)))
+    return float(np.sqrt(np.mean((difference - difference.mean() if centered else difference) ** 2)))
 
 
-class EnergyRMSE(Metric):
-    """RMSE of log energy, as it is and about the mean."""
+class EnergyRMSE(PerClipMetric):
+    """RMSE of log energy, with and without the difference in mean."""
 
     name = "energy_rmse"
     needs = frozenset({Need.REFERENCE})
@@ -62,17 +64,17 @@ class EnergyRMSE(Metric):
             "energy_rmse", "Energy RMSE", "dB", "RMSE of log energy at 100 Hz, gain included, in place.", headline=True
         ),
         common.error_column(
-            "energy_rmse_centred",
-            "Energy RMSE, centred",
+            "energy_rmse_centered",
+            "Energy RMSE, centered",
             "dB",
             "RMSE of log energy at 100 Hz, each contour's mean removed.",
             headline=False,
         ),
     )
 
-    def __init__(self, options: MetricOptions) -> None:
+    def __init__(self, options: MetricOptions | None = None) -> None:
         super().__init__(options)
-        common.parse_settings(options, self.name, {})
+        common.parse_settings(self.options, self.name, {})
 
     @property
     def signature(self) -> str:
@@ -85,13 +87,12 @@ class EnergyRMSE(Metric):
             aggregate="clip-mean",
         )
 
-    def score(self, batch: Sequence[Sample]) -> list[Scores | ClipFailure]:
-        return common.per_clip(batch, _score_one)
-
-
-def _score_one(sample: Sample) -> Scores:
-    audio, reference = common.aligned_pair(sample)
-    energy, real = energy_db(audio), energy_db(reference)
-    return Scores(
-        {"energy_rmse": energy_rmse(energy, real), "energy_rmse_centred": energy_rmse(energy, real, centred=True)}
-    )
+    def score_clip(self, sample: Sample) -> Scores:
+        audio, reference = common.aligned_pair(sample)
+        energy, energy_ref = energy_db(audio), energy_db(reference)
+        return Scores(
+            {
+                "energy_rmse": energy_rmse(energy, energy_ref),
+                "energy_rmse_centered": energy_rmse(energy, energy_ref, centered=True),
+            }
+        )

@@ -1,11 +1,12 @@
-"""RMSE-F0 as other tools compute it, so that a paper's number can be made again: presets of ``rmse_f0``.
+"""Presets of ``rmse_f0`` that reproduce the RMSE-F0 of other tools.
 
-Read in the tools' public sources. All three take 16 kHz here, and the suite's own gate for silence.
+The recipes follow the public sources of the tools. All three run at 16 kHz here, with the silence threshold of this
+benchmark.
 
 * ``espnet-logf0-dtw``: ``evaluate_f0.py``. Natural logarithm, Harvest, frames of 16 ms, both voiced after warping.
-* ``versa``: ``mcd_f0`` without warping, its default. Hz over *all* frames, an unvoiced one counting as 0 Hz.
-* ``amphion``: ``f0_rmse.py`` with its defaults. Praat's autocorrelation, voiced frames of each side alone, in cents
-  about their own median, warped on the contour itself: what is left after a shift in key and in time.
+* ``versa``: ``mcd_f0`` without warping, its default. Hz over *all* frames, unvoiced frames at 0 Hz.
+* ``amphion``: ``f0_rmse.py`` with its defaults. Praat's autocorrelation, voiced frames of each side only, in cents
+  about their own median, warped on the contour itself: the error that remains after a shift in pitch and in time.
 """
 
 from __future__ import annotations
@@ -41,25 +42,25 @@ Contours = dict[str, "NDArray[np.floating[Any]]"]
 
 @dataclass(frozen=True, slots=True)
 class F0Preset:
-    """One tool's way.
+    """Recipe of another tool.
 
     Attributes:
-        columns: what it measures.
-        analyse: a waveform at 16 kHz to the contours that ``compare`` takes.
-        compare: contours of output and reference to scores.
-        signature: what decides the numbers.
-        packages: whose versions decide them too.
-        needs: ``(module, how to install it)`` beyond the suite's own dependencies.
+        columns: columns of the recipe.
+        analyze: function from a waveform at 16 kHz to the contours for ``compare``.
+        compare: function from the contours of output and reference to scores.
+        signature: parts of the signature.
+        packages: packages whose versions belong to the signature.
+        needs: module to installation command, for optional packages.
     """
 
     columns: tuple[Column, ...]
-    analyse: Callable[[Waveform], Contours]
+    analyze: Callable[[Waveform], Contours]
     compare: Callable[[Contours, Contours], Scores]
     signature: tuple[str, ...]
     packages: tuple[str, ...]
     needs: Mapping[str, str] = field(default_factory=dict)
 
-    def require(self, metric: str, preset: str) -> None:
+    def require_packages(self, metric: str, preset: str) -> None:
         """Raise MetricUnavailable where a package is missing."""
         for module, install in self.needs.items():
             if find_spec(module) is None:
@@ -82,42 +83,50 @@ def _espnet_contours(waveform: Waveform) -> Contours:
 
 
 def espnet_log_f0_rmse(contours: Contours, reference: Contours) -> Scores:
-    """RMSE of ln F0 over the pairs of frames, warped on mel-cepstra, that are voiced on both sides.
+    """Return the RMSE of ln F0 over frame pairs that are voiced on both sides, warped on mel-cepstra.
+
+    Args:
+        contours: ``f0`` and ``mel`` of the output.
+        reference: ``f0`` and ``mel`` of the real speech.
 
     Raises:
         ClipFailure: ``no_voiced_overlap``, or ``too_long`` to be warped.
     """
-    ours, real = mcep.dtw_path(contours["mel"], reference["mel"])
-    f0, true = contours["f0"][ours], reference["f0"][real]
-    both = (f0 > 0) & (true > 0)
-    if not both.any():
+    index, index_ref = mcep.dtw_path(contours["mel"], reference["mel"])
+    f0, f0_ref = contours["f0"][index], reference["f0"][index_ref]
+    covoiced = (f0 > 0) & (f0_ref > 0)
+    if not covoiced.any():
         raise _no_overlap("no pair of warped frames is voiced on both sides")
     return Scores(
-        {"log_f0_rmse_espnet": _rms(np.log(f0[both]) - np.log(true[both]))},
-        detail={"pairs": len(both), "covoiced_pairs": int(both.sum())},
+        {"log_f0_rmse_espnet": _rms(np.log(f0[covoiced]) - np.log(f0_ref[covoiced]))},
+        detail={"pairs": len(covoiced), "covoiced_pairs": int(covoiced.sum())},
     )
 
 
 def _versa_contours(waveform: Waveform) -> Contours:
-    return {"f0": versa.contour(waveform)}
+    return {"f0": versa.f0_contour(waveform)}
 
 
 def versa_f0(contours: Contours, reference: Contours) -> Scores:
-    """RMSE in Hz and Pearson correlation of F0 over all frames, the unvoiced at 0 Hz.
+    """Return the RMSE in Hz and the Pearson correlation of F0 over all frames, unvoiced frames at 0 Hz.
+
+    Args:
+        contours: ``f0`` of the output.
+        reference: ``f0`` of the real speech.
 
     Raises:
         ClipFailure: ``duration_mismatch``.
     """
     from scipy.stats import ConstantInputWarning, pearsonr
 
-    f0, true = versa.cut(contours["f0"], reference["f0"])
-    values = {"f0_rmse_versa": _rms(f0 - true)}
-    detail = {"frames": len(f0), "covoiced_frames": int(np.count_nonzero((f0 > 0) & (true > 0)))}
-    if np.ptp(f0) == 0 or np.ptp(true) == 0:  # one side has no voiced frame: nothing can correlate
+    f0, f0_ref = versa.cut_to_shorter(contours["f0"], reference["f0"])
+    values = {"f0_rmse_versa": _rms(f0 - f0_ref)}
+    detail = {"frames": len(f0), "covoiced_frames": int(np.count_nonzero((f0 > 0) & (f0_ref > 0)))}
+    if np.ptp(f0) == 0 or np.ptp(f0_ref) == 0:  # no voiced frame on one side: the correlation is undefined
         return Scores(values, undefined={"f0_corr_versa": FailureKind.NO_VOICED_OVERLAP}, detail=detail)
     with warnings.catch_warnings():
         warnings.simplefilter("error", ConstantInputWarning)
-        values["f0_corr_versa"] = float(pearsonr(f0, true).statistic)
+        values["f0_corr_versa"] = float(pearsonr(f0, f0_ref).statistic)
     return Scores(values, detail=detail)
 
 
@@ -133,23 +142,27 @@ def _amphion_contours(waveform: Waveform) -> Contours:
 
 
 def amphion_f0_rmse(contours: Contours, reference: Contours) -> Scores:
-    """RMSE in cents of the voiced frames of each side about their median, warped on the contours themselves.
+    """Return the RMSE in cents of the voiced frames of each side about their median, warped on the contours.
+
+    Args:
+        contours: ``f0`` of the output.
+        reference: ``f0`` of the real speech.
 
     Raises:
-        ClipFailure: ``no_voiced_overlap`` where a side has fewer than two voiced frames (Amphion says 0, perfect),
+        ClipFailure: ``no_voiced_overlap`` where a side has fewer than two voiced frames (Amphion returns 0, perfect),
             or ``too_long`` to be warped.
     """
-    centred: list[NDArray[np.floating[Any]]] = []
+    centered: list[NDArray[np.floating[Any]]] = []
     for side, name in ((contours, "audio"), (reference, "reference")):
         voiced = side["f0"][side["f0"] > 0]
         if len(voiced) < 2:
             raise _no_overlap(f"the {name} has {len(voiced)} voiced frames")
         cents = 1200 * np.log2(voiced / 440)
-        centred.append(cents - np.median(cents))
-    real, ours = mcep.dtw_path(centred[1][:, None], centred[0][:, None])
+        centered.append(cents - np.median(cents))
+    index_ref, index = mcep.dtw_path(centered[1][:, None], centered[0][:, None])
     return Scores(
-        {"f0_rmse_amphion": _rms(centred[0][ours] - centred[1][real])},
-        detail={"voiced_frames": len(centred[0]), "reference_voiced_frames": len(centred[1])},
+        {"f0_rmse_amphion": _rms(centered[0][index] - centered[1][index_ref])},
+        detail={"voiced_frames": len(centered[0]), "reference_voiced_frames": len(centered[1])},
     )
 
 
@@ -188,7 +201,7 @@ PRESETS = {
                 "F0 RMSE (VERSA)",
                 "Hz",
                 versa.F0_MAX,
-                "RMSE of F0 as VERSA's mcd_f0: Harvest, all frames in place, the unvoiced at 0 Hz.",
+                "RMSE of F0 as VERSA's mcd_f0: Harvest, all frames in place, unvoiced at 0 Hz.",
             ),
             Column(
                 "f0_corr_versa",
@@ -199,7 +212,7 @@ PRESETS = {
                 upper=1,
                 digits=3,
                 headline=False,
-                definition="Pearson correlation of F0 as VERSA's mcd_f0: all frames, the unvoiced at 0 Hz.",
+                definition="Pearson correlation of F0 as VERSA's mcd_f0: all frames, unvoiced at 0 Hz.",
             ),
         ),
         _versa_contours,
@@ -214,7 +227,7 @@ PRESETS = {
                 "F0 RMSE (Amphion)",
                 "cents",
                 float("inf"),
-                "RMSE of F0 as Amphion's script: Praat, cents about the median, voiced frames alone, warped.",
+                "RMSE of F0 as Amphion's script: Praat, cents about the median, voiced frames only, warped.",
                 digits=1,
             ),
         ),
@@ -223,7 +236,7 @@ PRESETS = {
         (
             "rmse_f0:amphion",
             f"f0:praat-ac-{AMPHION_F0[0]:g}-{AMPHION_F0[1]:g}Hz/hop-{AMPHION_HOP}/voicing-{AMPHION_VOICING}",
-            "centre:median-cents",
+            "center:median-cents",
             "warp:exact-dtw/f0",
             "frames:voiced-each",
             "mismatch:any",

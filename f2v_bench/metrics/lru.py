@@ -1,4 +1,4 @@
-"""What was computed of the waveforms seen last: a test list's references are analysed once, for all systems."""
+"""Cache of results per waveform: the references of a test list are analyzed once for all systems."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ T = TypeVar("T")
 
 
 class LRUCache(Generic[T]):
-    """Results by content of the waveform; the least recently used leave first.
+    """Results keyed by the content of a waveform; the least recently used is dropped first.
 
     Args:
-        limit: results held, at least one.
+        limit: largest number of results, at least one.
     """
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._held: OrderedDict[str, T] = OrderedDict()
+        self._results: OrderedDict[str, T] = OrderedDict()
 
     def __len__(self) -> int:
-        return len(self._held)
+        return len(self._results)
 
-    def of(self, waveform: Waveform, compute: Callable[[Waveform], T]) -> T:
-        """The result for ``waveform``, from memory or from ``compute``."""
+    def get(self, waveform: Waveform, compute: Callable[[Waveform], T]) -> T:
+        """Return the cached result for ``waveform``, or compute and cache it."""
         key = waveform.sha256
-        if key not in self._held:
-            self._held[key] = compute(waveform)
-            if len(self._held) > self._limit:
-                self._held.popitem(last=False)
-        self._held.move_to_end(key)
-        return self._held[key]
+        if key not in self._results:
+            self._results[key] = compute(waveform)
+            if len(self._results) > self._limit:
+                self._results.popitem(last=False)
+        self._results.move_to_end(key)
+        return self._results[key]

@@ -1,13 +1,13 @@
 """Mel-cepstral distortion (MCD) in dB, default protocol ``mcd/v1`` and the presets of ESPnet and VERSA.
 
 Kubichek, "Mel-cepstral distance measure for objective speech quality assessment" (1993). The default compares in
-place, because output and reference share the clock of the video, and leaves c0 out, which is the level. MCDs of
-different extractors, orders, warpings or c0 rules are different quantities: each preset is a column of its own.
+place, because output and reference share the clock of the video, and excludes c0, which is the level. MCDs of
+different extractors, orders, warpings or c0 rules are different quantities: each preset has its own column.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
@@ -17,7 +17,7 @@ import numpy as np
 from f2v_bench.clip import Waveform
 from f2v_bench.errors import ClipFailure, FailureKind
 from f2v_bench.metrics import common, mcep, versa
-from f2v_bench.metrics.base import Column, Metric, MetricOptions, MetricUnavailable, Need, Sample, Scores
+from f2v_bench.metrics.base import Column, MetricOptions, MetricUnavailable, Need, PerClipMetric, Sample, Scores
 from f2v_bench.metrics.lru import LRUCache
 from f2v_bench.timing import SAMPLE_RATE
 
@@ -26,33 +26,33 @@ if TYPE_CHECKING:
 
 ORDER, ALPHA = 24, 0.42
 VERSA_ORDER, VERSA_ALPHA = 39, 0.466
-ESPNET_ORDER, ESPNET_ALPHA = 23, 0.42  # what ESPnet's script takes at 16 kHz
+ESPNET_ORDER, ESPNET_ALPHA = 23, 0.42  # values of ESPnet's script at 16 kHz
 ESPNET_WINDOW, ESPNET_HOP = 1024, 256  # samples
 CACHE_SIZE = 512  # mel-cepstra of 3 s: 0.1 MB each
 
 
 def mel_cepstrum(samples: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Mel-cepstrum of the default protocol: ``pyworld.wav2world``'s envelope, order 24, alpha 0.42.
+    """Return the mel-cepstrum of the default protocol: ``pyworld.wav2world``'s envelope, order 24, alpha 0.42.
 
     Args:
-        samples: float32 ``(n,)`` at 16 kHz, at least one.
+        samples: waveform at 16 kHz, float32 ``(n,)``, at least one sample.
 
     Returns:
-        float64 ``(1 + n // 80, 25)``, c0 first, every 5 ms.
+        Mel-cepstrum every 5 ms, float64 ``(1 + n // 80, 25)``, c0 first.
     """
     double = samples.astype(np.float64)
     return mcep.mel_cepstrum(mcep.envelope(double, *mcep.dio(double)), ORDER, ALPHA)
 
 
 def mcd(audio: NDArray[np.float32], reference: NDArray[np.float32]) -> float:
-    """Mel-cepstral distortion of the default protocol.
+    """Return the mel-cepstral distortion of the default protocol.
 
     Args:
-        audio: float32 ``(n,)`` at 16 kHz.
-        reference: the real speech; the longer of the two is cut.
+        audio: waveform of the output at 16 kHz, float32 ``(n,)``.
+        reference: waveform of the real speech; the longer of the two is cut.
 
     Returns:
-        dB, 0 for equal audio; 8.6 between different GRID sentences of one speaker.
+        Distortion in dB, 0 for equal audio; 8.6 between different GRID sentences of one speaker.
     """
     return _in_place(mel_cepstrum(audio), mel_cepstrum(reference))
 
@@ -63,21 +63,24 @@ def _in_place(mel: NDArray[np.float64], reference: NDArray[np.float64]) -> float
 
 
 def versa_mel_cepstrum(samples: NDArray[np.float32]) -> NDArray[np.float64]:
-    """VERSA's mel-cepstrum of float32 ``(n,)`` at 16 kHz: ``(1 + n // 80, 40)``, c0 first."""
-    filtered = versa.prepared(samples)
+    """Return VERSA's mel-cepstrum of float32 ``(n,)`` at 16 kHz, ``(1 + n // 80, 40)``, c0 first."""
+    filtered = versa.high_pass(samples)
     f0 = mcep.harvest(filtered, versa.F0_MIN, versa.F0_MAX, mcep.FRAME_MS)
     return mcep.mel_cepstrum(mcep.envelope(filtered, *f0), VERSA_ORDER, VERSA_ALPHA)
 
 
 def _versa(mel: NDArray[np.float64], reference: NDArray[np.float64]) -> float:
-    return mcep.distortion(*versa.cut(mel, reference), c0=True)
+    return mcep.distortion(*versa.cut_to_shorter(mel, reference), c0=True)
 
 
 def espnet_mel_cepstrum(samples: NDArray[np.float32]) -> NDArray[np.float64]:
-    """ESPnet's mel-cepstrum of float32 ``(n,)`` at 16 kHz: SPTK's analysis of Hamming windows of 64 ms every 16 ms.
+    """Return ESPnet's mel-cepstrum: SPTK's analysis of Hamming windows of 64 ms every 16 ms.
+
+    Args:
+        samples: waveform at 16 kHz, float32 ``(n,)``.
 
     Returns:
-        ``(1 + (n - 1024) // 256, 24)``, c0 first.
+        Mel-cepstrum, ``(1 + (n - 1024) // 256, 24)``, c0 first.
 
     Raises:
         ClipFailure: ``too_short`` below one window.
@@ -87,30 +90,30 @@ def espnet_mel_cepstrum(samples: NDArray[np.float32]) -> NDArray[np.float64]:
     sptk = mcep.import_quietly("pysptk")
     frames = np.lib.stride_tricks.sliding_window_view(mcep.as_int16(samples), ESPNET_WINDOW)[::ESPNET_HOP]
     windowed = frames * sptk.hamming(ESPNET_WINDOW)
-    found: NDArray[np.float64] = sptk.mcep(windowed, order=ESPNET_ORDER, alpha=ESPNET_ALPHA, eps=1e-6, etype=1)
-    return found
+    mel: NDArray[np.float64] = sptk.mcep(windowed, order=ESPNET_ORDER, alpha=ESPNET_ALPHA, eps=1e-6, etype=1)
+    return mel
 
 
 def _warped(mel: NDArray[np.float64], reference: NDArray[np.float64]) -> float:
-    ours, real = mcep.dtw_path(mel, reference)
-    return mcep.distortion(mel[ours], reference[real], c0=True)
+    index, index_ref = mcep.dtw_path(mel, reference)
+    return mcep.distortion(mel[index], reference[index_ref], c0=True)
 
 
 @dataclass(frozen=True, slots=True)
 class _Preset:
-    """One way to take an MCD.
+    """Protocol of an MCD.
 
     Attributes:
-        column: what it is called and means.
-        analyse: samples to mel-cepstrum.
-        compare: two mel-cepstra to dB.
-        in_place: whether output and reference must last equally long (within 100 ms).
-        signature: what decides the number.
-        packages: whose versions decide it too.
+        column: name and definition.
+        analyze: function from samples to mel-cepstrum.
+        compare: function from two mel-cepstra to dB.
+        in_place: True where output and reference must have equal durations (within 100 ms).
+        signature: parts of the signature.
+        packages: packages whose versions belong to the signature.
     """
 
     column: Column
-    analyse: Callable[[NDArray[np.float32]], NDArray[np.float64]]
+    analyze: Callable[[NDArray[np.float32]], NDArray[np.float64]]
     compare: Callable[[NDArray[np.float64], NDArray[np.float64]], float]
     in_place: bool
     signature: tuple[str, ...]
@@ -170,12 +173,12 @@ PRESETS = {
 }
 
 
-class MCD(Metric):
+class MCD(PerClipMetric):
     """Mel-cepstral distortion.
 
-    Setting ``preset``: ``f2v`` (default), ``espnet`` or ``versa``; each has a column and a signature of its own.
+    Setting ``preset``: ``f2v`` (default), ``espnet`` or ``versa``; each has its own column and signature.
     ``espnet`` needs the package pysptk, whose iterative analysis has no other implementation; it warps by exact DTW
-    where ESPnet's script takes ``fastdtw``.
+    where ESPnet's script uses ``fastdtw``.
     """
 
     name = "mcd"
@@ -183,33 +186,30 @@ class MCD(Metric):
     sample_rate = SAMPLE_RATE
     columns = (PRESETS["f2v"].column,)
 
-    def __init__(self, options: MetricOptions) -> None:
+    def __init__(self, options: MetricOptions | None = None) -> None:
         super().__init__(options)
-        chosen = common.parse_settings(options, self.name, {"preset": tuple(PRESETS)})["preset"]
-        self._preset = PRESETS[chosen]
+        preset = common.parse_settings(self.options, self.name, {"preset": tuple(PRESETS)})["preset"]
+        self._preset = PRESETS[preset]
         if "pysptk" in self._preset.packages and find_spec("pysptk") is None:
             raise MetricUnavailable(
-                self.name, f"the preset '{chosen}' needs the package pysptk", "Install it: uv pip install pysptk"
+                self.name, f"the preset '{preset}' needs the package pysptk", "Install it: uv pip install pysptk"
             )
         self.columns = (self._preset.column,)
-        self._known: LRUCache[NDArray[np.float64]] = LRUCache(CACHE_SIZE)
+        self._cepstra: LRUCache[NDArray[np.float64]] = LRUCache(CACHE_SIZE)
 
     @property
     def signature(self) -> str:
         return common.signature(*self._preset.signature, packages=self._preset.packages, aggregate="clip-mean")
 
-    def score(self, batch: Sequence[Sample]) -> list[Scores | ClipFailure]:
-        return common.per_clip(batch, self._score_one)
-
-    def _score_one(self, sample: Sample) -> Scores:
+    def score_clip(self, sample: Sample) -> Scores:
         if self._preset.in_place:
-            common.aligned_pair(sample)  # for its checks: the mel-cepstra are of the whole waveforms
+            common.aligned_pair(sample)  # checks only: the mel-cepstra are those of the full waveforms
         else:
             common.require_sound(sample.audio.samples, "audio")
             common.require_sound(common.require_reference(sample).samples, "reference")
-        mel = self._analysed(sample.audio)
-        reference = self._analysed(common.require_reference(sample))
+        mel = self._mel_cepstrum(sample.audio)
+        reference = self._mel_cepstrum(common.require_reference(sample))
         return Scores({self._preset.column.name: self._preset.compare(mel, reference)})
 
-    def _analysed(self, waveform: Waveform) -> NDArray[np.float64]:
-        return self._known.of(waveform, lambda one: self._preset.analyse(one.samples))
+    def _mel_cepstrum(self, waveform: Waveform) -> NDArray[np.float64]:
+        return self._cepstra.get(waveform, lambda wave: self._preset.analyze(wave.samples))

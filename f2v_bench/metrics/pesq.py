@@ -1,17 +1,16 @@
-"""PESQ, wide and narrow band, against the real speech, by the package ``pesq``.
+"""PESQ, wide and narrow band, against the real speech, computed by the package ``pesq``.
 
-ITU-T P.862.2 (wide band) and P.862.1 (narrow band), superseded by P.863 and kept because papers print it. PESQ aligns
+ITU-T P.862.2 (wide band) and P.862.1 (narrow band), superseded by P.863 and kept because papers report it. PESQ aligns
 in time by itself and scales both signals by their common peak.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
 from f2v_bench.errors import ClipFailure, FailureKind
 from f2v_bench.metrics import common
-from f2v_bench.metrics.base import Column, Metric, MetricOptions, Need, Sample, Scores
+from f2v_bench.metrics.base import Column, MetricOptions, Need, PerClipMetric, Sample, Scores
 from f2v_bench.timing import SAMPLE_RATE
 
 if TYPE_CHECKING:
@@ -20,19 +19,19 @@ if TYPE_CHECKING:
 
 
 def pesq(audio: NDArray[np.float32], reference: NDArray[np.float32], band: Literal["wb", "nb"]) -> float:
-    """Perceptual evaluation of speech quality, as MOS-LQO.
+    """Return the perceptual evaluation of speech quality as MOS-LQO.
 
     Args:
-        audio: float32 ``(n,)`` at 16 kHz.
-        reference: the real speech.
-        band: ``wb`` for P.862.2, ``nb`` for P.862.1.
+        audio: waveform of the output at 16 kHz, float32 ``(n,)``.
+        reference: waveform of the real speech at 16 kHz, float32.
+        band: bandwidth, ``wb`` (P.862.2) or ``nb`` (P.862.1).
 
     Returns:
-        About 1.04 to 4.64 (wb) or 1.0 to 4.55 (nb).
+        MOS-LQO, about 1.04 to 4.64 (wb) or 1.0 to 4.55 (nb).
 
     Raises:
         ClipFailure: ``no_utterance`` where PESQ finds no speech, ``too_short`` below a quarter of a second,
-            ``silent`` where the audio is.
+            ``silent`` where the audio has no energy in the telephone band.
     """
     from pesq import BufferTooShortError, NoUtterancesError
     from pesq import pesq as p862
@@ -49,7 +48,7 @@ def pesq(audio: NDArray[np.float32], reference: NDArray[np.float32], band: Liter
         raise ClipFailure(FailureKind.SILENT, "the audio has no energy in the telephone band") from error
 
 
-class PESQ(Metric):
+class PESQ(PerClipMetric):
     """PESQ wide band (headline) and narrow band."""
 
     name = "pesq"
@@ -77,9 +76,9 @@ class PESQ(Metric):
         ),
     )
 
-    def __init__(self, options: MetricOptions) -> None:
+    def __init__(self, options: MetricOptions | None = None) -> None:
         super().__init__(options)
-        common.parse_settings(options, self.name, {})
+        common.parse_settings(self.options, self.name, {})
 
     @property
     def signature(self) -> str:
@@ -91,10 +90,6 @@ class PESQ(Metric):
             aggregate="clip-mean",
         )
 
-    def score(self, batch: Sequence[Sample]) -> list[Scores | ClipFailure]:
-        return common.per_clip(batch, _score_one)
-
-
-def _score_one(sample: Sample) -> Scores:
-    audio, reference = common.aligned_pair(sample)
-    return Scores({"pesq_wb": pesq(audio, reference, "wb"), "pesq_nb": pesq(audio, reference, "nb")})
+    def score_clip(self, sample: Sample) -> Scores:
+        audio, reference = common.aligned_pair(sample)
+        return Scores({"pesq_wb": pesq(audio, reference, "wb"), "pesq_nb": pesq(audio, reference, "nb")})

@@ -1,23 +1,22 @@
-"""RMSE of the fundamental frequency and its companions, protocol ``f0/v1``.
+"""RMSE of the fundamental frequency, gross pitch error and voicing errors, protocol ``f0/v1``.
 
-Output and reference share the clock of the video, so frames are compared in place, without DTW. Contours are taken
-of each waveform in full and then cut to the shorter; the definitions of gross pitch error, voicing decision error and
+Output and reference share the clock of the video, so frames are compared in place, without DTW. Contours are computed
+from each full waveform and then cut to the shorter; the definitions of gross pitch error, voicing decision error and
 F0 frame error are those of Chu and Alwan, "Reducing F0 frame error of F0 tracking algorithms under noisy conditions
 with an unvoiced/voiced classification frontend" (ICASSP 2009).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from f2v_bench.clip import Waveform
-from f2v_bench.errors import ClipFailure, FailureKind
+from f2v_bench.errors import FailureKind
 from f2v_bench.metrics import common
-from f2v_bench.metrics.base import Aggregate, Column, Metric, MetricOptions, Need, Sample, Scores
+from f2v_bench.metrics.base import Aggregate, Column, MetricOptions, Need, PerClipMetric, Sample, Scores
 from f2v_bench.metrics.f0_presets import CACHE_SIZE, PRESETS, Contours, F0Preset
 from f2v_bench.metrics.lru import LRUCache
 from f2v_bench.signal.f0 import f0_contour, f0_protocol
@@ -26,20 +25,20 @@ from f2v_bench.timing import SAMPLE_RATE
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-GROSS_ERROR = 0.2  # of the reference's F0
-CONTOURS_KEPT = 4096  # about 1 KB each: the references of a test list, once for all systems
+GROSS_ERROR = 0.2  # share of the reference F0
+CONTOUR_CACHE_SIZE = 4096  # about 1 KB each: the references of a test list, once for all systems
 
 
 @dataclass(frozen=True, slots=True)
 class PitchErrors:
-    """How two F0 contours differ where both are voiced.
+    """Differences of two F0 contours where both are voiced.
 
     Attributes:
         rmse_hz: root mean square difference.
-        rmse_cents: the same of ``1200 * log2(f0 / reference)``.
-        median_hz: median absolute difference, which octave errors do not move.
-        gross: frames further than 20 % from the reference.
-        frames: co-voiced frames, at least one.
+        rmse_cents: root mean square of ``1200 * log2(f0 / reference)``.
+        median_hz: median absolute difference, robust to octave errors.
+        gross: number of frames more than 20 % off the reference.
+        frames: number of co-voiced frames, at least one.
     """
 
     rmse_hz: float
@@ -51,12 +50,12 @@ class PitchErrors:
 
 @dataclass(frozen=True, slots=True)
 class F0Errors:
-    """How one F0 contour differs from another.
+    """Differences of two F0 contours.
 
     Attributes:
-        pitch: over co-voiced frames, None where there is none.
-        voicing: frames where one is voiced and the other is not.
-        frames: frames compared, at least one.
+        pitch: errors over co-voiced frames, or None without any.
+        voicing: number of frames that are voiced in one contour only.
+        frames: number of compared frames, at least one.
     """
 
     pitch: PitchErrors | None
@@ -68,8 +67,8 @@ def f0_errors(f0: NDArray[np.floating[Any]], reference: NDArray[np.floating[Any]
     """Compare two F0 contours on one frame grid.
 
     Args:
-        f0: of the audio in Hz, ``(frames,)``, 0 where unvoiced.
-        reference: of the real speech, likewise; the longer of the two is cut.
+        f0: F0 of the output in Hz, ``(frames,)``, 0 where unvoiced.
+        reference: F0 of the real speech in the same form; the longer of the two is cut.
 
     Raises:
         ValueError: a contour without frames.
@@ -77,32 +76,32 @@ def f0_errors(f0: NDArray[np.floating[Any]], reference: NDArray[np.floating[Any]
     frames = min(len(f0), len(reference))
     if not frames:
         raise ValueError("two F0 contours need at least one frame each")
-    ours, real = f0[:frames].astype(np.float64), reference[:frames].astype(np.float64)
-    both = (ours > 0) & (real > 0)
-    voicing = int(np.count_nonzero((ours > 0) != (real > 0)))
-    return F0Errors(_pitch_errors(ours[both], real[both]) if both.any() else None, voicing, frames)
+    f0, reference = f0[:frames].astype(np.float64), reference[:frames].astype(np.float64)
+    covoiced = (f0 > 0) & (reference > 0)
+    voicing = int(np.count_nonzero((f0 > 0) != (reference > 0)))
+    return F0Errors(_pitch_errors(f0[covoiced], reference[covoiced]) if covoiced.any() else None, voicing, frames)
 
 
-def _pitch_errors(ours: NDArray[np.float64], real: NDArray[np.float64]) -> PitchErrors:
-    difference = ours - real
-    cents = 1200 * np.log2(ours / real)
+def _pitch_errors(f0: NDArray[np.floating[Any]], reference: NDArray[np.floating[Any]]) -> PitchErrors:
+    difference = f0 - reference
+    cents = 1200 * np.log2(f0 / reference)
     return PitchErrors(
         rmse_hz=float(np.sqrt(np.mean(difference**2))),
         rmse_cents=float(np.sqrt(np.mean(cents**2))),
         median_hz=float(np.median(np.abs(difference))),
-        gross=int(np.count_nonzero(np.abs(difference) > GROSS_ERROR * real)),
-        frames=len(real),
+        gross=int(np.count_nonzero(np.abs(difference) > GROSS_ERROR * reference)),
+        frames=len(reference),
     )
 
 
 _PITCH_COLUMNS = ("rmse_f0", "rmse_f0_pooled", "f0_median", "f0_cents", "gpe")
 
 
-class RMSEF0(Metric):
-    """RMSE-F0 in Hz over co-voiced frames, and what must be printed beside it.
+class RMSEF0(PerClipMetric):
+    """RMSE-F0 in Hz over co-voiced frames, and the columns needed to interpret it.
 
-    Setting ``preset``: ``f2v`` (default), or ``espnet-logf0-dtw``, ``versa`` or ``amphion``, which make other tools'
-    numbers again under columns and signatures of their own (see ``f0_presets``); ``amphion`` needs the package
+    Setting ``preset``: ``f2v`` (default), or ``espnet-logf0-dtw``, ``versa`` or ``amphion``, which reproduce the values
+    of other tools under their own columns and signatures (see ``f0_presets``); ``amphion`` needs the package
     praat-parselmouth.
     """
 
@@ -138,7 +137,7 @@ class RMSEF0(Metric):
             lower=0,
             upper=435,
             headline=False,
-            definition="Median distance of F0 over co-voiced frames, which octave errors do not move; mean over clips.",
+            definition="Median distance of F0 over co-voiced frames, robust to octave errors; mean over clips.",
         ),
         Column(
             "f0_cents",
@@ -197,18 +196,18 @@ class RMSEF0(Metric):
             scale=100,
             digits=1,
             headline=False,
-            definition="Share of all frames that are voiced in both, which RMSE-F0, cents and GPE are taken over.",
+            definition="Share of all frames that are voiced in both, over which RMSE-F0, cents and GPE are computed.",
         ),
     )
 
-    def __init__(self, options: MetricOptions) -> None:
+    def __init__(self, options: MetricOptions | None = None) -> None:
         super().__init__(options)
-        chosen = common.parse_settings(options, self.name, {"preset": ("f2v", *PRESETS)})["preset"]
-        self._preset = PRESETS.get(chosen)
+        preset = common.parse_settings(self.options, self.name, {"preset": ("f2v", *PRESETS)})["preset"]
+        self._preset = PRESETS.get(preset)
         if self._preset:
-            self._preset.require(self.name, chosen)
+            self._preset.require_packages(self.name, preset)
             self.columns = self._preset.columns
-        self._contours: LRUCache[Contours] = LRUCache(CACHE_SIZE if self._preset else CONTOURS_KEPT)
+        self._contours: LRUCache[Contours] = LRUCache(CACHE_SIZE if self._preset else CONTOUR_CACHE_SIZE)
 
     @property
     def signature(self) -> str:
@@ -224,19 +223,18 @@ class RMSEF0(Metric):
             aggregate="clip-mean",
         )
 
-    def score(self, batch: Sequence[Sample]) -> list[Scores | ClipFailure]:
-        preset = self._preset
-        return common.per_clip(batch, (lambda one: self._score_as(preset, one)) if preset else self._score_one)
+    def score_clip(self, sample: Sample) -> Scores:
+        return self._score_by_preset(self._preset, sample) if self._preset else self._score_by_default(sample)
 
-    def _score_as(self, preset: F0Preset, sample: Sample) -> Scores:
+    def _score_by_preset(self, preset: F0Preset, sample: Sample) -> Scores:
         reference = common.require_reference(sample)
         common.require_sound(sample.audio.samples, "audio")
         common.require_sound(reference.samples, "reference")
-        ours, real = (self._contours.of(waveform, preset.analyse) for waveform in (sample.audio, reference))
-        return preset.compare(ours, real)
+        contours = [self._contours.get(waveform, preset.analyze) for waveform in (sample.audio, reference)]
+        return preset.compare(*contours)
 
-    def _score_one(self, sample: Sample) -> Scores:
-        common.aligned_pair(sample)  # for its checks: the contours are of the whole waveforms
+    def _score_by_default(self, sample: Sample) -> Scores:
+        common.aligned_pair(sample)  # checks only: the contours are those of the full waveforms
         errors = f0_errors(self._contour(sample.audio), self._contour(common.require_reference(sample)))
         pitch, frames = errors.pitch, errors.frames
         detail = {"frames": frames, "covoiced_frames": pitch.frames if pitch else 0}
@@ -260,5 +258,5 @@ class RMSEF0(Metric):
         return Scores(values, weights={"rmse_f0_pooled": float(pitch.frames)}, detail=detail)
 
     def _contour(self, waveform: Waveform) -> NDArray[np.floating[Any]]:
-        """Equal audio is analysed once, whichever clip or system it comes from."""
-        return self._contours.of(waveform, lambda one: {"f0": f0_contour(one.samples, one.sample_rate)[0]})["f0"]
+        """Return the F0 contour; equal audio is analyzed once, whichever clip or system it comes from."""
+        return self._contours.get(waveform, lambda wave: {"f0": f0_contour(wave.samples, wave.sample_rate)[0]})["f0"]

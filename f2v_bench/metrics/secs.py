@@ -1,8 +1,8 @@
-"""SECS: how alike the speakers of two recordings sound, as the cosine of their embeddings.
+"""SECS: speaker encoder cosine similarity of output and real speech.
 
-The reference is the same clip's real speech, which is the easier of the two protocols in use (the other, a different
+The reference is the same clip's real speech, which is the easier of the two common protocols (the other, a different
 clip of the speaker, has a ceiling near 0.56 on LRS3). Cosines of different encoders are different scales: GE2E's
-embeddings have no negative values, so that two strangers score about 0.5; strangers of the other two are near 0.
+embeddings have no negative values, so that two different speakers score about 0.5; with the other two, near 0.
 """
 
 from __future__ import annotations
@@ -17,71 +17,91 @@ from f2v_bench.assets import AssetMissing, file_sha256, get_asset, require_asset
 from f2v_bench.clip import Waveform
 from f2v_bench.errors import ClipFailure, FailureKind
 from f2v_bench.metrics import common
-from f2v_bench.metrics.base import Column, Metric, MetricOptions, MetricUnavailable, Need, Sample, Scores
+from f2v_bench.metrics.base import Column, Metric, MetricOptions, MetricUnavailable, Need, Sample, Scores, per_clip
 from f2v_bench.timing import SAMPLE_RATE
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-EMBEDDINGS_KEPT = 8192  # 1 KB each: the references of a test list, once for all systems
+CACHE_SIZE = 8192  # 1 KB each: the references of a test list, once for all systems
 MAX_SECONDS = 60
 
 
 class Encoder(Protocol):
-    """A network that turns clips at 16 kHz, float32 ``(n,)``, into unit vectors, float32 ``(clips, d)``."""
+    """Speaker encoder."""
 
-    def embed(self, clips: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]: ...
+    def embed(self, clips: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+        """Return unit vectors, float32 ``(clips, d)``.
+
+        Args:
+            clips: waveforms at 16 kHz, float32 ``(n,)`` each.
+        """
 
 
 @dataclass(frozen=True, slots=True)
-class _Kind:
-    """The asset with an encoder's weights, what the signature says of it, and its shortest clip, in samples."""
+class _EncoderInfo:
+    """Speaker encoder of the setting ``encoder``.
+
+    Attributes:
+        asset: name of the asset with the weights.
+        protocol: parts of the signature.
+        min_samples: shortest clip in samples.
+    """
 
     asset: str
     protocol: str
-    shortest: int
+    min_samples: int
 
 
-ENCODERS: Mapping[str, _Kind] = {
-    "ge2e": _Kind("ge2e", "mel:40x25ms/10ms|pieces:1.6s@1.3/s-cover-0.75|volume:-30dBFS-up|vad:none", 400),
-    "wavlm-sv": _Kind("wavlm-sv", "layers:weighted-sum|gain:standardised|vad:none", 720),
-    "ecapa": _Kind("ecapa-voxceleb", "mel:80x25ms/10ms|db:top-80|norm:clip-mean|vad:none", 640),
+ENCODERS: Mapping[str, _EncoderInfo] = {
+    "ge2e": _EncoderInfo("ge2e", "mel:40x25ms/10ms|pieces:1.6s@1.3/s-cover-0.75|volume:-30dBFS-up|vad:none", 400),
+    "wavlm-sv": _EncoderInfo("wavlm-sv", "layers:weighted-sum|gain:standardized|vad:none", 720),
+    "ecapa": _EncoderInfo("ecapa-voxceleb", "mel:80x25ms/10ms|db:top-80|norm:clip-mean|vad:none", 640),
 }
 
 
 def secs(audio: NDArray[np.float32], reference: NDArray[np.float32], encoder: Encoder) -> float:
-    """Cosine of two clips' embeddings.
+    """Return the cosine of the speaker embeddings of two clips.
 
     Args:
-        audio: float32 ``(n,)`` at 16 kHz.
-        reference: another recording; the two may differ in length.
-        encoder: ``nn.ge2e.GE2E``, ``nn.wavlm_sv.WavLMSV`` or ``nn.ecapa.ECAPA``.
+        audio: waveform of the output at 16 kHz, float32 ``(n,)``.
+        reference: waveform of the real speech; the lengths may differ.
+        encoder: speaker encoder, see ``load_encoder``.
 
     Returns:
-        -1 to 1, 1 for a clip and itself.
+        Cosine, -1 to 1, 1 for equal clips.
     """
     from f2v_bench.nn.layers.precision import reference_precision
 
     with reference_precision():
-        ours, real = encoder.embed([audio, reference])
-    return cosine(ours, real)
+        embedding, embedding_ref = encoder.embed([audio, reference])
+    return cosine(embedding, embedding_ref)
 
 
-def cosine(ours: NDArray[np.float32], real: NDArray[np.float32]) -> float:
-    """Cosine of two vectors, in double precision: 1 for equal ones, which unit length in float32 would miss."""
+def cosine(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
+    """Return the cosine of two vectors in double precision, which is exactly 1 for equal vectors.
+
+    Args:
+        a: first vector, ``(d,)``.
+        b: second vector, ``(d,)``.
+    """
     import numpy as np
 
-    one, other = ours.astype(np.float64), real.astype(np.float64)
-    return float(np.clip(one @ other / np.sqrt((one @ one) * (other @ other)), -1, 1))
+    a64, b64 = a.astype(np.float64), b.astype(np.float64)
+    return float(np.clip(a64 @ b64 / np.sqrt((a64 @ a64) * (b64 @ b64)), -1, 1))
 
 
 def load_encoder(name: str, device: str = "cpu") -> Encoder:
-    """An encoder of ``ENCODERS`` with its published weights.
+    """Load an encoder of ``ENCODERS`` with its published weights.
+
+    Args:
+        name: key of ``ENCODERS``.
+        device: ``cpu``, ``cuda`` or ``cuda:N``.
 
     Raises:
         AssetMissing: the weights are not on this machine.
-        F2VError: their file is something else.
+        F2VError: the weight file is invalid.
     """
     asset = get_asset(ENCODERS[name].asset)
     path = require_asset(asset.name)
@@ -124,84 +144,85 @@ class SECS(Metric):
         ),
     )
 
-    def __init__(self, options: MetricOptions) -> None:
+    def __init__(self, options: MetricOptions | None = None) -> None:
         super().__init__(options)
-        self._name = common.parse_settings(options, self.name, {"encoder": tuple(ENCODERS)})["encoder"]
+        self._encoder_name = common.parse_settings(self.options, self.name, {"encoder": tuple(ENCODERS)})["encoder"]
         try:
-            self._weights = require_asset(ENCODERS[self._name].asset)
+            self._weights = require_asset(ENCODERS[self._encoder_name].asset)
         except AssetMissing as missing:
             raise MetricUnavailable(self.name, missing.what, missing.do) from missing
-        self._known: OrderedDict[str, NDArray[np.float32]] = OrderedDict()
+        self._embeddings: OrderedDict[str, NDArray[np.float32]] = OrderedDict()
 
     @cached_property
     def _encoder(self) -> Encoder:
-        return load_encoder(self._name, self.options.device)
+        return load_encoder(self._encoder_name, self.options.device)
 
     @cached_property  # the file's hash may take seconds
     def signature(self) -> str:
         return common.signature(
             "secs:v1",
-            f"encoder:{self._name}-{file_sha256(self._weights)[:12]}",
-            ENCODERS[self._name].protocol,
+            f"encoder:{self._encoder_name}-{file_sha256(self._weights)[:12]}",
+            ENCODERS[self._encoder_name].protocol,
             "reference:same-clip",
             "precision:fp32",
             f"longest:{MAX_SECONDS}s",
-            packages=("librosa",) if self._name == "ge2e" else (),
+            packages=("librosa",) if self._encoder_name == "ge2e" else (),
             aggregate="clip-mean",
         )
 
     def score(self, batch: Sequence[Sample]) -> list[Scores | ClipFailure]:
-        return common.score_valid(batch, self._checked, self._score_checked)
+        return common.score_valid(batch, self._check, self._score_checked)
 
     def _score_checked(self, batch: Sequence[Sample]) -> list[Scores | ClipFailure]:
-        vectors = self._embedded([wave for sample in batch for wave in _both(sample).values()])
-        return common.per_clip(batch, lambda sample: _compared(sample, vectors))
+        embeddings = self._embed([wave for sample in batch for wave in _waveforms(sample).values()])
+        return per_clip(batch, lambda sample: _compare(sample, embeddings))
 
-    def _checked(self, sample: Sample) -> Scores:
-        """No score yet, but a clip that can be embedded; else a ClipFailure."""
-        shortest = ENCODERS[self._name].shortest
-        for name, wave in _both(sample).items():
+    def _check(self, sample: Sample) -> None:
+        """Raise ClipFailure for a clip that cannot be embedded."""
+        min_samples = ENCODERS[self._encoder_name].min_samples
+        for name, wave in _waveforms(sample).items():
             common.require_sound(wave.samples, name)
-            if len(wave.samples) < shortest:
+            if len(wave.samples) < min_samples:
                 raise ClipFailure(
-                    FailureKind.TOO_SHORT, f"the {name} has {len(wave.samples)} samples, {self._name} needs {shortest}"
+                    FailureKind.TOO_SHORT,
+                    f"the {name} has {len(wave.samples)} samples, {self._encoder_name} needs {min_samples}",
                 )
             if wave.duration_s > MAX_SECONDS:
                 raise ClipFailure(
                     FailureKind.TOO_LONG, f"the {name} lasts {wave.duration_s:.1f} s, more than {MAX_SECONDS} s"
                 )
-        return Scores({})
 
-    def _embedded(self, waves: Sequence[Waveform]) -> dict[str, NDArray[np.float32]]:
-        """The embedding of each waveform by its hash; equal audio is embedded once, whoever it comes from."""
+    def _embed(self, waves: Sequence[Waveform]) -> dict[str, NDArray[np.float32]]:
+        """Return hash to embedding; equal audio is embedded once, whichever clip or system it comes from."""
         import numpy as np
 
         from f2v_bench.nn.layers.precision import reference_precision
 
-        new = {wave.sha256: wave.samples for wave in waves if wave.sha256 not in self._known}
+        new = {wave.sha256: wave.samples for wave in waves if wave.sha256 not in self._embeddings}
         if new:
-            # what overflows leaves its own clip without a score, see _compared
+            # an overflow leaves its own clip without a score, see _compare
             with reference_precision(), np.errstate(over="ignore", invalid="ignore"):
-                self._known.update(zip(new, self._encoder.embed(list(new.values())), strict=True))
-        vectors = {wave.sha256: self._known[wave.sha256] for wave in waves}
-        while len(self._known) > EMBEDDINGS_KEPT:
-            self._known.popitem(last=False)
-        return vectors
+                self._embeddings.update(zip(new, self._encoder.embed(list(new.values())), strict=True))
+        embeddings = {wave.sha256: self._embeddings[wave.sha256] for wave in waves}
+        while len(self._embeddings) > CACHE_SIZE:
+            self._embeddings.popitem(last=False)
+        return embeddings
 
 
-def _both(sample: Sample) -> dict[str, Waveform]:
+def _waveforms(sample: Sample) -> dict[str, Waveform]:
     return {"audio": sample.audio, "reference": common.require_reference(sample)}
 
 
-def _compared(sample: Sample, vectors: Mapping[str, NDArray[np.float32]]) -> Scores:
-    """The score of a clip from the embeddings; a ClipFailure where the audio is too loud for a network's float32."""
+def _compare(sample: Sample, embeddings: Mapping[str, NDArray[np.float32]]) -> Scores:
+    """Return the score of a clip; ClipFailure where loud audio overflows in the network's float32."""
     import numpy as np
 
-    ours, real = (vectors[wave.sha256] for wave in _both(sample).values())
-    for vector, (name, wave) in zip((ours, real), _both(sample).items(), strict=True):
-        if not np.isfinite(vector).all():
+    waves = _waveforms(sample)
+    embedding, embedding_ref = (embeddings[wave.sha256] for wave in waves.values())
+    for name, wave in waves.items():
+        if not np.isfinite(embeddings[wave.sha256]).all():
             peak = np.abs(wave.samples).max()
             raise ClipFailure(
                 FailureKind.NOT_FINITE, f"the {name}, with a peak of {peak:.3g}, overflows in the speaker encoder"
             )
-    return Scores({"secs": cosine(ours, real)})
+    return Scores({"secs": cosine(embedding, embedding_ref)})

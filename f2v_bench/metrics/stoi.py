@@ -1,45 +1,44 @@
-"""STOI and ESTOI: short-time objective intelligibility against the real speech, by ``pystoi``.
+"""STOI and ESTOI: short-time objective intelligibility against the real speech, computed by ``pystoi``.
 
 Taal et al., "An algorithm for intelligibility prediction of time-frequency weighted noisy speech" (TASLP 2011);
 Jensen and Taal, "An algorithm for predicting the intelligibility of speech masked by modulated noise maskers"
-(TASLP 2016). Both fall fast with a shift in time (identical audio 40 ms late: STOI 0.32), so an alignment search is
-offered under a signature of its own.
+(TASLP 2016). Both decrease fast with a shift in time (identical audio 40 ms late: STOI 0.32), so an alignment search
+is available under its own signature.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from f2v_bench.errors import ClipFailure, FailureKind
 from f2v_bench.metrics import common
-from f2v_bench.metrics.base import Column, Metric, MetricOptions, Need, Sample, Scores
+from f2v_bench.metrics.base import Column, MetricOptions, Need, PerClipMetric, Sample, Scores
 from f2v_bench.timing import SAMPLE_RATE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-SENTINEL = 1e-5  # what pystoi returns, with a warning, where fewer than 30 frames survive silence removal
-MIN_SAMPLES = 512  # one 256-sample frame at 10 kHz and more: below, pystoi raises instead of returning the sentinel
+SENTINEL = 1e-5  # value that pystoi returns, with a warning, where fewer than 30 frames remain without silence
+MIN_SAMPLES = 512  # more than one 256-sample frame at 10 kHz: below, pystoi raises instead of returning the sentinel
 MAX_SHIFT = 3200  # samples, 200 ms
 
 
 def stoi(audio: NDArray[np.float32], reference: NDArray[np.float32], *, extended: bool = False) -> float:
-    """Short-time objective intelligibility.
+    """Return the short-time objective intelligibility.
 
     Args:
-        audio: float32 ``(n,)`` at 16 kHz.
-        reference: the real speech, of the same length.
-        extended: ESTOI instead of STOI.
+        audio: waveform of the output at 16 kHz, float32 ``(n,)``.
+        reference: waveform of the real speech, of the same length.
+        extended: True for ESTOI instead of STOI.
 
     Returns:
-        A correlation, at most 1; values for speech lie between 0 and 1.
+        Correlation, at most 1; values for speech lie between 0 and 1.
 
     Raises:
-        ClipFailure: ``too_short`` where fewer than 30 frames (384 ms) within 40 dB of the loudest are left.
+        ClipFailure: ``too_short`` where fewer than 30 frames (384 ms) within 40 dB of the loudest remain.
         ValueError: unequal lengths.
     """
     import pystoi
@@ -57,20 +56,25 @@ def stoi(audio: NDArray[np.float32], reference: NDArray[np.float32], *, extended
 
 
 def best_shift(audio: NDArray[np.float32], reference: NDArray[np.float32]) -> int:
-    """By how many samples the audio lags the reference, where their cross-correlation is largest within 200 ms."""
+    """Return the lag of the audio in samples that maximizes the cross-correlation, within 200 ms.
+
+    Args:
+        audio: waveform of the output at 16 kHz, float32 ``(n,)``.
+        reference: waveform of the real speech at 16 kHz, float32.
+    """
     from scipy.signal import correlate, correlation_lags
 
     correlation = correlate(audio, reference, method="fft")
     lags = correlation_lags(len(audio), len(reference))
-    near = np.abs(lags) <= MAX_SHIFT
-    return int(lags[near][np.argmax(correlation[near])])
+    allowed = np.abs(lags) <= MAX_SHIFT
+    return int(lags[allowed][np.argmax(correlation[allowed])])
 
 
-class STOI(Metric):
+class STOI(PerClipMetric):
     """STOI and ESTOI.
 
-    Setting ``align``: ``none`` (default) compares in place; ``xcorr`` first undoes the shift within 200 ms that
-    correlates best, and reports it in the detail.
+    Setting ``align``: ``none`` (default) compares in place; ``xcorr`` first removes the lag within 200 ms that
+    maximizes the cross-correlation, and reports it in the detail.
     """
 
     name = "stoi"
@@ -95,13 +99,13 @@ class STOI(Metric):
             lower=-1,
             upper=1,
             digits=3,
-            definition="Extended STOI: spectral correlation of normalised third-octave envelopes over 384 ms.",
+            definition="Extended STOI: spectral correlation of normalized third-octave envelopes over 384 ms.",
         ),
     )
 
-    def __init__(self, options: MetricOptions) -> None:
+    def __init__(self, options: MetricOptions | None = None) -> None:
         super().__init__(options)
-        self._align = common.parse_settings(options, self.name, {"align": ("none", "xcorr")})["align"]
+        self._align = common.parse_settings(self.options, self.name, {"align": ("none", "xcorr")})["align"]
 
     @property
     def signature(self) -> str:
@@ -114,10 +118,7 @@ class STOI(Metric):
             aggregate="clip-mean",
         )
 
-    def score(self, batch: Sequence[Sample]) -> list[Scores | ClipFailure]:
-        return common.per_clip(batch, self._score_one)
-
-    def _score_one(self, sample: Sample) -> Scores:
+    def score_clip(self, sample: Sample) -> Scores:
         audio, reference = common.aligned_pair(sample)
         detail: dict[str, str | float | int | bool] = {}
         if self._align == "xcorr":

@@ -1,4 +1,4 @@
-"""Transcripts as word and character errors see them: normalisers, edit counts, signs of a hallucination."""
+"""Text normalizers, edit counts and signs of hallucinated transcripts."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from functools import cache
 _TAG = re.compile(r"\{[^}]*\}")  # LRS marks noise and laughter as {NS}, {LG}
 _NOT_WORD = re.compile(r"[^\w\s']|_")
 _SPACES = re.compile(r"\s+")
-#: what seed-tts-eval and F5-TTS delete: ASCII's punctuation, and Chinese punctuation as the package ``zhon`` lists it,
-#: in which the typographic quotes, dashes and the ellipsis stand
+#: punctuation that seed-tts-eval and F5-TTS delete: ASCII, and Chinese punctuation of the package ``zhon``, which
+#: includes typographic quotes, dashes and the ellipsis
 _PUNCTUATION = string.punctuation + (
     "\uff02\uff03\uff04\uff05\uff06\uff07\uff08\uff09\uff0a\uff0b\uff0c\uff0d\uff0f\uff1a\uff1b\uff1c\uff1d\uff1e\uff20"
     "\uff3b\uff3c\uff3d\uff3e\uff3f\uff40\uff5b\uff5c\uff5d\uff5e\uff5f\uff60\uff62\uff63\uff64\u3000\u3001\u3003\u3008\u3009"
@@ -22,7 +22,7 @@ _PUNCTUATION = string.punctuation + (
 _WITHOUT_PUNCTUATION = str.maketrans("", "", _PUNCTUATION)
 _WITHOUT_PUNCTUATION_BUT_APOSTROPHE = str.maketrans("", "", _PUNCTUATION.replace("'", ""))
 
-# Whisper's own thresholds for a decode that went wrong
+# Whisper's thresholds for a failed decoding
 MAX_COMPRESSION = 2.4
 MIN_LOGPROB = -1.0
 MAX_NO_SPEECH = 0.6
@@ -30,36 +30,36 @@ MAX_REPEATS = 3
 LONGEST_REPEAT = 4  # words
 
 
-def without_tags(text: str) -> str:
-    """``text`` without the corpus's ``{...}`` marks, which are not spoken."""
+def remove_tags(text: str) -> str:
+    """Return ``text`` without the ``{...}`` tags of a corpus, which are not spoken."""
     return _TAG.sub(" ", text)
 
 
 def normalize_basic(text: str) -> str:
-    """Lower case, punctuation but the apostrophe to spaces, spaces collapsed: for closed-grammar corpora.
+    """Return lower case text with punctuation, except the apostrophe, as single spaces: for closed-grammar corpora.
 
-    >>> normalise_basic(" Place WHITE, by D four --  now!")
+    >>> normalize_basic(" Place WHITE, by D four --  now!")
     'place white by d four now'
     """
-    plain = _NOT_WORD.sub(" ", text.lower().replace("\u2019", "'"))
-    return _SPACES.sub(" ", plain).strip()
+    words = _NOT_WORD.sub(" ", text.lower().replace("\u2019", "'"))
+    return _SPACES.sub(" ", words).strip()
 
 
 def normalize_seed_tts(text: str) -> str:
-    """seed-tts-eval's English rule: punctuation but the ASCII apostrophe is deleted, not replaced by a space.
+    """Normalize as seed-tts-eval does for English: delete punctuation except the ASCII apostrophe, without a space.
 
-    Numbers stay as they are written, and the typographic apostrophe is deleted.
+    Numbers remain as written, and the typographic apostrophe is deleted.
 
-    >>> normalise_seed_tts("Well-known: it's 50\u2014don\u2019t!")
+    >>> normalize_seed_tts("Well-known: it's 50\u2014don\u2019t!")
     "wellknown it's 50dont"
     """
     return _SPACES.sub(" ", text.translate(_WITHOUT_PUNCTUATION_BUT_APOSTROPHE).lower()).strip()
 
 
 def normalize_f5_tts(text: str) -> str:
-    """F5-TTS's English rule: seed-tts-eval's, and every apostrophe is deleted too.
+    """Normalize as F5-TTS does for English: as seed-tts-eval, with the apostrophe deleted too.
 
-    >>> normalise_f5_tts("Well-known: it's 50!")
+    >>> normalize_f5_tts("Well-known: it's 50!")
     'wellknown its 50'
     """
     return _SPACES.sub(" ", text.translate(_WITHOUT_PUNCTUATION).lower()).strip()
@@ -67,7 +67,7 @@ def normalize_f5_tts(text: str) -> str:
 
 @cache
 def whisper_normalizer() -> Callable[[str], str]:
-    """OpenAI's ``EnglishTextNormalizer``: numbers to digits, British to American spelling, fillers dropped.
+    """Return OpenAI's ``EnglishTextNormalizer``: numbers to digits, British to American spelling, fillers dropped.
 
     Raises:
         ImportError: openai-whisper is not installed.
@@ -89,33 +89,43 @@ class Edits:
 
     @property
     def errors(self) -> int:
+        """Number of substitutions, deletions and insertions."""
         return self.substitutions + self.deletions + self.insertions
 
     @property
     def reference_length(self) -> int:
+        """Length of the reference."""
         return self.substitutions + self.deletions + self.hits
 
     @property
     def rate(self) -> float:
-        """Errors per unit of the reference; above 1 where much is inserted."""
+        """Errors per unit of the reference; above 1 with many insertions."""
         return self.errors / self.reference_length
 
 
 def word_edits(reference: str, hypothesis: str) -> Edits:
-    """Word edits by ``jiwer`` between normalised texts.
+    """Count word edits between normalized texts with ``jiwer``.
+
+    Args:
+        reference: normalized transcript.
+        hypothesis: normalized hypothesis.
 
     Raises:
-        ValueError: an empty reference, for which no rate is defined.
+        ValueError: an empty reference, which has no error rate.
     """
     import jiwer
 
     _require_words(reference)
-    found = jiwer.process_words(reference, hypothesis)
-    return Edits(found.substitutions, found.deletions, found.insertions, found.hits)
+    edits = jiwer.process_words(reference, hypothesis)
+    return Edits(edits.substitutions, edits.deletions, edits.insertions, edits.hits)
 
 
 def character_edits(reference: str, hypothesis: str) -> Edits:
-    """Character edits by ``jiwer`` between normalised texts; the single spaces between words count.
+    """Count character edits between normalized texts with ``jiwer``, spaces between words included.
+
+    Args:
+        reference: normalized transcript.
+        hypothesis: normalized hypothesis.
 
     Raises:
         ValueError: an empty reference.
@@ -123,8 +133,8 @@ def character_edits(reference: str, hypothesis: str) -> Edits:
     import jiwer
 
     _require_words(reference)
-    found = jiwer.process_characters(reference, hypothesis)
-    return Edits(found.substitutions, found.deletions, found.insertions, found.hits)
+    edits = jiwer.process_characters(reference, hypothesis)
+    return Edits(edits.substitutions, edits.deletions, edits.insertions, edits.hits)
 
 
 def _require_words(reference: str) -> None:
@@ -132,10 +142,10 @@ def _require_words(reference: str) -> None:
         raise ValueError("the reference has no words: an error rate is not defined")
 
 
-def repeats(text: str) -> int:
-    """How often in a row the text says the same one to four words, at most.
+def count_repeats(text: str) -> int:
+    """Return the largest number of consecutive repeats of one to four words.
 
-    >>> repeats("thank you thank you thank you bye")
+    >>> count_repeats("thank you thank you thank you bye")
     3
     """
     words = text.split()
@@ -157,17 +167,17 @@ def hallucination_signs(
     no_speech_prob: float | None = None,
     compression_ratio: float | None = None,
 ) -> list[str]:
-    """Why a hypothesis may be invented; nothing is deleted for it, tables count it and show WER with and without.
+    """Return signs that a hypothesis is hallucinated; such clips are flagged, never excluded.
 
     Args:
-        reference: normalised.
-        hypothesis: normalised.
-        avg_logprob: mean log-probability of the tokens, where the recogniser states it.
-        no_speech_prob: of the recogniser, likewise.
-        compression_ratio: of the hypothesis under zlib, likewise.
+        reference: normalized transcript.
+        hypothesis: normalized hypothesis.
+        avg_logprob: mean log probability of the tokens, if the recognizer reports it.
+        no_speech_prob: probability of no speech, if the recognizer reports it.
+        compression_ratio: zlib compression ratio of the hypothesis, if the recognizer reports it.
 
     Returns:
-        Some of ``compression_ratio`` (> 2.4), ``avg_logprob`` (< -1), ``no_speech_prob`` (> 0.6), ``length``
+        Names among ``compression_ratio`` (> 2.4), ``avg_logprob`` (< -1), ``no_speech_prob`` (> 0.6), ``length``
         (words > 2 x reference + 5) and ``repeats`` (one to four words, four times in a row or more).
     """
     signs = {
@@ -175,6 +185,6 @@ def hallucination_signs(
         "avg_logprob": avg_logprob is not None and avg_logprob < MIN_LOGPROB,
         "no_speech_prob": no_speech_prob is not None and no_speech_prob > MAX_NO_SPEECH,
         "length": len(hypothesis.split()) > 2 * len(reference.split()) + 5,
-        "repeats": repeats(hypothesis) > MAX_REPEATS,
+        "repeats": count_repeats(hypothesis) > MAX_REPEATS,
     }
-    return [name for name, seen in signs.items() if seen]
+    return [name for name, is_present in signs.items() if is_present]

@@ -1,10 +1,9 @@
-"""Any metric of the suite inside a training loop, with the three methods that torchmetrics made customary.
+"""Metrics for training loops, with the interface of torchmetrics: ``update``, ``compute`` and ``reset``.
 
-A plain class: torchmetrics is no dependency, and whatever calls ``update``, ``compute`` and ``reset`` can use it. A
-Lightning module keeps it as an attribute, calls ``update`` in ``validation_step``, and logs ``compute()`` at the end
-of the epoch:
+TorchMetric is a plain class and needs no torchmetrics. A Lightning module keeps it as an attribute, calls ``update``
+in ``validation_step``, and logs ``compute()`` at the end of the epoch:
 
-    self.stoi = TorchMetric(STOI(MetricOptions()))
+    self.stoi = TorchMetric(STOI())
     self.stoi.update(audio, lengths, reference=reference)
     self.log_dict(self.stoi.compute())
     self.stoi.reset()
@@ -19,8 +18,8 @@ from typing import TYPE_CHECKING
 
 from f2v_bench.clip import Waveform
 from f2v_bench.errors import ClipFailure, FailureKind
-from f2v_bench.media import resample
-from f2v_bench.metrics.aggregation import Sums, unit_sums
+from f2v_bench.metrics.aggregation import UnitSums, sum_units
+from f2v_bench.metrics.arrays import to_waveforms
 from f2v_bench.metrics.base import Metric, Need, Sample
 
 if TYPE_CHECKING:
@@ -28,19 +27,19 @@ if TYPE_CHECKING:
 
 
 class TorchMetric:
-    """A metric over batches of tensors.
+    """Metric over batches of tensors.
 
-    Under ``torch.distributed`` every process updates its own clips, and ``compute`` adds up all of them.
+    Under ``torch.distributed`` each process updates its own clips, and ``compute`` sums over all processes.
 
     Args:
-        metric: any metric that needs no video.
-        sample_rate: of the tensors that ``update`` is given; the metric's own unless told.
+        metric: metric that needs no video.
+        sample_rate: sample rate of the tensors in Hz; None takes the metric's.
 
     Attributes:
-        failures: failure kind to the count of this process's clips that have no value for that reason.
+        failures: failure kind to the number of clips of this process that have no value for that reason.
 
     Raises:
-        ValueError: the metric needs video, which a batch of audio does not have.
+        ValueError: the metric needs video.
     """
 
     def __init__(self, metric: Metric, sample_rate: int | None = None) -> None:
@@ -51,10 +50,10 @@ class TorchMetric:
         self.reset()
 
     def reset(self) -> None:
-        """Forget everything that was seen."""
-        self._sums = [[0.0, 0.0] for _ in self.metric.columns]  # numerator and denominator of every aggregate
+        """Drop all clips of earlier updates."""
+        self._sums = [[0.0, 0.0] for _ in self.metric.columns]  # numerator and denominator of each aggregate
         self._scored = [0 for _ in self.metric.columns]
-        self._seen = 0
+        self._clips = 0
         self.failures: Counter[str] = Counter()
 
     def update(
@@ -70,51 +69,44 @@ class TorchMetric:
 
         Args:
             audio: speech, ``(B, n)``, any float type on any device, nominally in [-1, 1].
-            lengths: samples of each clip, ``(B,)``; what lies beyond is padding. None takes the whole rows.
-            reference: the real speech, ``(B, m)``, at the same rate.
-            reference_lengths: of the reference; ``lengths`` unless told.
-            text: the transcript of each clip, ``(B,)``.
+            lengths: samples of each clip without padding, ``(B,)``; None takes the full rows.
+            reference: real speech, ``(B, m)``, at the same rate.
+            reference_lengths: samples of each reference without padding, ``(B,)``; None takes ``lengths``.
+            text: transcript of each clip, ``(B,)``.
 
         Raises:
-            ValueError: shapes that do not fit, or something that the metric needs and was not given.
+            ValueError: unsuitable shapes, or an input that the metric needs is missing.
         """
         waves = self._waveforms(audio, lengths, "audio")
-        real: list[Waveform] | list[None] = [None] * len(waves)
+        references: list[Waveform] | list[None] = [None] * len(waves)
         if Need.REFERENCE in self.metric.needs:
             if reference is None:
-                raise ValueError(f"the metric '{self.metric.name}' compares with the real speech: give reference")
-            real = self._waveforms(reference, lengths if reference_lengths is None else reference_lengths, "reference")
+                raise ValueError(f"the metric '{self.metric.name}' compares with real speech: pass reference")
+            reference_lengths = lengths if reference_lengths is None else reference_lengths
+            references = self._waveforms(reference, reference_lengths, "reference")
         if Need.TEXT in self.metric.needs and text is None:
-            raise ValueError(f"the metric '{self.metric.name}' compares with the transcript: give text")
+            raise ValueError(f"the metric '{self.metric.name}' compares with the transcript: pass text")
         texts = list(text) if text is not None else [None] * len(waves)
-        if not len(waves) == len(real) == len(texts):
-            raise ValueError(f"{len(waves)} clips of audio, {len(real)} references and {len(texts)} texts do not match")
+        if not len(waves) == len(references) == len(texts):
+            raise ValueError(
+                f"{len(waves)} clips of audio, {len(references)} references and {len(texts)} texts do not match"
+            )
         samples = []
-        for at, (wave, other, words) in enumerate(zip(waves, real, texts, strict=True)):
+        for at, (wave, real, transcript) in enumerate(zip(waves, references, texts, strict=True)):
             try:
-                checked = other.validate("reference") if other else None
-                samples.append(Sample(f"batch/{self._seen + at}", wave.validate("audio"), checked, words))
+                valid = real.validate("reference") if real else None
+                samples.append(Sample(f"batch/{self._clips + at}", wave.validate("audio"), valid, transcript))
             except ClipFailure as failure:
                 self.failures[failure.kind] += 1
-        self._seen += len(waves)
+        self._clips += len(waves)
         self._add(samples)
 
     def _waveforms(
         self, audio: torch.Tensor, lengths: Sequence[int] | torch.Tensor | None, name: str
     ) -> list[Waveform]:
-        import numpy as np
-
         if audio.ndim != 2:
             raise ValueError(f"{name} must be (B, n), got {tuple(audio.shape)}")
-        rows = audio.detach().float().cpu().numpy()
-        ends = [rows.shape[1]] * len(rows) if lengths is None else [int(length) for length in lengths]
-        if len(ends) != len(rows) or not all(0 <= end <= rows.shape[1] for end in ends):
-            raise ValueError(f"lengths of {name} must be {len(rows)} numbers up to {rows.shape[1]}, got {ends}")
-        rate = self.metric.sample_rate
-        cut = [np.ascontiguousarray(row[:end]) for row, end in zip(rows, ends, strict=True)]
-        if rate != self.sample_rate:
-            cut = [resample(samples, self.sample_rate, rate) if len(samples) else samples for samples in cut]
-        return [Waveform(samples, rate) for samples in cut]
+        return to_waveforms(audio, self.sample_rate, self.metric.sample_rate, lengths, name)
 
     def _add(self, samples: Sequence[Sample]) -> None:
         for outcome in self.metric.score(samples) if samples else []:
@@ -126,13 +118,13 @@ class TorchMetric:
                 if not math.isfinite(value):
                     self.failures[outcome.undefined.get(column.name, FailureKind.NOT_FINITE)] += 1
                     continue
-                one = unit_sums([value], [outcome.weights.get(column.name, 1.0)], [""], column.aggregate)
-                self._sums[at][0] += float(one.tops[0])
-                self._sums[at][1] += float(one.bottoms[0])
+                sums = sum_units([value], [outcome.weights.get(column.name, 1.0)], [""], column.aggregate)
+                self._sums[at][0] += float(sums.numerators[0])
+                self._sums[at][1] += float(sums.denominators[0])
                 self._scored[at] += 1
 
     def compute(self) -> dict[str, torch.Tensor]:
-        """The aggregate of everything since the last reset, over all processes.
+        """Return the aggregate of all clips since the last reset, over all processes.
 
         Returns:
             Column name to a float32 scalar, NaN where no clip has a value; and ``<column>_coverage``, the share of
@@ -142,7 +134,7 @@ class TorchMetric:
         import torch
 
         state = torch.tensor(
-            [[*sums, scored, self._seen] for sums, scored in zip(self._sums, self._scored, strict=True)],
+            [[*sums, scored, self._clips] for sums, scored in zip(self._sums, self._scored, strict=True)],
             dtype=torch.float64,
         )
         if torch.distributed.is_available() and torch.distributed.is_initialized():
@@ -150,9 +142,9 @@ class TorchMetric:
                 state = state.cuda()
             torch.distributed.all_reduce(state)
         computed: dict[str, torch.Tensor] = {}
-        for column, (top, bottom, scored, seen) in zip(self.metric.columns, state.tolist(), strict=True):
-            total = Sums(np.array([top]), np.array([bottom]), column.aggregate == "rms", "clips")
-            value = float("nan") if total.value is None else total.value
+        for column, (numerator, denominator, scored, clips) in zip(self.metric.columns, state.tolist(), strict=True):
+            sums = UnitSums(np.array([numerator]), np.array([denominator]), column.aggregate == "rms", "clips")
+            value = float("nan") if sums.value is None else sums.value
             computed[column.name] = torch.tensor(value, dtype=torch.float32)
-            computed[f"{column.name}_coverage"] = torch.tensor(scored / seen if seen else 0.0, dtype=torch.float32)
+            computed[f"{column.name}_coverage"] = torch.tensor(scored / clips if clips else 0.0, dtype=torch.float32)
         return computed

@@ -1,7 +1,7 @@
-"""UTMOS: the naturalness that a network trained on listeners' opinions predicts, without a reference.
+"""UTMOS: mean opinion score of naturalness, predicted without a reference.
 
 Saeki et al., "UTMOS: UTokyo-SaruLab system for VoiceMOS Challenge 2022" (Interspeech 2022), the strong learner without
-phonemes. The waveform goes in as it is: loudness matters, and silence at the end counts. Real speech is no upper bound.
+phonemes. The waveform is not normalized: loudness and trailing silence affect the score. Real speech is no upper bound.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ if TYPE_CHECKING:
 
 ASSET = "utmos22-strong"
 MIN_SAMPLES = 400  # 25 ms, one frame of the network
-MAX_SECONDS = 60  # trained on at most 10 s; the first layer alone keeps 6.5 MB a second
-BUDGET_S = {"cpu": 20, "cuda": 320}  # padded seconds that go through the network at once
+MAX_SECONDS = 60  # trained on at most 10 s; the first layer alone takes 6.5 MB a second
+BUDGET_S = {"cpu": 20, "cuda": 320}  # padded seconds in one batch of the network
 
 
 def utmos(clips: Sequence[NDArray[np.float32]], network: UTMOS22Strong, device: str = "cpu") -> list[float]:
-    """Predicted mean opinion scores; each clip's is what it would be alone, within 1e-5.
+    """Return predicted mean opinion scores; the score of a clip does not depend on its batch, within 1e-5.
 
     Args:
-        clips: float32 ``(n,)`` at 16 kHz, each at least 400 samples.
-        network: from ``nn.utmos.load_utmos``, on ``device``.
+        clips: waveforms at 16 kHz, float32 ``(n,)`` each, at least 400 samples.
+        network: network of ``nn.mos.utmos.load_utmos``, on ``device``.
         device: ``cpu``, ``cuda`` or ``cuda:N``.
 
     Returns:
-        One score a clip, in order, about 1 to 5 and not clipped to it.
+        One score per clip, in order, about 1 to 5, not clipped.
 
     Raises:
         ValueError: a clip below 400 samples.
@@ -52,14 +52,14 @@ def utmos(clips: Sequence[NDArray[np.float32]], network: UTMOS22Strong, device: 
     budget = BUDGET_S[device.partition(":")[0]] * SAMPLE_RATE
     with reference_precision():
         for group in length_batches(lengths, budget):
-            found = network(*pad_sequences([clips[at] for at in group], device)).tolist()
-            for at, score in zip(group, found, strict=True):
+            predictions = network(*pad_sequences([clips[at] for at in group], device)).tolist()
+            for at, score in zip(group, predictions, strict=True):
                 scores[at] = score
     return scores
 
 
 class UTMOS(Metric):
-    """UTMOS22 strong."""
+    """Mean opinion score of the UTMOS22 strong learner."""
 
     name = "utmos"
     needs = frozenset()
@@ -78,9 +78,9 @@ class UTMOS(Metric):
         ),
     )
 
-    def __init__(self, options: MetricOptions) -> None:
+    def __init__(self, options: MetricOptions | None = None) -> None:
         super().__init__(options)
-        common.parse_settings(options, self.name, {})
+        common.parse_settings(self.options, self.name, {})
         try:
             self._weights = require_asset(ASSET)
         except AssetMissing as missing:
@@ -105,15 +105,15 @@ class UTMOS(Metric):
         )
 
     def score(self, batch: Sequence[Sample]) -> list[Scores | ClipFailure]:
-        return common.score_valid(batch, _checked, self._score_checked)
+        return common.score_valid(batch, _check, self._score_checked)
 
     def _score_checked(self, batch: Sequence[Sample]) -> list[Scores]:
-        found = utmos([sample.audio.samples for sample in batch], self._network, self.options.device)
-        return [Scores({"utmos": value}) for value in found]
+        scores = utmos([sample.audio.samples for sample in batch], self._network, self.options.device)
+        return [Scores({"utmos": score}) for score in scores]
 
 
-def _checked(sample: Sample) -> Scores:
-    """No score yet, but a clip that can have one; else a ClipFailure."""
+def _check(sample: Sample) -> None:
+    """Raise ClipFailure for a clip that cannot be scored."""
     samples = sample.audio.samples
     common.require_sound(samples, "audio")
     if len(samples) < MIN_SAMPLES:
@@ -121,6 +121,5 @@ def _checked(sample: Sample) -> Scores:
     if sample.audio.duration_s > MAX_SECONDS:
         raise ClipFailure(
             FailureKind.TOO_LONG,
-            f"{sample.audio.duration_s:.1f} s: UTMOS hears at most {MAX_SECONDS} s in one piece (trained on 10 s)",
+            f"{sample.audio.duration_s:.1f} s: UTMOS takes at most {MAX_SECONDS} s (trained on 10 s)",
         )
-    return Scores({})

@@ -1,7 +1,7 @@
-"""Word and character error rates of what a recogniser hears against the transcript.
+"""Word and character error rates of a recognizer's output against the transcript.
 
-Protocol ``wer/v1`` with Whisper; with pocketsphinx and the corpus's grammar where there are no Whisper weights, under
-a signature of its own. The table's number is the corpus rate: the edits of all clips over all reference words.
+Protocol ``wer/v1`` with Whisper; without Whisper weights, pocketsphinx with the grammar of the corpus, under its own
+signature. The value of a table is the corpus rate: the edits of all clips over all reference words.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from f2v_bench.metrics.asr.cache import HypothesisCache, transcription_key
 from f2v_bench.metrics.asr.pocketsphinx import Pocketsphinx
 from f2v_bench.metrics.asr.whisper import SIZES, Whisper, whisper_installed
 from f2v_bench.metrics.base import Aggregate, Column, Metric, MetricOptions, MetricUnavailable, Need, Sample, Scores
-from f2v_bench.metrics.text import character_edits, hallucination_signs, without_tags, word_edits
+from f2v_bench.metrics.text import character_edits, hallucination_signs, remove_tags, word_edits
 from f2v_bench.metrics.wer_presets import PRESETS, WERPreset, wer_column
 from f2v_bench.timing import SAMPLE_RATE
 
@@ -32,30 +32,33 @@ _SETTINGS = {
 
 
 def choose_recognizer(options: MetricOptions) -> Recognizer:
-    """The recogniser that the settings name, or the best one at hand.
+    """Return the recognizer of the settings, or the best one available.
 
-    Without a setting: the checkpoint that the preset names; else the largest Whisper checkpoint on this machine;
-    without one, pocketsphinx where the corpus has a grammar.
+    Without a setting: the checkpoint of the preset; else the largest Whisper checkpoint on this machine; else
+    pocketsphinx where the corpus has a grammar.
+
+    Args:
+        options: device, grammar and settings.
 
     Raises:
-        MetricUnavailable: no recogniser can be used here, or not the one that the settings name.
-        F2VError: an unknown setting or value, or a decoding that is not the preset's.
+        MetricUnavailable: no recognizer, or not the one of the settings, is available on this machine.
+        F2VError: an unknown setting or value, or a decoding that contradicts the preset.
     """
     settings = common.parse_settings(options, _NAME, _SETTINGS)
     preset = PRESETS.get(settings["preset"])
     if preset and settings["decode"] not in ("", preset.decode):
         raise F2VError(
             f"wer's preset '{settings['preset']}' decodes with {preset.decode}, not {settings['decode']}",
-            "leave decode out, or take another preset",
+            "omit decode, or choose another preset",
         )
     wanted = settings["asr"] or (preset.asr if preset else "")
     beam = (preset.decode if preset else settings["decode"]) == "beam5"
     if wanted in SIZES:
         return _whisper(wanted, options.device, beam=beam)
     if not wanted and whisper_installed():
-        at_hand = next((size for size in SIZES if find_asset(size)), None)
-        if at_hand:
-            return _whisper(at_hand, options.device, beam=beam)
+        available = next((size for size in SIZES if find_asset(size)), None)
+        if available:
+            return _whisper(available, options.device, beam=beam)
     if options.grammar is not None:
         return Pocketsphinx(options.grammar)
     if wanted:
@@ -66,7 +69,7 @@ def choose_recognizer(options: MetricOptions) -> Recognizer:
         raise MetricUnavailable(_NAME, "the package openai-whisper is not installed", _GET_PACKAGE)
     raise MetricUnavailable(
         _NAME,
-        "no Whisper weights are on this machine, and without a grammar of the corpus there is no other recogniser",
+        "no Whisper weights are on this machine, and without a grammar of the corpus there is no other recognizer",
         f"Get them: f2v-bench assets pull {SIZES[0]} (or a smaller one: {', '.join(SIZES[1:])})",
     )
 
@@ -83,10 +86,10 @@ def _whisper(name: str, device: str, *, beam: bool) -> Whisper:
 class WER(Metric):
     """Word error rate and character error rate.
 
-    Setting ``asr``: ``pocketsphinx`` or the name of a Whisper asset; the best at hand unless told. Setting
-    ``decode`` (Whisper): ``greedy`` (default) or ``beam5``. Setting ``preset``: ``f2v`` (default), or another
-    evaluation's normaliser, decoding and aggregation under a column and a signature of its own (``wer_presets``).
-    Setting ``cache``: ``on`` (default) keeps hypotheses on disk by audio and recogniser, ``off`` does not.
+    Setting ``asr``: ``pocketsphinx`` or the name of a Whisper asset; the best available by default. Setting ``decode``
+    (Whisper): ``greedy`` (default) or ``beam5``. Setting ``preset``: ``f2v`` (default), or normalizer, decoding and
+    aggregation of another evaluation, under its own column and signature (``wer_presets``). Setting ``cache``: ``on``
+    (default) stores hypotheses on disk by audio and recognizer, ``off`` does not.
     """
 
     name = _NAME
@@ -97,7 +100,7 @@ class WER(Metric):
             "wer",
             "WER",
             Aggregate.RATIO,
-            "Word errors of the recogniser over the words of the transcripts, all clips together.",
+            "Word errors of the recognizer over the words of the transcripts, all clips together.",
         ),
         Column(
             "cer",
@@ -114,11 +117,11 @@ class WER(Metric):
         ),
     )
 
-    def __init__(self, options: MetricOptions) -> None:
+    def __init__(self, options: MetricOptions | None = None) -> None:
         super().__init__(options)
-        self.recognizer = choose_recognizer(options)
-        settings = common.parse_settings(options, self.name, _SETTINGS)
-        self._name_of_preset = settings["preset"]
+        self.recognizer = choose_recognizer(self.options)
+        settings = common.parse_settings(self.options, self.name, _SETTINGS)
+        self._preset_name = settings["preset"]
         self._preset: WERPreset | None = PRESETS.get(settings["preset"])
         if self._preset:
             _require_normalizer(self._preset)
@@ -132,62 +135,62 @@ class WER(Metric):
                 "wer:v1", self.recognizer.signature, "cer:with-spaces", packages=("jiwer",), aggregate="corpus"
             )
         return common.signature(
-            f"wer:{self._name_of_preset}",
+            f"wer:{self._preset_name}",
             transcription_key(self.recognizer),
-            f"normaliser:{self._preset.normalizer}",
+            f"normalizer:{self._preset.normalizer}",
             packages=("jiwer",),
             aggregate="corpus" if self._preset.column.aggregate is Aggregate.RATIO else "utterance-mean",
         )
 
     def normalize(self, text: str) -> str:
-        """The text as references and hypotheses are compared: by the preset's rule, or the recogniser's."""
+        """Normalize a transcript or a hypothesis by the rule of the preset, or of the recognizer."""
         return self._preset.normalize(text) if self._preset else self.recognizer.normalize(text)
 
     def score(self, batch: Sequence[Sample]) -> list[Scores | ClipFailure]:
-        prepared = [self._prepare(sample) for sample in batch]
-        fit = [at for at, reference in enumerate(prepared) if isinstance(reference, str)]
-        heard = dict(zip(fit, self._hear([batch[at].audio for at in fit]), strict=True))
+        references = [self._prepare(sample) for sample in batch]
+        valid = [at for at, reference in enumerate(references) if isinstance(reference, str)]
+        hypotheses = dict(zip(valid, self._transcribe([batch[at].audio for at in valid]), strict=True))
         return [
-            self._compare(reference, heard[at]) if isinstance(reference, str) else reference
-            for at, reference in enumerate(prepared)
+            self._compare(reference, hypotheses[at]) if isinstance(reference, str) else reference
+            for at, reference in enumerate(references)
         ]
 
-    def _hear(self, clips: Sequence[Waveform]) -> list[Hypothesis]:
+    def _transcribe(self, clips: Sequence[Waveform]) -> list[Hypothesis]:
         if self._cache:
             return self._cache.transcribe(self.recognizer, clips)
         return self.recognizer.transcribe([clip.samples for clip in clips])
 
     def _prepare(self, sample: Sample) -> str | ClipFailure:
-        """The normalised transcript, or why this clip does not reach the recogniser."""
-        reference = self.normalize(without_tags(sample.text or ""))
+        """Return the normalized transcript, or the failure of a clip that is not transcribed."""
+        reference = self.normalize(remove_tags(sample.text or ""))
         if not reference:
             return ClipFailure(FailureKind.TEXT_MISSING, f"clip '{sample.clip_id}' has no words: {sample.text!r}")
         longest = self.recognizer.max_duration_s
         if longest is not None and sample.audio.duration_s > longest:
             return ClipFailure(
                 FailureKind.TOO_LONG,
-                f"{sample.audio.duration_s:.1f} s: {self.recognizer.name} hears at most {longest:g} s in one piece",
+                f"{sample.audio.duration_s:.1f} s: {self.recognizer.name} takes at most {longest:g} s",
             )
         try:
             common.require_sound(sample.audio.samples, "audio")
-        except ClipFailure as failure:  # a recogniser invents words in silence
+        except ClipFailure as failure:  # recognizers hallucinate words in silence
             return failure.with_traceback(None)
         return reference
 
-    def _compare(self, reference: str, heard: Hypothesis) -> Scores:
-        hypothesis = self.normalize(heard.text)
+    def _compare(self, reference: str, transcribed: Hypothesis) -> Scores:
+        hypothesis = self.normalize(transcribed.text)
         words, characters = word_edits(reference, hypothesis), character_edits(reference, hypothesis)
         confidence = {
-            "avg_logprob": heard.avg_logprob,
-            "no_speech_prob": heard.no_speech_prob,
-            "compression_ratio": heard.compression_ratio,
+            "avg_logprob": transcribed.avg_logprob,
+            "no_speech_prob": transcribed.no_speech_prob,
+            "compression_ratio": transcribed.compression_ratio,
         }
         signs = hallucination_signs(reference, hypothesis, **confidence)
         detail: dict[str, str | float | int | bool] = {
-            "recogniser": self.recognizer.name,
-            "hypothesis": heard.text,
-            "hypothesis_normalised": hypothesis,
-            "reference_normalised": reference,
+            "recognizer": self.recognizer.name,
+            "hypothesis": transcribed.text,
+            "hypothesis_normalized": hypothesis,
+            "reference_normalized": reference,
             "substitutions": words.substitutions,
             "deletions": words.deletions,
             "insertions": words.insertions,
@@ -206,8 +209,8 @@ class WER(Metric):
 
 
 def _require_normalizer(preset: WERPreset) -> None:
-    """Raise MetricUnavailable where the preset's normaliser is in a package that is not installed."""
+    """Raise MetricUnavailable where the normalizer of the preset needs a package that is not installed."""
     if preset.normalizer == "whisper-english" and not whisper_installed():
         raise MetricUnavailable(
-            _NAME, "Whisper's normaliser is in openai-whisper, which is not installed", _GET_PACKAGE
+            _NAME, "Whisper's normalizer is in openai-whisper, which is not installed", _GET_PACKAGE
         )

@@ -1,17 +1,17 @@
-"""Word error rates as other evaluations count them: presets of ``wer``.
+"""Presets of ``wer`` with the word error rates of other evaluations.
 
-A preset fixes the normaliser, the aggregation, the decoding, and the checkpoint where the evaluation names one. Read
-in the public sources; what this suite does otherwise is said here.
+A preset fixes the normalizer, the aggregation, the decoding, and the checkpoint where the evaluation names one. The
+recipes follow the public sources; the differences are:
 
 * ``seed-tts-eval`` (English): Whisper large-v3, greedy; mean over utterances. The original runs Hugging Face's port,
-  resamples in the frequency domain, cuts at 30 s and leaves missing files out of the mean.
+  resamples in the frequency domain, cuts at 30 s and excludes missing files from the mean.
 * ``f5-tts``: Whisper large-v3, five beams; mean over utterances. The original runs faster-whisper in float16 with its
-  fallback to higher temperatures, whose windows follow one another in clips beyond 30 s.
+  fallback to higher temperatures, with consecutive windows in clips beyond 30 s.
 * ``open-asr``: the Open ASR Leaderboard's aggregation, edits of all utterances over all words, with *Whisper's own*
-  English normaliser. The leaderboard's fork of it (2026) goes further: more fillers are dropped (ah, eh, huh, ...),
-  ``'s`` becomes ``is`` only after pronouns and question words, spelt-out acronyms are joined ("b b c", "5 g"),
-  variants of names and a list of compounds are unified ("wi fi"), 20 words are spelt otherwise (ok, etcetera, ...),
-  and words that differ by a space alone count as equal. Rates here are therefore a little higher.
+  English normaliser. The leaderboard's fork of it (2026) does more: more fillers are dropped (ah, eh, huh, ...),
+  ``'s`` becomes ``is`` only after pronouns and question words, spelled-out acronyms are joined ("b b c", "5 g"),
+  variants of names and a list of compounds are unified ("wi fi"), 20 words have another spelling (ok, etcetera, ...),
+  and words that differ by a space only count as equal. Rates here are therefore slightly higher.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from f2v_bench.metrics.text import normalize_f5_tts, normalize_seed_tts, whisper
 
 @dataclass(frozen=True, slots=True)
 class WERPreset:
-    """One evaluation's way.
+    """Recipe of another evaluation.
 
     Attributes:
-        column: its word error rate.
-        normalise: applied to reference and hypothesis alike.
-        normaliser: its name in the signature.
+        column: column of the word error rate.
+        normalize: text normalizer of reference and hypothesis.
+        normalizer: name of the normalizer in the signature.
         decode: ``greedy`` or ``beam5``.
-        asr: the checkpoint it names, or empty where any will do.
+        asr: checkpoint of the evaluation, or empty where it names none.
     """
 
     column: Column
@@ -43,7 +43,7 @@ class WERPreset:
 
 
 def wer_column(name: str, label: str, aggregate: Aggregate, definition: str) -> Column:
-    """A column with a word error rate."""
+    """Return a column of a word error rate in percent."""
     return Column(
         name,
         label,
@@ -58,7 +58,7 @@ def wer_column(name: str, label: str, aggregate: Aggregate, definition: str) -> 
     )
 
 
-def _of_whisper(text: str) -> str:
+def _normalize_whisper(text: str) -> str:
     return whisper_normalizer()(text)
 
 
@@ -94,7 +94,7 @@ PRESETS = {
             Aggregate.RATIO,
             "Word errors over words of all utterances together, by Whisper's English normaliser.",
         ),
-        _of_whisper,
+        _normalize_whisper,
         "whisper-english",
         "greedy",
     ),

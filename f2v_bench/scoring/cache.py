@@ -1,6 +1,6 @@
-"""Scores by what they depend on: the same audio under the same signature is never scored twice on one machine.
+"""Cache of scores by metric, signature and inputs: equal audio is scored once per machine.
 
-Real speech above all is scored in every run of everybody's; with this its second time costs nothing.
+Real speech is scored in every run and benefits most.
 """
 
 from __future__ import annotations
@@ -13,40 +13,40 @@ from pathlib import Path
 from types import TracebackType
 
 from f2v_bench.metrics.base import Metric
-from f2v_bench.scoring.records import ScoreRow, is_done
+from f2v_bench.scoring.records import ScoreRow, earlier_signature, is_done
 from f2v_bench.scoring.scorer import ScoringItem
 from f2v_bench.utils.paths import cache_folder
 
 _SCHEMA = "CREATE TABLE IF NOT EXISTS scores (key TEXT PRIMARY KEY, rows TEXT NOT NULL) WITHOUT ROWID"
-_BUSY_S = 30.0
+_TIMEOUT_S = 30.0  # wait for other processes
 
 
 def cache_file() -> Path:
-    """The machine's own cache."""
+    """Return the database of this machine."""
     return cache_folder("scores") / "scores.sqlite"
 
 
 class ScoreCache:
-    """Rows of deterministic metrics, by metric, signature and inputs; several processes may use it at once.
+    """Rows of deterministic metrics; several processes may share the database.
 
     Args:
-        path: the database; made where it is missing. One that is damaged is begun anew.
+        path: database file, created where it is missing and replaced where it is damaged.
     """
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            self._base = self._open(path)
+            self._database = self._open(path)
         except sqlite3.DatabaseError:
             path.unlink()
-            self._base = self._open(path)
+            self._database = self._open(path)
 
     @staticmethod
     def _open(path: Path) -> sqlite3.Connection:
-        base = sqlite3.connect(path, timeout=_BUSY_S)
-        base.execute("PRAGMA journal_mode=WAL")
-        base.execute(_SCHEMA)
-        return base
+        database = sqlite3.connect(path, timeout=_TIMEOUT_S)
+        database.execute("PRAGMA journal_mode=WAL")
+        database.execute(_SCHEMA)
+        return database
 
     def __enter__(self) -> ScoreCache:
         return self
@@ -54,30 +54,45 @@ class ScoreCache:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._base.commit()
-        self._base.close()
+        self._database.commit()
+        self._database.close()
 
-    def find(self, metric: Metric, signature: str, candidate: ScoringItem) -> list[ScoreRow] | None:
-        """The clip's rows, as a run would have made them, or None."""
+    def find(self, metric: Metric, signature: str, item: ScoringItem) -> list[ScoreRow] | None:
+        """Return the rows of a clip, or None where they are not cached.
+
+        Args:
+            metric: metric of the rows.
+            signature: signature of the metric; entries under its earlier spelling are found too.
+            item: clip of a system.
+        """
         if not metric.deterministic:
             return None
-        key = _key(metric.name, signature, candidate.inputs(metric))
-        found = self._base.execute("SELECT rows FROM scores WHERE key = ?", (key,)).fetchone()
-        if found is None:
-            return None
-        rows = [ScoreRow(system=candidate.system, clip=candidate.clip.id, **row) for row in json.loads(found[0])]
-        return rows if [row.column for row in rows] == [column.name for column in metric.columns] else None
+        inputs = item.inputs(metric)
+        for spelling in dict.fromkeys((signature, earlier_signature(signature))):
+            entry = self._database.execute(
+                "SELECT rows FROM scores WHERE key = ?", (_key(metric.name, spelling, inputs),)
+            ).fetchone()
+            if entry is not None:
+                rows = [ScoreRow(system=item.system, clip=item.clip.id, **row) for row in json.loads(entry[0])]
+                if [row.column for row in rows] == [column.name for column in metric.columns]:
+                    return rows
+        return None
 
-    def keep(self, metric: Metric, rows: Sequence[ScoreRow]) -> None:
-        """Remember what will be the same next time."""
+    def store(self, metric: Metric, rows: Sequence[ScoreRow]) -> None:
+        """Store the rows of clips whose status is final in every column.
+
+        Args:
+            metric: metric of all rows.
+            rows: rows clip by clip, one per column.
+        """
         if not metric.deterministic:
             return
         for clip in _by_clip(rows, len(metric.columns)):
             if all(is_done(row.status) for row in clip):
-                told = [{k: v for k, v in row.as_dict().items() if k not in ("system", "clip")} for row in clip]
+                entry = [{k: v for k, v in row.as_dict().items() if k not in ("system", "clip")} for row in clip]
                 key = _key(metric.name, clip[0].signature, clip[0].inputs)
-                self._base.execute("INSERT OR REPLACE INTO scores VALUES (?, ?)", (key, json.dumps(told)))
-        self._base.commit()
+                self._database.execute("INSERT OR REPLACE INTO scores VALUES (?, ?)", (key, json.dumps(entry)))
+        self._database.commit()
 
 
 def _key(metric: str, signature: str, inputs: str) -> str:
@@ -85,5 +100,4 @@ def _key(metric: str, signature: str, inputs: str) -> str:
 
 
 def _by_clip(rows: Sequence[ScoreRow], columns: int) -> Iterable[Sequence[ScoreRow]]:
-    """Rows come clip by clip, a row a column."""
     return (rows[first : first + columns] for first in range(0, len(rows), columns))

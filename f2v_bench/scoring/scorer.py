@@ -1,7 +1,7 @@
-"""Give a metric what it needs, and turn what it says into rows.
+"""Scoring of batches: inputs of a metric in, score rows out.
 
-Waveforms are decoded and resampled once and kept while memory lasts; a clip that a metric cannot score becomes rows
-with a named failure kind, and whatever else goes wrong inside a metric is caught at the clip, with its traceback.
+Waveforms are decoded and resampled once and cached. A clip that a metric cannot score gives rows with a named failure
+kind. Any other error inside a metric is caught per clip, with its traceback.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ from f2v_bench.media import clip_audio, read_audio, resample
 from f2v_bench.metrics.base import Metric, Need, Sample, Scores
 from f2v_bench.scoring.records import OK, ScoreRow
 
-CACHE_BYTES = 64 * 2**20  # decoded waveforms held in memory by one process
+CACHE_BYTES = 64 * 2**20  # decoded waveforms in the memory of one process
 Detail = dict[str, str | float | int | bool]
 
 
 @dataclass(frozen=True, slots=True)
 class ScoringItem:
-    """One clip of one system, ready to be scored; small, so that it can travel to a worker.
+    """One clip of one system to score; small, so that it can be sent to a worker process.
 
     Attributes:
         system: label of the system.
-        clip: the clip, which knows its transcript, real speech and video.
-        audio: file with the system's waveform.
+        clip: clip with transcript, real speech and video.
+        audio: file with the waveform of the system.
         audio_hash: hash of that waveform.
-        duration_s: of that waveform, for batches of like length.
+        duration_s: duration of that waveform in seconds, for batches of similar length.
     """
 
     system: str
@@ -46,58 +46,62 @@ class ScoringItem:
     duration_s: float
 
     def inputs(self, metric: Metric) -> str:
-        """Hashes of everything of this clip that the metric's value depends on."""
+        """Return the hashes of all inputs that the value of the metric depends on."""
         parts = [self.audio_hash[:16]]
         if Need.TEXT in metric.needs:
             parts.append(hashlib.sha256((self.clip.text or "").encode()).hexdigest()[:16])
         if Need.REFERENCE in metric.needs:
-            parts += [_content(path)[:16] for path in dict.fromkeys((self.clip.audio, self.clip.video))]
+            parts += [_content_hash(path)[:16] for path in dict.fromkeys((self.clip.audio, self.clip.video))]
         elif Need.VIDEO in metric.needs:
-            parts.append(_content(self.clip.video)[:16])
+            parts.append(_content_hash(self.clip.video)[:16])
         return ":".join(parts)
 
 
-def _content(path: Path | None) -> str:
-    """Content hash of a file; read again only after it changed."""
+def _content_hash(path: Path | None) -> str:
+    """Return the content hash of a file, which is read again only after a change."""
     if path is None or not path.is_file():
         return "missing"
     stat = path.stat()
-    return _content_of_version(path, stat.st_size, stat.st_mtime_ns)
+    return _content_hash_of_version(path, stat.st_size, stat.st_mtime_ns)
 
 
 @lru_cache(maxsize=4096)
-def _content_of_version(path: Path, _size: int, _mtime_ns: int) -> str:
+def _content_hash_of_version(path: Path, _size: int, _mtime_ns: int) -> str:
     return file_sha256(path)
 
 
 class WaveformCache:
-    """Waveforms by key and rate, the least recently used leaving first."""
+    """Waveforms by key and sample rate; the least recently used is dropped first.
+
+    Args:
+        max_bytes: memory limit in bytes; the latest waveform is kept in any case.
+    """
 
     def __init__(self, max_bytes: int = CACHE_BYTES) -> None:
-        self._max = max_bytes
+        self._max_bytes = max_bytes
         self._bytes = 0
-        self._held: OrderedDict[tuple[str, int], Waveform] = OrderedDict()
+        self._waveforms: OrderedDict[tuple[str, int], Waveform] = OrderedDict()
 
     def get(self, key: str, sample_rate: int, load: Callable[[], Waveform]) -> Waveform:
-        """The waveform called ``key`` at ``sample_rate``, from memory or from ``load``."""
-        at = (key, sample_rate)
-        if at not in self._held:
+        """Return the waveform of ``key`` at ``sample_rate``, from the cache or from ``load``."""
+        entry = (key, sample_rate)
+        if entry not in self._waveforms:
             wave = load()
             if wave.sample_rate != sample_rate:
                 wave = Waveform(resample(wave.samples, wave.sample_rate, sample_rate), sample_rate)
-            self._held[at] = wave
+            self._waveforms[entry] = wave
             self._bytes += wave.samples.nbytes
-            while self._bytes > self._max and len(self._held) > 1:
-                self._bytes -= self._held.popitem(last=False)[1].samples.nbytes
-        self._held.move_to_end(at)
-        return self._held[at]
+            while self._bytes > self._max_bytes and len(self._waveforms) > 1:
+                self._bytes -= self._waveforms.popitem(last=False)[1].samples.nbytes
+        self._waveforms.move_to_end(entry)
+        return self._waveforms[entry]
 
 
 class Scorer:
-    """Scores batches of candidates under one metric after another.
+    """Scorer of batches, one metric at a time.
 
     Args:
-        on_error: told ``(metric, clip, traceback)`` when a metric breaks in a way it did not foresee.
+        on_error: callback with ``(metric, clip, traceback)`` for an unexpected error of a metric.
     """
 
     def __init__(self, on_error: Callable[[str, str, str], None]) -> None:
@@ -105,26 +109,26 @@ class Scorer:
         self._cache = WaveformCache()
 
     def score(self, metric: Metric, signature: str, batch: Sequence[ScoringItem]) -> list[ScoreRow]:
-        """Rows of every column of the metric for every candidate, in order."""
+        """Return the rows of every column of the metric for every item, in order."""
         outcomes: list[Scores | ClipFailure | None] = [None] * len(batch)
         ready: list[tuple[int, Sample]] = []
-        for index, candidate in enumerate(batch):
+        for index, item in enumerate(batch):
             try:
-                ready.append((index, self._sample(metric, candidate)))
+                ready.append((index, self._sample(metric, item)))
             except ClipFailure as failure:
                 outcomes[index] = failure
         for (index, _), outcome in zip(ready, self._outcomes(metric, [s for _, s in ready]), strict=True):
             outcomes[index] = outcome
         return [
             row
-            for candidate, outcome in zip(batch, outcomes, strict=True)
+            for item, outcome in zip(batch, outcomes, strict=True)
             if outcome is not None
-            for row in rows_of(metric, signature, candidate, outcome)
+            for row in make_rows(metric, signature, item, outcome)
         ]
 
-    def _sample(self, metric: Metric, candidate: ScoringItem) -> Sample:
-        rate, clip = metric.sample_rate, candidate.clip
-        audio = self._cache.get(candidate.audio_hash, rate, lambda: read_audio(candidate.audio))
+    def _sample(self, metric: Metric, item: ScoringItem) -> Sample:
+        rate, clip = metric.sample_rate, item.clip
+        audio = self._cache.get(item.audio_hash, rate, lambda: read_audio(item.audio))
         reference = None
         if Need.REFERENCE in metric.needs:
             reference = self._cache.get(f"reference:{clip.id}", rate, lambda: clip_audio(clip, rate))
@@ -140,29 +144,27 @@ class Scorer:
             if len(outcomes) != len(samples):
                 raise RuntimeError(f"{metric.name} returned {len(outcomes)} outcomes for {len(samples)} samples")
             return outcomes
-        except F2VError:  # what ails every clip, with the remedy: it ends the run
+        except F2VError:  # an error of all clips, with its remedy: ends the run
             raise
-        except Exception as error:  # a stranger's metric may raise anything, and must not end the run
-            if len(samples) > 1:  # out of memory: less at once; else: find out whose fault it is
+        except Exception as error:  # a plugin may raise anything, which must not end the run
+            if len(samples) > 1:  # out of memory: halve the batch; otherwise find the failing clip
                 half = len(samples) // 2 if is_out_of_memory(error) else 1
                 parts = [samples[first : first + half] for first in range(0, len(samples), half)]
             else:
                 self._on_error(metric.name, samples[0].clip_id, traceback.format_exc())
                 return [ClipFailure(FailureKind.INTERNAL_ERROR, f"{type(error).__name__}: {error}")]
-        # outside the handler, where nothing holds the failed batch's memory any more
+        # outside the handler, where the memory of the failed batch is released
         return [outcome for part in parts for outcome in self._outcomes(metric, part)]
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Whether an exception says that memory ran out, on the device or here."""
+    """Return True for an out-of-memory error of the device or the host."""
     return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
 
 
-def rows_of(
-    metric: Metric, signature: str, candidate: ScoringItem, outcome: Scores | ClipFailure
-) -> Iterable[ScoreRow]:
-    """A row for every column of the metric; what is no finite number is no value."""
-    inputs = candidate.inputs(metric)
+def make_rows(metric: Metric, signature: str, item: ScoringItem, outcome: Scores | ClipFailure) -> Iterable[ScoreRow]:
+    """Yield a row per column of the metric; numbers that are not finite become failures."""
+    inputs = item.inputs(metric)
     for position, column in enumerate(metric.columns):
         value: float | None = None
         weight = 1.0
@@ -179,8 +181,8 @@ def rows_of(
         if not position and isinstance(outcome, Scores):
             detail = dict(outcome.detail)
         yield ScoreRow(
-            system=candidate.system,
-            clip=candidate.clip.id,
+            system=item.system,
+            clip=item.clip.id,
             metric=metric.name,
             column=column.name,
             value=value,

@@ -1,6 +1,6 @@
-"""From clip values to one number with its 95 % interval.
+"""Aggregated values with 95 % bootstrap intervals.
 
-A mean, a corpus ratio and a pooled root mean square are all functions of two sums, so one bootstrap serves them. Clips
+A mean, a corpus ratio and a pooled root mean square are functions of two sums, so one bootstrap serves all three. Clips
 of one speaker (or talk) are not independent: where a list has enough speakers, speakers are resampled, not clips
 (Efron and Tibshirani 1993; BCa as implemented by scipy).
 """
@@ -14,23 +14,23 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from f2v_bench.metrics.aggregation import quotient, unit_sums
+from f2v_bench.metrics.aggregation import reduce_sums, sum_units
 
 RESAMPLES = 2000
 CONFIDENCE = 0.95
 MIN_UNITS = 3
-SAME = 1e-12  # relative: what two orders of the same additions may differ by
+EQUAL_TOLERANCE = 1e-12  # relative difference of two orders of the same additions
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """An aggregated value.
+    """Aggregated value of one system in one column.
 
     Attributes:
-        value: the number, or None where no clip was scored.
-        low, high: its 95 % interval, or None where there are too few units for one.
+        value: aggregate, or None where no clip is scored.
+        low, high: 95 % interval, or None where there are too few units.
         scored, expected: clips with a value, and clips of the list.
-        units: what was resampled, ``clips`` or ``speakers``.
+        units: resampled units, ``clips`` or ``speakers``.
     """
 
     value: float | None
@@ -44,41 +44,38 @@ class Estimate:
 def estimate(
     values: Sequence[float], weights: Sequence[float], clusters: Sequence[str], aggregate: str, expected: int
 ) -> Estimate:
-    """Aggregate clip values.
+    """Aggregate clip values and estimate a 95 % interval, the same on every machine (fixed seed).
 
     Args:
-        values: as ``unit_sums`` takes them, ``(n,)``.
-        weights: likewise.
-        clusters: likewise.
-        aggregate: likewise.
-        expected: clips that should have a value.
-
-    Returns:
-        The number, its interval and its coverage. The interval is the same on every machine (fixed seed).
+        values: values of the scored clips, ``(n,)``.
+        weights: weights in ratios and root mean squares, ``(n,)``.
+        clusters: speaker or talk of each clip, ``(n,)``.
+        aggregate: ``mean``, ``ratio`` or ``rms``.
+        expected: number of clips that should have a value.
     """
     if not values:
         return Estimate(None, None, None, 0, expected, "clips")
-    sums = unit_sums(values, weights, clusters, aggregate)
+    sums = sum_units(values, weights, clusters, aggregate)
     if sums.value is None:
-        return Estimate(None, None, None, 0, expected, sums.units)
+        return Estimate(None, None, None, 0, expected, sums.unit)
     low, high = bca_interval(
-        (sums.tops, sums.bottoms), lambda t, b, axis=-1: quotient(t, b, sums.root, axis), sums.value
+        (sums.numerators, sums.denominators), lambda n, d, axis=-1: reduce_sums(n, d, sums.takes_root, axis), sums.value
     )
-    return Estimate(sums.value, low, high, len(values), expected, sums.units)
+    return Estimate(sums.value, low, high, len(values), expected, sums.unit)
 
 
 def bca_interval(
-    columns: Sequence[NDArray[np.float64]], statistic: Callable[..., NDArray[np.float64]], number: float
+    columns: Sequence[NDArray[np.float64]], statistic: Callable[..., NDArray[np.float64]], observed: float
 ) -> tuple[float | None, float | None]:
-    """The 95 % BCa bootstrap interval of a statistic of paired columns.
+    """Return the 95 % BCa bootstrap interval of a statistic of paired columns.
 
     Args:
         columns: arrays ``(units,)`` whose rows are resampled together.
-        statistic: of the columns, along ``axis``.
-        number: its value on the data.
+        statistic: function of the columns, along ``axis``.
+        observed: value of the statistic on the data.
 
     Returns:
-        Low and high edge: both ``number`` where every resample agrees, both None where there are too few units or
+        Low and high edge: both ``observed`` where all resamples agree, both None where there are too few units or
         BCa is not defined.
     """
     from scipy.stats import bootstrap
@@ -86,7 +83,7 @@ def bca_interval(
     if len(columns[0]) < MIN_UNITS:
         return None, None
     with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore")  # degenerate resamples end in NaN, which is dealt with below
+        warnings.simplefilter("ignore")  # degenerate resamples give NaN, which is handled below
         result = bootstrap(
             tuple(columns),
             statistic,
@@ -97,7 +94,7 @@ def bca_interval(
             method="BCa",
             rng=np.random.default_rng(0),
         )
-    if np.ptp(result.bootstrap_distribution) <= SAME * max(1.0, abs(number)):
-        return number, number
+    if np.ptp(result.bootstrap_distribution) <= EQUAL_TOLERANCE * max(1.0, abs(observed)):
+        return observed, observed
     low, high = (float(edge) for edge in result.confidence_interval)
     return (low, high) if np.isfinite(low) and np.isfinite(high) else (None, None)

@@ -5,7 +5,7 @@ import pytest
 
 from f2v_bench.errors import ClipFailure, F2VError, FailureKind
 from f2v_bench.metrics import common
-from f2v_bench.metrics.base import MetricOptions, Scores
+from f2v_bench.metrics.base import MetricOptions, Scores, per_clip
 
 
 def sine(level_db: float, n: int = 16_000) -> np.ndarray:
@@ -53,7 +53,7 @@ def test_one_failure_leaves_the_others_alone(speechlike, sample) -> None:
         return Scores({"x": 1.0})
 
     batch = [sample(speechlike()) for _ in range(3)]
-    assert common.per_clip(batch, score) == [Scores({"x": 1.0}), failure, Scores({"x": 1.0})]
+    assert per_clip(batch, score) == [Scores({"x": 1.0}), failure, Scores({"x": 1.0})]
 
 
 def test_settings_default_to_the_first_value_and_refuse_others() -> None:

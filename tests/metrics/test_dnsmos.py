@@ -9,7 +9,7 @@ from f2v_bench.errors import ClipFailure, F2VError, FailureKind
 from f2v_bench.metrics.base import MetricOptions, MetricUnavailable, Scores
 from f2v_bench.metrics.dnsmos import (
     DNSMOS,
-    PERSONALISED,
+    PERSONALIZED,
     REGULAR,
     SEGMENT,
     Networks,
@@ -28,8 +28,8 @@ def networks() -> Networks:
 
 
 @pytest.fixture(scope="module")
-def personalised() -> Networks:
-    return load_networks(require_asset("dnsmos-p835-personalised"), require_asset("dnsmos-p808"), personalised=True)
+def personalized() -> Networks:
+    return load_networks(require_asset("dnsmos-p835-personalised"), require_asset("dnsmos-p808"), personalized=True)
 
 
 def theirs(samples: np.ndarray, model: str = "dnsmos") -> dict[str, float]:
@@ -71,14 +71,14 @@ def test_golden_values_on_versas_files(networks: Networks, versa_pair) -> None:
 
 
 @pytest.mark.slow
-def test_golden_values_of_the_personalised_network(personalised: Networks, speech) -> None:
+def test_golden_values_of_the_personalized_network(personalized: Networks, speech) -> None:
     golden = {
         "jfk": (3.26602, 4.34336, 2.87324),
         "versa_test1": (1.39789, 2.99318, 1.30892),
         "versa_test2": (1.44157, 2.50834, 1.35345),
     }
     for name, (ovrl, sig, bak) in golden.items():
-        found = dnsmos(speech(name), personalised)
+        found = dnsmos(speech(name), personalized)
         assert found == pytest.approx(values(ovrl, sig, bak, found["dnsmos_p808"]), abs=TOLERANCE)
 
 
@@ -96,12 +96,12 @@ def test_equals_the_package_on_real_speech(networks: Networks, speech, name: str
 
 
 @pytest.mark.slow
-def test_equals_the_package_on_grid_and_personalised(networks: Networks, personalised: Networks, grid_test) -> None:
+def test_equals_the_package_on_grid_and_personalized(networks: Networks, personalized: Networks, grid_test) -> None:
     for one in grid_test[1:6]:
         samples = np.clip(one.audio.samples, -1, 1)
         assert dnsmos(samples, networks) == pytest.approx(theirs(samples), abs=TOLERANCE)
     expected = theirs(samples, "dnsmos_personalized")
-    assert dnsmos(samples, personalised) == pytest.approx(expected, abs=TOLERANCE)
+    assert dnsmos(samples, personalized) == pytest.approx(expected, abs=TOLERANCE)
 
 
 @pytest.mark.slow
@@ -173,7 +173,7 @@ def test_polynomials_come_before_the_mean() -> None:
     square = dnsmos(samples, Networks(CountingSession(3), CountingSession(1), ((1.0, 0.0, 0.0),) * 3))
     plain = dnsmos(samples, Networks(CountingSession(3), CountingSession(1), ((1.0, 0.0),) * 3))
     assert square["dnsmos_sig"] > plain["dnsmos_sig"] ** 2
-    assert len(PERSONALISED) == 3
+    assert len(PERSONALIZED) == 3
 
 
 def test_samples_beyond_one_are_clipped_and_counted(sample) -> None:
@@ -213,11 +213,11 @@ def test_threads_do_not_move_the_score(monkeypatch: pytest.MonkeyPatch, speechli
 
 
 def test_signatures_tell_the_modes_apart() -> None:
-    settings = [{}, {"compat": "all-segments"}, {"personalised": "true"}]
+    settings = [{}, {"compat": "all-segments"}, {"personalized": "true"}]
     signatures = [DNSMOS(MetricOptions(settings=one)).signature for one in settings]
     assert len(set(signatures)) == 3
     assert "p835:269fbebdb513|p808:9246480c5856|compat:reference" in signatures[0]
-    assert "p835:personalised-9e3a197449ca" in signatures[2]
+    assert "p835:personalized-9e3a197449ca" in signatures[2]
     with pytest.raises(F2VError, match="Known: all-segments, reference"):
         DNSMOS(MetricOptions(settings={"compat": "none"}))
 

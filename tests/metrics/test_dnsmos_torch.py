@@ -52,14 +52,14 @@ def test_equals_the_onnx_path_on_real_speech_of_many_lengths(networks: TorchNetw
 
 
 @pytest.mark.slow
-def test_golden_values_of_the_personalised_network(speech) -> None:
+def test_golden_values_of_the_personalized_network(speech) -> None:
     pytest.importorskip("onnx", reason="reads the weights out of the ONNX files")
-    settings = {"backend": "torch", "personalised": "true"}
+    settings = {"backend": "torch", "personalized": "true"}
     paths = require_asset("dnsmos-p835-personalised"), require_asset("dnsmos-p808")
-    [found] = by_torch([speech("jfk")], load_torch_networks(*paths, personalised=True))
+    [found] = by_torch([speech("jfk")], load_torch_networks(*paths, personalized=True))
     wanted = {"dnsmos_ovrl": 3.26602, "dnsmos_sig": 4.34336, "dnsmos_bak": 2.87324}
     assert {name: found[name] for name in wanted} == pytest.approx(wanted, abs=5e-4)
-    assert "personalised-9e3a197449ca" in DNSMOS(MetricOptions(settings=settings)).signature
+    assert "personalized-9e3a197449ca" in DNSMOS(MetricOptions(settings=settings)).signature
 
 
 LENGTHS = (200_000, 16_000, 47_360, 48_000, 48_001, 100_000, 160_000, 400)

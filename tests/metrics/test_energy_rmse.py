@@ -32,32 +32,32 @@ def test_energy_is_in_decibels() -> None:
 
 def test_identical_audio_is_perfect(speechlike, sample) -> None:
     audio = speechlike(1.0)
-    assert scored(sample(audio, audio)) == {"energy_rmse": 0, "energy_rmse_centred": 0}
+    assert scored(sample(audio, audio)) == {"energy_rmse": 0, "energy_rmse_centered": 0}
 
 
 def test_gain_counts_in_one_column_alone(speechlike, sample) -> None:
     audio = speechlike(1.0)
     found = scored(sample(audio * np.float32(0.5), audio))
     assert found["energy_rmse"] == pytest.approx(20 * np.log10(2), abs=0.01)
-    assert found["energy_rmse_centred"] == pytest.approx(0, abs=0.01)
+    assert found["energy_rmse_centered"] == pytest.approx(0, abs=0.01)
 
 
 def test_a_flattened_voice_shows_in_both(speechlike, sample) -> None:
     audio = speechlike(1.0)
     flat = np.random.default_rng(0).standard_normal(len(audio)).astype(np.float32) * 0.1
     found = scored(sample(flat, audio))
-    assert found["energy_rmse_centred"] > 5
-    assert found["energy_rmse"] >= found["energy_rmse_centred"]
+    assert found["energy_rmse_centered"] > 5
+    assert found["energy_rmse"] >= found["energy_rmse_centered"]
 
 
 @given(CONTOURS)
 def test_centring_never_adds_error(pairs: list[tuple[float, float]]) -> None:
     ours, real = (np.array(side) for side in zip(*pairs, strict=True))
-    plain, centred = energy_rmse(ours, real), energy_rmse(ours, real, centred=True)
-    assert centred <= plain + 1e-9
+    plain, centered = energy_rmse(ours, real), energy_rmse(ours, real, centered=True)
+    assert centered <= plain + 1e-9
     assert plain == pytest.approx(energy_rmse(real, ours))
-    assert energy_rmse(ours + 7, real, centred=True) == pytest.approx(centred, abs=1e-9)
-    assert plain**2 == pytest.approx(centred**2 + np.mean(ours - real) ** 2, abs=1e-6)
+    assert energy_rmse(ours + 7, real, centered=True) == pytest.approx(centered, abs=1e-9)
+    assert plain**2 == pytest.approx(centered**2 + np.mean(ours - real) ** 2, abs=1e-6)
 
 
 def test_unequal_contours_are_the_callers_mistake() -> None:

@@ -4,7 +4,7 @@ Where each golden value is asserted (``test_x`` stands for ``tests/metrics/test_
 
 =====================================================  ====================================
 DNSMOS on JFK, JFK with noise, VERSA's pair, the tone  ``test_dnsmos``
-DNSMOS personalised on JFK and VERSA's pair            ``test_dnsmos``
+DNSMOS personalized on JFK and VERSA's pair            ``test_dnsmos``
 DNSMOS of other gains, of silence; VERSA's dns_*       here
 RMSE-F0 (pYIN row), voicing error, frames on JFK       ``test_rmse_f0``
 F0 of the other rows (Harvest, DIO) on JFK             here
@@ -12,7 +12,7 @@ VERSA's f0rmse, f0corr, mcd; mcd without c0            here
 STOI and ESTOI on JFK and on VERSA's pair              ``test_stoi``
 STOI and ESTOI of audio that comes late                here
 PESQ on JFK and on VERSA's pair                        ``test_pesq``
-Whisper's normaliser                                   ``test_text`` and here
+Whisper's normalizer                                   ``test_text`` and here
 jiwer's corpus and macro rates                         ``test_text`` and here
 UTMOS on VERSA's pair                                  here, where its weights are at hand
 =====================================================  ====================================
@@ -62,7 +62,7 @@ def test_versas_mcd(versa_pair, sample, published) -> None:
 
 
 def test_versas_mcd_without_c0(versa_pair) -> None:
-    mel, reference = versa.cut(*(versa_mel_cepstrum(one) for one in versa_pair))
+    mel, reference = versa.cut_to_shorter(*(versa_mel_cepstrum(one) for one in versa_pair))
     assert mcep.distortion(mel, reference, c0=False) == pytest.approx(4.9613, abs=5e-5)
 
 
@@ -76,7 +76,7 @@ def test_versas_f0(versa_pair, sample, published) -> None:
     assert scores.detail["covoiced_frames"] == 0  # the pair pins an implementation, and says nothing of pitch
 
 
-def test_versas_dnsmos_of_peak_normalised_audio(networks: Networks, versa_pair, published) -> None:
+def test_versas_dnsmos_of_peak_normalized_audio(networks: Networks, versa_pair, published) -> None:
     generated, _ = versa_pair
     found = dnsmos((generated / np.abs(generated).max()).astype(np.float32), networks)
     assert found["dnsmos_ovrl"] == pytest.approx(published["dns_overall"], abs=1e-5)
@@ -141,7 +141,7 @@ def test_stoi_is_a_synchrony_metric_in_disguise(speech, late_ms: int, plain: flo
 
 
 @pytest.mark.parametrize(
-    ("text", "normalised"),
+    ("text", "normalized"),
     [
         ("a hundred percent", "a 100%"),
         ("well (laughter) yes [music]", "well yes"),
@@ -151,9 +151,9 @@ def test_stoi_is_a_synchrony_metric_in_disguise(speech, late_ms: int, plain: flo
         ("goodnight", "goodnight"),
     ],
 )
-def test_whispers_normaliser(text: str, normalised: str) -> None:
+def test_whispers_normalizer(text: str, normalized: str) -> None:
     pytest.importorskip("whisper")
-    assert whisper_normalizer()(text).strip() == normalised
+    assert whisper_normalizer()(text).strip() == normalized
 
 
 def test_jiwers_edge_cases() -> None:

@@ -12,7 +12,7 @@ from f2v_bench.clip import Waveform
 from f2v_bench.errors import ClipFailure, FailureKind
 from f2v_bench.media import read_audio, write_video
 from f2v_bench.metrics.base import MetricOptions, MetricUnavailable, Need, Sample, Scores
-from f2v_bench.metrics.lse import LSE, lip_embeddings, lse, sound_embeddings
+from f2v_bench.metrics.lse import LSE, embed_audio, embed_lips, lse
 from f2v_bench.nn.encoders.syncnet import SyncNet
 from tests.nn.published import filled
 
@@ -80,8 +80,8 @@ def test_scores_are_those_of_the_windows(metric: LSE, network: SyncNet, tmp_path
     video = write_noise(tmp_path / "v.mp4")
     samples = speechlike(FRAMES / 25)
     [found] = metric.score([Sample("s/v", Waveform(samples, RATE), video=video)])
-    lips = lip_embeddings(iter_full_frames(video), network)
-    sound = sound_embeddings(samples, network)
+    lips = embed_lips(iter_full_frames(video), network)
+    sound = embed_audio(samples, network)
     assert lips.shape == (FRAMES - 4, 1024)
     assert len(sound) >= FRAMES - 5
     confidence, distance, offset = of_script(*(torch.from_numpy(x[: FRAMES - 5]) for x in (lips, sound)), 15)
@@ -92,9 +92,9 @@ def test_scores_are_those_of_the_windows(metric: LSE, network: SyncNet, tmp_path
 
 def test_blocks_do_not_move_embeddings(network: SyncNet, monkeypatch: pytest.MonkeyPatch) -> None:
     faces = np.random.default_rng(0).integers(0, 256, (9, 224, 224, 3), dtype=np.uint8)
-    whole = lip_embeddings(iter(faces), network)
-    monkeypatch.setattr("f2v_bench.metrics.lse.FRAMES_AT_ONCE", {"cpu": 2})
-    np.testing.assert_allclose(lip_embeddings(iter(faces), network), whole, atol=1e-5)
+    whole = embed_lips(iter(faces), network)
+    monkeypatch.setattr("f2v_bench.metrics.lse.FRAMES_PER_BATCH", {"cpu": 2})
+    np.testing.assert_allclose(embed_lips(iter(faces), network), whole, atol=1e-5)
 
 
 def test_a_video_is_looked_at_once(metric: LSE, tmp_path: Path, speechlike, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,7 +104,7 @@ def test_a_video_is_looked_at_once(metric: LSE, tmp_path: Path, speechlike, monk
         looks.append(len(list(faces)))  # type: ignore[call-overload]
         return np.ones((FRAMES - 4, 1024), np.float32)
 
-    monkeypatch.setattr("f2v_bench.metrics.lse.lip_embeddings", look)
+    monkeypatch.setattr("f2v_bench.metrics.lse.embed_lips", look)
     video = write_noise(tmp_path / "v.mp4")
     short = write_noise(tmp_path / "short.mp4", 12)
     batch = [

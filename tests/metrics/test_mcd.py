@@ -146,15 +146,15 @@ def test_presets_have_columns_and_signatures_of_their_own() -> None:
         preset("amphion")
 
 
-def test_a_reference_is_analysed_once(speechlike, sample, monkeypatch: pytest.MonkeyPatch) -> None:
-    analysed: list[int] = []
+def test_a_reference_is_analyzed_once(speechlike, sample, monkeypatch: pytest.MonkeyPatch) -> None:
+    analyzed: list[int] = []
     original = mcep.envelope
 
     def counting(*arguments: np.ndarray) -> np.ndarray:
-        analysed.append(len(arguments[0]))
+        analyzed.append(len(arguments[0]))
         return original(*arguments)
 
     monkeypatch.setattr(mcep, "envelope", counting)
     metric, reference = preset("f2v"), speechlike(0.5)
     metric.score([sample(speechlike(0.5, seed=seed), reference.copy()) for seed in (1, 2)])
-    assert len(analysed) == 3
+    assert len(analyzed) == 3

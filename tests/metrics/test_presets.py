@@ -138,10 +138,10 @@ class Fixed(Recognizer):
 
     @property
     def signature(self) -> str:
-        return "asr:fixed|normaliser:own|model:1"
+        return "asr:fixed|normalizer:own|model:1"
 
     def normalize(self, text: str) -> str:
-        raise AssertionError("a preset has a normaliser of its own")
+        raise AssertionError("a preset has a normalizer of its own")
 
     def transcribe(self, batch: Sequence[np.ndarray]) -> list[Hypothesis]:
         return [Hypothesis(self.texts.pop(0)) for _ in batch]
@@ -167,7 +167,7 @@ def wer(name: str, *texts: str) -> WER:
         ("。？！", "", ""),
     ],
 )
-def test_normalisers_of_the_tts_evaluations(text: str, seed: str, f5: str) -> None:
+def test_normalizers_of_the_tts_evaluations(text: str, seed: str, f5: str) -> None:
     assert (normalize_seed_tts(text), normalize_f5_tts(text)) == (seed, f5)
 
 
@@ -194,9 +194,9 @@ def test_each_preset_has_its_own_column_and_aggregation(name: str, speechlike, s
     assert "cer" not in the_scores(outcomes[0]).values
 
 
-def test_signatures_of_presets_replace_the_normaliser() -> None:
+def test_signatures_of_presets_replace_the_normalizer() -> None:
     signatures = [wer(name).signature for name in ("seed-tts-eval", "f5-tts")]
-    assert signatures[0].startswith("wer:seed-tts-eval|asr:fixed|model:1|normaliser:seed-tts-eval-en|")
+    assert signatures[0].startswith("wer:seed-tts-eval|asr:fixed|model:1|normalizer:seed-tts-eval-en|")
     assert signatures[0].endswith("aggregate:utterance-mean")
     assert "own" not in signatures[0]
     assert signatures[0] != signatures[1]
@@ -225,7 +225,7 @@ def test_a_preset_is_what_it_says() -> None:
         choose_recognizer(MetricOptions(settings={"preset": "f5tts"}))
 
 
-def test_without_whisper_its_normaliser_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_whisper_its_normalizer_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wer_module, "whisper_installed", lambda: False)
     with pytest.raises(MetricUnavailable, match="uv sync --extra whisper"):
         wer("open-asr")
@@ -259,15 +259,15 @@ def test_the_signature_of_the_default_did_not_move() -> None:
     assert "|frames:co-voiced|dtw:no|mismatch:100ms-cut|gross:0.2|" in signature
 
 
-def test_a_waveform_is_analysed_once(speechlike, sample, monkeypatch: pytest.MonkeyPatch) -> None:
-    analysed: list[int] = []
+def test_a_waveform_is_analyzed_once(speechlike, sample, monkeypatch: pytest.MonkeyPatch) -> None:
+    analyzed: list[int] = []
 
     def counting(waveform: Waveform) -> f0_presets.Contours:
-        analysed.append(len(waveform.samples))
+        analyzed.append(len(waveform.samples))
         return {"f0": np.array([100.0, 0, 120.0])}
 
     metric = f0("versa")
     monkeypatch.setattr(metric, "_preset", f0_presets.F0Preset((), counting, f0_presets.versa_f0, (), ()))
     reference = speechlike(0.5)
     metric.score([sample(speechlike(0.5, seed=seed), reference.copy()) for seed in (1, 2)])
-    assert len(analysed) == 3
+    assert len(analyzed) == 3

@@ -109,11 +109,11 @@ def test_silence_and_other_durations_are_failures(speechlike, sample) -> None:
             assert outcome.kind is kind
 
 
-def test_a_reference_is_analysed_once(speechlike, sample, monkeypatch: pytest.MonkeyPatch) -> None:
-    analysed: list[int] = []
+def test_a_reference_is_analyzed_once(speechlike, sample, monkeypatch: pytest.MonkeyPatch) -> None:
+    analyzed: list[int] = []
 
     def counting(samples: np.ndarray, sample_rate: int) -> tuple[np.ndarray, np.ndarray]:
-        analysed.append(len(samples))
+        analyzed.append(len(samples))
         return f0_contour(samples, sample_rate)
 
     monkeypatch.setattr(rmse_f0, "f0_contour", counting)
@@ -121,11 +121,11 @@ def test_a_reference_is_analysed_once(speechlike, sample, monkeypatch: pytest.Mo
     reference = speechlike(0.5)
     metric.score([sample(speechlike(0.5, seed=seed), reference.copy()) for seed in (1, 2)])
     metric.score([sample(reference, reference)])
-    assert len(analysed) == 3
+    assert len(analyzed) == 3
 
 
 def test_the_memory_is_bounded(speechlike, sample, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rmse_f0, "CONTOURS_KEPT", 2)
+    monkeypatch.setattr(rmse_f0, "CONTOUR_CACHE_SIZE", 2)
     metric = RMSEF0(MetricOptions())
     batch = [sample(speechlike(0.4, seed=seed), speechlike(0.4)) for seed in range(1, 5)]
     first = metric.score(batch)

@@ -5,17 +5,17 @@ import pytest
 
 from f2v_bench.metrics.text import (
     character_edits,
+    count_repeats,
     hallucination_signs,
     normalize_basic,
-    repeats,
+    remove_tags,
     whisper_normalizer,
-    without_tags,
     word_edits,
 )
 
 
 @pytest.mark.parametrize(
-    ("text", "normalised"),
+    ("text", "normalized"),
     [
         ("Bin BLUE at F two, now!", "bin blue at f two now"),
         ("don't   stop—ever", "don't stop ever"),
@@ -26,28 +26,28 @@ from f2v_bench.metrics.text import (
         ("größe 50", "größe 50"),
     ],
 )
-def test_basic_normaliser(text: str, normalised: str) -> None:
-    assert normalize_basic(text) == normalised
-    assert normalize_basic(normalised) == normalised
+def test_basic_normalizer(text: str, normalized: str) -> None:
+    assert normalize_basic(text) == normalized
+    assert normalize_basic(normalized) == normalized
 
 
 def test_tags_of_the_corpus_are_not_spoken() -> None:
-    assert normalize_basic(without_tags("{NS} HELLO {LG}THERE")) == "hello there"
+    assert normalize_basic(remove_tags("{NS} HELLO {LG}THERE")) == "hello there"
 
 
 @pytest.mark.parametrize(
-    ("text", "normalised"),
+    ("text", "normalized"),
     [
         ("fifty", "50"),
         ("nineteen eighty four", "1984"),
-        ("um, colour", "color"),
+        ("um, color", "color"),
         ("John's dog", "john is dog"),
         ("good night", "good night"),
     ],
 )
-def test_whispers_normaliser_as_the_protocols_note_it(text: str, normalised: str) -> None:
+def test_whispers_normalizer_as_the_protocols_note_it(text: str, normalized: str) -> None:
     pytest.importorskip("whisper")
-    assert whisper_normalizer()(text) == normalised
+    assert whisper_normalizer()(text) == normalized
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_two_lines_show_corpus_and_macro_rates_differ() -> None:
     [("", 0), ("one two", 1), ("no no no", 3), ("a b a b a b a", 3), ("x a b c d a b c d", 2), ("a b c a b c a", 2)],
 )
 def test_repeats_in_a_row(text: str, count: int) -> None:
-    assert repeats(text) == count
+    assert count_repeats(text) == count
 
 
 def test_signs_of_a_hallucination() -> None:

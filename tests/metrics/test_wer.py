@@ -65,10 +65,10 @@ def test_values_weights_and_detail(speechlike, sample) -> None:
     assert scores.values == {"wer": 2 / 6, "cer": jiwer.cer(reference, hypothesis)}
     assert scores.weights == {"wer": 6.0, "cer": float(len(reference))}
     assert scores.detail == {
-        "recogniser": "parrot",
+        "recognizer": "parrot",
         "hypothesis": "Bin blue by F two two now.",
-        "hypothesis_normalised": hypothesis,
-        "reference_normalised": reference,
+        "hypothesis_normalized": hypothesis,
+        "reference_normalized": reference,
         "substitutions": 1,
         "deletions": 0,
         "insertions": 1,
@@ -99,7 +99,7 @@ def test_confidence_is_kept_and_flagged(speechlike, sample) -> None:
     assert scores.values["wer"] == 2.0  # flagged, not removed
 
 
-def test_what_the_recogniser_must_not_hear_has_a_name(speechlike, sample) -> None:
+def test_what_the_recognizer_must_not_hear_has_a_name(speechlike, sample) -> None:
     audio = speechlike(1.0)
     metric = metric_that_hears("bin", "lay")
     batch = [
@@ -186,7 +186,7 @@ def test_assets_know_every_size() -> None:
 
 
 @pytest.mark.usefixtures("no_whisper_weights")
-def test_signature_names_recogniser_and_aggregation() -> None:
+def test_signature_names_recognizer_and_aggregation() -> None:
     signature = WER(GRID).signature
     assert signature.startswith("wer:v1|asr:pocketsphinx-")
     assert signature.endswith("|aggregate:corpus")

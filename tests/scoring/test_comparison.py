@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.stats import binomtest, false_discovery_control, permutation_test
 
-from f2v_bench.metrics.aggregation import MIN_CLUSTERS, Sums, unit_sums
+from f2v_bench.metrics.aggregation import MIN_CLUSTERS, UnitSums, sum_units
 from f2v_bench.scoring.comparison import (
     ALPHA,
     COVERAGE_FLOOR,
@@ -36,9 +36,9 @@ def one_speaker(count: int) -> dict[str, str]:
     return {f"c{at:04d}": "somebody" for at in range(count)}
 
 
-def sums(values: Array, weights: Array | None = None, aggregate: str = "mean") -> Sums:
+def sums(values: Array, weights: Array | None = None, aggregate: str = "mean") -> UnitSums:
     weight = np.ones(len(values)) if weights is None else weights
-    return unit_sums(values.tolist(), weight.tolist(), ["somebody"] * len(values), aggregate)
+    return sum_units(values.tolist(), weight.tolist(), ["somebody"] * len(values), aggregate)
 
 
 def test_p_is_scipys_exact_p() -> None:
@@ -62,8 +62,8 @@ def test_drawn_p_is_near_the_exact_one() -> None:
 
 def test_a_ratio_swaps_its_two_sums_together() -> None:
     # 2^3 permutations of (edits, words), by hand: |9/30 - 3/30| = 0.2 is reached by no swap and by all three
-    ours = Sums(np.array([4.0, 3, 2]), np.array([10.0, 10, 10]), False, "clips")
-    theirs = Sums(np.array([1.0, 1, 1]), np.array([10.0, 10, 10]), False, "clips")
+    ours = UnitSums(np.array([4.0, 3, 2]), np.array([10.0, 10, 10]), False, "clips")
+    theirs = UnitSums(np.array([1.0, 1, 1]), np.array([10.0, 10, 10]), False, "clips")
     assert permutation_p(ours, theirs) == pytest.approx(2 / 8)
 
 

@@ -97,7 +97,7 @@ def test_only_the_metric_at_work_holds_its_model(candidates: list[ScoringItem]) 
 
 def test_tracebacks_come_back_from_workers(candidates: list[ScoringItem]) -> None:
     answers = list(score_jobs([job(Broken, candidates)], 2))
-    troubles = [trouble for answer in answers for trouble in answer.troubles]
+    troubles = [trouble for answer in answers for trouble in answer.errors]
     assert [(metric, clip) for metric, clip, _ in troubles] == [("broken", "s/5")]
     assert "ZeroDivisionError: boom" in troubles[0][2]
     assert statuses(answers)["s/5"] == "internal_error"
@@ -126,7 +126,7 @@ def test_the_cache_gives_back_what_was_scored(candidates: list[ScoringItem], tmp
     rows = scored(Peak, candidates[:2])
     with ScoreCache(tmp_path / "c" / "scores.sqlite") as cache:
         assert cache.find(metric, "peak:1", candidates[0]) is None
-        cache.keep(metric, rows)
+        cache.store(metric, rows)
     with ScoreCache(tmp_path / "c" / "scores.sqlite") as cache:
         assert cache.find(metric, "peak:1", candidates[0]) == rows[:2]
         assert cache.find(metric, "peak:2", candidates[0]) is None
@@ -140,7 +140,7 @@ def test_the_cache_gives_back_what_was_scored(candidates: list[ScoringItem], tmp
 def test_the_cache_keeps_no_accidents(candidates: list[ScoringItem], tmp_path: Path) -> None:
     metric = Broken(MetricOptions())
     with ScoreCache(tmp_path / "scores.sqlite") as cache:
-        cache.keep(metric, scored(Broken, candidates[4:6]))
+        cache.store(metric, scored(Broken, candidates[4:6]))
         assert cache.find(metric, metric.signature, candidates[4]) is not None
         assert cache.find(metric, metric.signature, candidates[5]) is None
 

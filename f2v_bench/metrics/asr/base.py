@@ -1,4 +1,4 @@
-"""What a recogniser is: it turns speech into text, and says how sure it was."""
+"""Base class of speech recognizers."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Hypothesis:
-    """What a recogniser heard.
+    """Output of a recognizer for one clip.
 
     Attributes:
-        text: as the recogniser writes it; empty where it heard no words.
-        avg_logprob: mean log-probability of the tokens, where the recogniser states it.
-        no_speech_prob: that nobody speaks, likewise.
-        compression_ratio: of the text under zlib, likewise; looping texts compress well.
+        text: text before normalization; empty without words.
+        avg_logprob: mean log probability of the tokens, if the recognizer reports it.
+        no_speech_prob: probability of no speech, if the recognizer reports it.
+        compression_ratio: zlib compression ratio of the text, if the recognizer reports it; high for looping texts.
     """
 
     text: str
@@ -30,7 +30,7 @@ class Hypothesis:
 
 
 class Recognizer(ABC):
-    """Speech in, text out. Models are loaded on the first ``transcribe``."""
+    """Speech recognizer. Models are loaded on the first ``transcribe``."""
 
     name: str
     sample_rate: ClassVar[int] = 16_000
@@ -40,16 +40,16 @@ class Recognizer(ABC):
     @property
     @abstractmethod
     def signature(self) -> str:
-        """Everything that decides the text, the normaliser included: ``key:value`` pairs joined by ``|``."""
+        """All that decides the text, including the normalizer: ``key:value`` pairs joined by ``|``."""
 
     @abstractmethod
     def normalize(self, text: str) -> str:
-        """The text as this protocol compares it, applied to reference and hypothesis alike."""
+        """Normalize a transcript or a hypothesis for comparison."""
 
     @abstractmethod
     def transcribe(self, batch: Sequence[NDArray[np.float32]]) -> list[Hypothesis]:
-        """One hypothesis for each clip, in order; a batch gives what one by one gives, in any order.
+        """Return one hypothesis per clip, in order; a batch equals one clip at a time, in any order.
 
         Args:
-            batch: float32 ``(n,)`` each, at ``sample_rate``, not longer than ``max_duration_s``.
+            batch: waveforms at ``sample_rate``, float32 ``(n,)`` each, not longer than ``max_duration_s``.
         """

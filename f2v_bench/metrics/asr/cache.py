@@ -1,4 +1,4 @@
-"""Hypotheses on disk by audio and recogniser: normalising them in another way costs no recognition."""
+"""Disk cache of hypotheses by audio and recognizer, before normalization."""
 
 from __future__ import annotations
 
@@ -18,52 +18,57 @@ if TYPE_CHECKING:
 
 
 def transcription_key(recognizer: Recognizer) -> str:
-    """What decides a recogniser's text: its signature without the normaliser, which is applied afterwards."""
-    return "|".join(pair for pair in recognizer.signature.split("|") if not pair.startswith("normaliser:"))
+    """Return the signature of a recognizer without the normalizer, which is applied afterwards."""
+    return "|".join(pair for pair in recognizer.signature.split("|") if not pair.startswith("normalizer:"))
 
 
 class HypothesisCache:
-    """A folder of hypotheses, one small file each.
+    """Folder of hypotheses, one small file each.
 
-    Entries appear whole or not at all, so that any number of processes may share the folder; one that cannot be read
-    counts as absent and is replaced.
+    Entries are written atomically, so that any number of processes may share the folder; an entry that cannot be read
+    counts as missing and is replaced.
 
     Args:
-        folder: made when the first entry is written; None is ``cache_folder("hypotheses")``.
+        folder: folder, created with the first entry; None takes ``cache_folder("hypotheses")``.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = folder or cache_folder("hypotheses")
 
     def transcribe(self, recognizer: Recognizer, clips: Sequence[Waveform]) -> list[Hypothesis]:
-        """One hypothesis a clip, in order; what the folder has is not recognised again.
+        """Return one hypothesis per clip, in order; cached clips are not transcribed again.
 
         Args:
-            recogniser: what hears the others, each different waveform once.
-            clips: at the recogniser's sample rate, not longer than it hears.
+            recognizer: recognizer for the other clips, each distinct waveform once.
+            clips: waveforms at the sample rate of the recognizer, not longer than its ``max_duration_s``.
 
         Raises:
             F2VError: the folder cannot be written.
         """
         signature = transcription_key(recognizer)
-        known = {clip.sha256: self.load(clip.sha256, signature) for clip in clips}
-        new = {clip.sha256: clip for clip in clips if known[clip.sha256] is None}
-        heard = recognizer.transcribe([clip.samples for clip in new.values()]) if new else []
-        fresh = dict(zip(new, heard, strict=True))
-        for audio, hypothesis in fresh.items():
+        cached = {clip.sha256: self.load(clip.sha256, signature) for clip in clips}
+        new = {clip.sha256: clip for clip in clips if cached[clip.sha256] is None}
+        hypotheses = recognizer.transcribe([clip.samples for clip in new.values()]) if new else []
+        transcribed = dict(zip(new, hypotheses, strict=True))
+        for audio, hypothesis in transcribed.items():
             self.save(audio, signature, hypothesis)
-        return [known[clip.sha256] or fresh[clip.sha256] for clip in clips]
+        return [cached[clip.sha256] or transcribed[clip.sha256] for clip in clips]
 
     def load(self, audio: str, signature: str) -> Hypothesis | None:
-        """What was heard in the waveform with the hash ``audio``, or None."""
+        """Return the hypothesis of the waveform with the hash ``audio``, or None."""
         try:
             entry = json.loads(self._entry(audio, signature).read_text(encoding="utf-8"))
             return Hypothesis(**entry) if isinstance(entry["text"], str) else None
-        except (OSError, ValueError, LookupError, TypeError):  # absent, or damaged: it is heard again and replaced
+        except (OSError, ValueError, LookupError, TypeError):  # missing or damaged: transcribed again and replaced
             return None
 
     def save(self, audio: str, signature: str, hypothesis: Hypothesis) -> None:
-        """Keep what was heard.
+        """Store a hypothesis.
+
+        Args:
+            audio: hash of the waveform.
+            signature: key of the recognizer, see ``transcription_key``.
+            hypothesis: hypothesis to store.
 
         Raises:
             F2VError: the folder cannot be written.
@@ -73,8 +78,8 @@ class HypothesisCache:
             atomic_write(entry, json.dumps(asdict(hypothesis), ensure_ascii=False))
         except OSError as error:
             raise F2VError(
-                f"a hypothesis cannot be kept in '{self.folder}': {error.strerror}",
-                "free some space, set F2V_CACHE to a folder that can be written, or switch it off: wer's cache=off",
+                f"cannot write a hypothesis to '{self.folder}': {error.strerror}",
+                "free some space, set F2V_CACHE to a writable folder, or switch the cache off: wer's setting cache=off",
             ) from error
 
     def _entry(self, audio: str, signature: str) -> Path:

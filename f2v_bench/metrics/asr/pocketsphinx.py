@@ -1,7 +1,7 @@
-"""pocketsphinx with a corpus's own grammar: the offline recogniser for closed-grammar corpora such as GRID.
+"""pocketsphinx with the grammar of a corpus: the offline recognizer for closed-grammar corpora such as GRID.
 
-The English model ships with the package. The grammar forces every hypothesis into the corpus's sentences, so its word
-error rates hold under its own signature only and are never set beside Whisper's.
+The English model ships with the package. The grammar restricts all hypotheses to sentences of the corpus, so its word
+error rates have their own signature and are not comparable with Whisper's.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ _DICTIONARY = "en-us/cmudict-en-us.dict"
 
 
 class Pocketsphinx(Recognizer):
-    """pocketsphinx 5, US English, one JSGF grammar.
+    """Recognizer pocketsphinx 5 for US English with one JSGF grammar.
 
     Args:
         grammar: JSGF text, words in lower case.
 
     Raises:
-        F2VError: the grammar cannot be parsed, or has words that the dictionary lacks.
+        F2VError: the grammar cannot be parsed, or has words that are not in the dictionary.
     """
 
     name = "pocketsphinx"
@@ -47,7 +47,7 @@ class Pocketsphinx(Recognizer):
     def _decoder(self) -> Any:
         import pocketsphinx
 
-        # Below FATAL it writes to the terminal what is an ordinary result: no sentence of the grammar fits.
+        # lower levels print an ordinary result to the terminal: no sentence of the grammar matches
         decoder = pocketsphinx.Decoder(lm=None, loglevel="FATAL")
         try:
             decoder.add_jsgf_string("grammar", self._grammar)
@@ -56,11 +56,11 @@ class Pocketsphinx(Recognizer):
             if unknown:
                 raise F2VError(
                     f"pocketsphinx's English dictionary lacks words of the grammar: {', '.join(unknown)}",
-                    "write it in words of the CMU dictionary (lower case), or use Whisper: asr=whisper-large-v3",
+                    "use words of the CMU dictionary (lower case), or use Whisper: asr=whisper-large-v3",
                 ) from error
             raise F2VError(
                 f"pocketsphinx cannot read the corpus's grammar: {error}",
-                f"it must be JSGF V1.0 with one public rule; it begins: {self._grammar[:60].strip()!r}",
+                f"it must be JSGF V1.0 with one public rule; it starts with: {self._grammar[:60].strip()!r}",
             ) from error
         decoder.activate_search("grammar")
         return decoder
@@ -74,7 +74,7 @@ class Pocketsphinx(Recognizer):
                 f"grammar:{hashlib.sha256(self._grammar.encode()).hexdigest()[:12]}",
                 "state:fresh-per-clip",
                 "pcm:int16-truncated",
-                "normaliser:basic-1",
+                "normalizer:basic-1",
             )
         )
 
@@ -82,19 +82,23 @@ class Pocketsphinx(Recognizer):
         return normalize_basic(text)
 
     def transcribe(self, batch: Sequence[NDArray[np.float32]]) -> list[Hypothesis]:
-        return [Hypothesis(self._hear(samples)) for samples in batch]
+        return [Hypothesis(self._recognize(samples)) for samples in batch]
 
-    def _hear(self, samples: NDArray[np.float32]) -> str:
+    def _recognize(self, samples: NDArray[np.float32]) -> str:
         recognize(self._decoder, samples)
-        found = self._decoder.hyp()
-        return str(found.hypstr) if found else ""
+        hypothesis = self._decoder.hyp()
+        return str(hypothesis.hypstr) if hypothesis else ""
 
 
 def recognize(decoder: Any, samples: NDArray[np.float32]) -> None:
-    """Let a decoder of pocketsphinx hear one clip, float32 ``(n,)`` at 16 kHz, with a fresh front end.
+    """Decode one clip with a reset front end.
 
-    The model's noise tracker and cepstral mean carry over between utterances: what is heard in a clip would depend on
-    the clips before it.
+    The noise tracker and the cepstral mean carry over between utterances: without the reset, the text of a clip
+    depends on earlier clips.
+
+    Args:
+        decoder: pocketsphinx decoder; it holds the hypothesis afterwards.
+        samples: waveform at 16 kHz, float32 ``(n,)``.
     """
     pcm = (np.clip(samples, -1, 1) * FULL_SCALE).astype("<i2").tobytes()
     decoder.reinit_feat()
@@ -104,7 +108,7 @@ def recognize(decoder: Any, samples: NDArray[np.float32]) -> None:
 
 
 def grammar_words(grammar: str) -> set[str]:
-    """The words that a JSGF grammar can say.
+    """Return the words of a JSGF grammar.
 
     >>> sorted(grammar_words("#JSGF V1.0; grammar g; public <s> = (bin {tag} | /2/ lay) [<x>]; <x> = now; // no"))
     ['bin', 'lay', 'now']
@@ -116,7 +120,7 @@ def grammar_words(grammar: str) -> set[str]:
 
 
 def _model_sha256() -> str:
-    """One hash of the acoustic model's files and the dictionary."""
+    """Return the hash of the files of the acoustic model and the dictionary."""
     import pocketsphinx
 
     root = Path(pocketsphinx.get_model_path())

@@ -1,8 +1,8 @@
-"""Whisper by the protocol ``wer/v1``: OpenAI's own code and weights, forced to English, without any randomness.
+"""Whisper in the protocol ``wer/v1``: OpenAI's code and weights, forced to English, deterministic.
 
 Radford et al., "Robust speech recognition via large-scale weak supervision" (ICML 2023). Temperature 0 without
-fallback, no text of earlier clips, no timestamps. Each clip is padded to Whisper's window of 30 s, so that several
-decode together without changing one another; longer clips are refused, because windows would cut through words.
+fallback, no text of earlier clips, no timestamps. Each clip is padded to Whisper's window of 30 s, so that a batch does
+not change the text of a clip; longer clips are rejected, because windows would cut words.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
-#: assets, the strongest first
+#: assets, largest first
 SIZES = (
     "whisper-large-v3",
     "whisper-large-v2",
@@ -35,23 +35,23 @@ SIZES = (
     "whisper-tiny.en",
 )
 BEAM_SIZE = 5
-CLIPS_AT_ONCE = 16
+BATCH_SIZE = 16
 
 
 def whisper_installed() -> bool:
-    """Whether the optional package openai-whisper is here (nothing is imported)."""
+    """Return True where the optional package openai-whisper is installed, without importing it."""
     return find_spec("whisper") is not None
 
 
 class Whisper(Recognizer):
-    """One Whisper checkpoint.
+    """Recognizer with one Whisper checkpoint.
 
     Args:
-        name: of the asset, for example ``whisper-large-v3``.
-        weights: its file, in the layout that OpenAI publishes (``dims`` and ``model_state_dict``).
+        name: name of the asset, for example ``whisper-large-v3``.
+        weights: checkpoint file in OpenAI's layout (``dims`` and ``model_state_dict``).
         device: ``cpu`` (float32), or ``cuda`` (float16).
-        beam: beam search with five beams instead of greedy decoding.
-        clips_at_once: clips decoded together; with beams always one, openai-whisper can do no more.
+        beam: True for beam search with five beams, False for greedy decoding.
+        batch_size: clips per batch; always one with beam search, a limit of openai-whisper.
     """
 
     max_duration_s = 30.0
@@ -63,21 +63,21 @@ class Whisper(Recognizer):
         *,
         device: str = "cpu",
         beam: bool = False,
-        clips_at_once: int = CLIPS_AT_ONCE,
+        batch_size: int = BATCH_SIZE,
     ) -> None:
         self.name = name
         self._weights = weights
         self._device = device
         self._beam = beam
-        self._clips_at_once = 1 if beam else clips_at_once
+        self._batch_size = 1 if beam else batch_size
 
     @property
-    def _half(self) -> bool:
+    def _uses_fp16(self) -> bool:
         return self._device.startswith("cuda")
 
     @cached_property
     def _model(self) -> Any:
-        """OpenAI's module with the weights. ``whisper.load_model`` would download what it does not find."""
+        """Network with the weights of the file. ``whisper.load_model`` would download missing weights."""
         import torch
         from whisper.model import ModelDimensions
         from whisper.model import Whisper as Network
@@ -87,7 +87,7 @@ class Whisper(Recognizer):
             network = Network(ModelDimensions(**checkpoint["dims"]))
             network.load_state_dict(checkpoint["model_state_dict"])
         except (OSError, EOFError, RuntimeError, LookupError, TypeError, ValueError, UnpicklingError) as error:
-            # torch's text to an UnpicklingError advises to run what the file holds
+            # the message of torch's UnpicklingError advises to run the code in the file
             why = "more than plain weights" if isinstance(error, UnpicklingError) else str(error).partition("\n")[0]
             raise F2VError(
                 f"'{self._weights}' is no Whisper checkpoint: {type(error).__name__}: {why}",
@@ -107,8 +107,8 @@ class Whisper(Recognizer):
                 "fallback:no",
                 "timestamps:no",
                 "previous-text:no",
-                f"precision:{'fp16' if self._half else 'fp32'}",
-                "normaliser:whisper-english",
+                f"precision:{'fp16' if self._uses_fp16 else 'fp32'}",
+                "normalizer:whisper-english",
             )
         )
 
@@ -117,8 +117,8 @@ class Whisper(Recognizer):
 
     def transcribe(self, batch: Sequence[NDArray[np.float32]]) -> list[Hypothesis]:
         hypotheses: list[Hypothesis] = []
-        for start in range(0, len(batch), self._clips_at_once):
-            hypotheses += self._decode(batch[start : start + self._clips_at_once])
+        for start in range(0, len(batch), self._batch_size):
+            hypotheses += self._decode(batch[start : start + self._batch_size])
         return hypotheses
 
     def _decode(self, clips: Sequence[NDArray[np.float32]]) -> list[Hypothesis]:
@@ -132,19 +132,19 @@ class Whisper(Recognizer):
             temperature=0.0,
             beam_size=BEAM_SIZE if self._beam else None,
             without_timestamps=True,
-            fp16=self._half,
+            fp16=self._uses_fp16,
         )
         with torch.inference_mode():
             results = decode(self._model, mels.to(self._device), options)
         return [
             Hypothesis(
-                found.text, float(found.avg_logprob), float(found.no_speech_prob), float(found.compression_ratio)
+                result.text, float(result.avg_logprob), float(result.no_speech_prob), float(result.compression_ratio)
             )
-            for found in results
+            for result in results
         ]
 
     def _features(self, samples: NDArray[np.float32]) -> torch.Tensor:
-        """Log-mel ``(mels, 3000)`` of one clip: Whisper scales by the clip's own maximum, so never of a batch."""
+        """Return the log mel ``(mels, 3000)`` of one clip: Whisper scales by its maximum, so not by that of a batch."""
         import torch
         from whisper.audio import log_mel_spectrogram, pad_or_trim
 

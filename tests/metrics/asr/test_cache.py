@@ -24,11 +24,11 @@ class Counting(Recognizer):
     name = "counting"
 
     def __init__(self, normalizer: str = "one", model: str = "1") -> None:
-        self.heard, self._normaliser, self._model = 0, normalizer, model
+        self.heard, self._normalizer, self._model = 0, normalizer, model
 
     @property
     def signature(self) -> str:
-        return f"asr:counting|model:{self._model}|normaliser:{self._normaliser}"
+        return f"asr:counting|model:{self._model}|normalizer:{self._normalizer}"
 
     def normalize(self, text: str) -> str:
         return text
@@ -52,13 +52,13 @@ def test_what_was_heard_is_not_heard_again(tmp_path: Path) -> None:
     assert [again[0], again[2]] == [first[1], first[0]]
 
 
-def test_another_normaliser_hears_nothing_new_and_another_model_everything(tmp_path: Path) -> None:
+def test_another_normalizer_hears_nothing_new_and_another_model_everything(tmp_path: Path) -> None:
     cache = HypothesisCache(tmp_path)
     cache.transcribe(Counting(), [wave(0.1)])
-    renormalised, other = Counting(normalizer="two"), Counting(model="2")
-    cache.transcribe(renormalised, [wave(0.1)])
+    renormalized, other = Counting(normalizer="two"), Counting(model="2")
+    cache.transcribe(renormalized, [wave(0.1)])
     cache.transcribe(other, [wave(0.1)])
-    assert (renormalised.heard, other.heard) == (0, 1)
+    assert (renormalized.heard, other.heard) == (0, 1)
     assert transcription_key(other) == "asr:counting|model:2"
 
 

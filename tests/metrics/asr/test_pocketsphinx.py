@@ -50,7 +50,7 @@ def test_words_missing_from_the_dictionary_are_named() -> None:
 
 
 def test_a_grammar_that_is_none_is_an_error() -> None:
-    with pytest.raises(F2VError, match=r"cannot read the corpus's grammar.*\n.*it begins: 'bin blue'"):
+    with pytest.raises(F2VError, match=r"cannot read the corpus's grammar.*\n.*it starts with: 'bin blue'"):
         Pocketsphinx("bin blue").transcribe([np.ones(1600, np.float32)])
 
 
@@ -58,8 +58,8 @@ def test_signature_tells_grammars_apart() -> None:
     one, other = Pocketsphinx(GRID), Pocketsphinx(GRID.replace(" | z;", ";"))
     assert one.signature != other.signature
     assert one.signature.startswith("asr:pocketsphinx-5.")
-    assert one.signature.endswith("|normaliser:basic-1")
+    assert one.signature.endswith("|normalizer:basic-1")
 
 
-def test_normaliser() -> None:
+def test_normalizer() -> None:
     assert Pocketsphinx(GRID).normalize("Bin Blue, at F two -- now") == "bin blue at f two now"

@@ -52,7 +52,7 @@ def clips(count: int = 5) -> list[np.ndarray]:
 
 @pytest.mark.parametrize("beam", [False, True])
 def test_a_batch_equals_one_by_one_in_any_order(checkpoint: Path, beam: bool) -> None:
-    recognizer = Whisper("whisper-tiny.en", checkpoint, beam=beam, clips_at_once=3)
+    recognizer = Whisper("whisper-tiny.en", checkpoint, beam=beam, batch_size=3)
     batch = clips()
     together = recognizer.transcribe(batch)
     assert len({hypothesis.text for hypothesis in together}) > 1

@@ -5,7 +5,7 @@ import pytest
 
 from f2v_bench.errors import ClipFailure, FailureKind
 from f2v_bench.metrics.base import MetricOptions, Scores
-from f2v_bench.metrics.signal_checks import SignalChecks, frame_levels, offset
+from f2v_bench.metrics.signal_checks import SignalChecks, find_offset, frame_levels
 
 AGAINST_SPEECH = {"health_offset", "health_correlation", "health_loudness"}
 
@@ -92,7 +92,7 @@ def test_a_blip_has_no_offset(speechlike, sample) -> None:
 
 
 def test_a_contour_that_does_not_move_has_no_offset() -> None:
-    assert offset(np.zeros(100), np.arange(100.0)) is None
+    assert find_offset(np.zeros(100), np.arange(100.0)) is None
 
 
 def test_without_reference_there_is_nothing_to_compare_with(speechlike, sample) -> None:

@@ -116,10 +116,10 @@ def test_broken_audio_is_counted_and_harms_no_other() -> None:
 
 def test_what_does_not_fit_is_said() -> None:
     audio, lengths = batch(0.5, 0.5)
-    with pytest.raises(ValueError, match="give reference"):
+    with pytest.raises(ValueError, match="pass reference"):
         TorchMetric(STOI(MetricOptions())).update(audio, lengths)
     levels = TorchMetric(Levels(MetricOptions()))
-    with pytest.raises(ValueError, match="give text"):
+    with pytest.raises(ValueError, match="pass text"):
         levels.update(audio, lengths)
     with pytest.raises(ValueError, match=r"\(B, n\), got \(8000,\)"):
         levels.update(audio[0], text=["a"])
@@ -143,7 +143,7 @@ def test_two_processes_give_the_number_of_one(tmp_path: Path) -> None:
 import sys, torch
 from f2v_bench.metrics.torch import TorchMetric
 from f2v_bench.metrics.base import MetricOptions
-from tests.adapters.test_torch_metric import Levels, batch
+from tests.metrics.test_torch import Levels, batch
 rank = int(sys.argv[1])
 torch.distributed.init_process_group("gloo", init_method="file://" + sys.argv[2], rank=rank, world_size=2)
 audio, lengths = batch(0.5, 0.8, 0.3)
