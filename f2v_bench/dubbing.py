@@ -81,20 +81,20 @@ def dub(
     """
     from f2v_bench.face.crops import face_crops
     from f2v_bench.face.sheet import inspect_sheet
-    from f2v_bench.media import check_copy_with_sound, copy_with_sound
+    from f2v_bench.media import check_copy_with_audio, copy_with_audio
     from f2v_bench.utils.multiprocessing import setup_numba_cache
 
     setup_numba_cache()
     start_step = on_step or _ignore
     _check_paths(video, out, sheet, landmarks)
-    check_copy_with_sound(video, out)
+    check_copy_with_audio(video, out)
     synthesizer = _load_system(system, weights, speaker_reference, resolve_device(device), settings)
     start_step("detecting the face")
     crops = face_crops(video, landmarks=landmarks)
     start_step(f"synthesizing {len(crops.visible) / FPS:.1f} s of speech")
     waveform = _synthesize(synthesizer, video, crops, seed)
     start_step("writing the video")
-    copy_with_sound(video, out, waveform)
+    copy_with_audio(video, out, waveform)
     if sheet is not None:
         start_step("drawing the sheet")
         inspect_sheet(Clip(f"{video.stem}, dubbed by {system}", system, video, out, None, _SPEAKER), sheet)

@@ -1,4 +1,4 @@
-"""Sound: files, or pieces of them, as mono float32 in [-1, 1] at the rate asked for, and files written."""
+"""Reading and writing of audio files: mono float32 in [-1, 1] at the requested sample rate."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from numpy.typing import NDArray
 
 from f2v_bench.clip import Waveform
 from f2v_bench.errors import ClipFailure, FailureKind
-from f2v_bench.media.containers import audio_stream, opened
+from f2v_bench.media.containers import audio_stream, open_container
 
-RESAMPLER = "soxr-hq"  # named in signatures: the resampler moves scores
+RESAMPLER = "soxr-hq"  # part of signatures: the resampler changes scores
 _LOWEST_RATE, _HIGHEST_RATE = 1_000, 768_000  # Hz
 _SOUNDFILE_SUFFIXES = frozenset({".wav", ".flac"})
 _AUDIO_SUFFIXES = _SOUNDFILE_SUFFIXES | {".ogg", ".opus", ".mp3", ".m4a", ".aac"}
-_BEFORE_S = 0.2  # decoded before a piece: packets of some codecs lean on those before them
+_BEFORE_S = 0.2  # decoded before a segment: packets of some codecs depend on earlier ones
 
 
 def is_audio_name(path: Path) -> bool:
-    """Whether the file's name says that it is audio alone."""
+    """Return whether the suffix is one of a file with audio alone."""
     return path.suffix.lower() in _AUDIO_SUFFIXES
 
 
 def resample(samples: NDArray[np.float32], rate_in: int, rate_out: int) -> NDArray[np.float32]:
-    """float32 ``(n,)`` at ``rate_in`` to ``rate_out``, soxr HQ."""
+    """Resample float32 ``(n,)`` from ``rate_in`` to ``rate_out`` (Hz) with soxr HQ."""
     if rate_in == rate_out or not len(samples):
         return samples
     out: NDArray[np.float32] = soxr.resample(samples, rate_in, rate_out, quality="HQ")
@@ -37,11 +37,11 @@ def resample(samples: NDArray[np.float32], rate_in: int, rate_out: int) -> NDArr
 
 
 def read_audio(path: Path, sample_rate: int | None = None) -> Waveform:
-    """The audio of any file as mono float32, on the audio's own clock.
+    """Read a file as mono float32, on the clock of its audio.
 
     Args:
-        path: a WAV, FLAC, or whatever FFmpeg reads; of a video, the first audio track.
-        sample_rate: the rate wanted; None keeps the file's.
+        path: WAV, FLAC, or any file that FFmpeg reads; the first audio track of a video.
+        sample_rate: target sample rate in Hz; None keeps the rate of the file.
 
     Raises:
         ClipFailure: ``file_missing``, ``unreadable_audio``, ``no_audio``, ``empty_audio`` or ``not_finite``.
@@ -52,49 +52,49 @@ def read_audio(path: Path, sample_rate: int | None = None) -> Waveform:
 
 
 def audio_duration_s(path: Path) -> float:
-    """Seconds that an audio file says it lasts, without decoding it.
+    """Return the duration in seconds that the header of an audio file states, without decoding it.
 
     Raises:
-        ClipFailure: ``file_missing``, ``unreadable_audio``, ``no_audio``; ``empty_audio`` where it says nothing.
+        ClipFailure: ``file_missing``, ``unreadable_audio``, ``no_audio``; ``empty_audio`` where none is stated.
     """
     if path.suffix.lower() in _SOUNDFILE_SUFFIXES:
-        with _opened_soundfile(path) as file:
+        with _open_soundfile(path) as file:
             seconds = float(file.frames / file.samplerate)
     else:
-        with opened(path, FailureKind.UNREADABLE_AUDIO) as container:
+        with open_container(path, FailureKind.UNREADABLE_AUDIO) as container:
             stream = audio_stream(container, path)
             own = stream.duration * stream.time_base if stream.duration else None
             seconds = float(own if own is not None else (container.duration or 0) / 1_000_000)
     if seconds <= 0:
-        raise ClipFailure(FailureKind.EMPTY_AUDIO, f"'{path}' says that it lasts {seconds:g} s")
+        raise ClipFailure(FailureKind.EMPTY_AUDIO, f"'{path}' states a duration of {seconds:g} s")
     return seconds
 
 
-def read_audio_piece(path: Path, start_s: float, duration_s: float, sample_rate: int) -> Waveform:
-    """A piece of an audio file as mono float32; no more of the file than that is decoded or kept.
+def read_audio_segment(path: Path, start_s: float, duration_s: float, sample_rate: int) -> Waveform:
+    """Read a segment of an audio file as mono float32, without decoding the rest.
 
     Args:
-        path: as ``read_audio``.
-        start_s: where the piece begins, in seconds of the file; compressed files are met within a packet.
-        duration_s: of the piece; less comes where the file ends before.
-        sample_rate: the rate wanted.
+        path: audio file, as in ``read_audio``.
+        start_s: start of the segment in seconds; exact up to a packet in compressed files.
+        duration_s: duration of the segment in seconds; shorter where the file ends earlier.
+        sample_rate: target sample rate in Hz.
 
     Raises:
-        ClipFailure: as ``read_audio``; ``empty_audio`` where the file ends before the piece begins.
+        ClipFailure: as ``read_audio``; ``empty_audio`` where the file ends before the segment.
     """
     if path.suffix.lower() in _SOUNDFILE_SUFFIXES:
-        with _opened_soundfile(path) as file:
+        with _open_soundfile(path) as file:
             rate = int(file.samplerate)
             file.seek(min(round(start_s * rate), file.frames))
             channels = file.read(round(duration_s * rate), dtype="float32", always_2d=True).T
     else:
-        channels, rate = _decoded_piece(path, start_s, duration_s)
+        channels, rate = _decode_segment(path, start_s, duration_s)
     return as_mono(path, channels, rate, sample_rate)
 
 
 @contextmanager
-def _opened_soundfile(path: Path) -> Iterator[Any]:
-    """The file opened by libsndfile; whatever it cannot read becomes a ClipFailure."""
+def _open_soundfile(path: Path) -> Iterator[Any]:
+    """Open a file with libsndfile and turn its errors into a ClipFailure."""
     if not path.is_file():
         raise ClipFailure(FailureKind.FILE_MISSING, f"'{path}' is not a file")
     try:
@@ -104,73 +104,75 @@ def _opened_soundfile(path: Path) -> Iterator[Any]:
         raise ClipFailure(FailureKind.UNREADABLE_AUDIO, f"'{path}' cannot be decoded: {error}") from error
 
 
-def _decoded_piece(path: Path, start_s: float, duration_s: float) -> tuple[NDArray[np.float32], int]:
-    """Samples ``(channels, n)`` of the first audio track, from the packet that holds the start, and their rate."""
+def _decode_segment(path: Path, start_s: float, duration_s: float) -> tuple[NDArray[np.float32], int]:
+    """Return samples ``(channels, n)`` of the first audio track from the packet of the start on, and their rate."""
     import av
 
-    pieces: list[NDArray[Any]] = []
-    rate = have = 0
-    with opened(path, FailureKind.UNREADABLE_AUDIO) as container:
+    blocks: list[NDArray[Any]] = []
+    rate = decoded = 0
+    with open_container(path, FailureKind.UNREADABLE_AUDIO) as container:
         stream = audio_stream(container, path)
         container.seek(max(0, int((start_s - _BEFORE_S) * 1_000_000)))
-        to_float = av.AudioResampler(format="fltp")  # keeps rate and channels; the mean over channels is ours
+        to_float = av.AudioResampler(format="fltp")  # keeps rate and channels
         for frame in container.decode(stream):
             rate = frame.sample_rate
             if frame.time is None or frame.time + frame.samples / rate > start_s:
-                pieces += [out.to_ndarray() for out in to_float.resample(frame)]
-                have += frame.samples
-            if have >= duration_s * rate:
+                blocks += [out.to_ndarray() for out in to_float.resample(frame)]
+                decoded += frame.samples
+            if decoded >= duration_s * rate:
                 break
-    if not pieces:
+    if not blocks:
         raise ClipFailure(FailureKind.EMPTY_AUDIO, f"'{path}' ends before {start_s:g} s")
-    channels = np.concatenate(pieces, axis=1).astype(np.float32, copy=False)
+    channels = np.concatenate(blocks, axis=1).astype(np.float32, copy=False)
     return channels[:, : round(duration_s * rate)], int(rate)
 
 
 def as_mono(path: Path, channels: NDArray[np.float32], rate: int, sample_rate: int | None) -> Waveform:
-    """The mean of channels ``(C, n)``, resampled where a rate is wanted.
+    """Average channels ``(C, n)`` and resample them where ``sample_rate`` is given.
 
     Raises:
-        ClipFailure: ``unreadable_audio`` where the file states a rate that cannot be, ``empty_audio``, ``not_finite``.
+        ClipFailure: ``unreadable_audio`` where the file states an impossible rate, ``empty_audio``, ``not_finite``.
     """
-    if not _LOWEST_RATE <= rate <= _HIGHEST_RATE:  # a broken header: resampling would take all memory, or all sound
-        raise ClipFailure(FailureKind.UNREADABLE_AUDIO, f"'{path}' says that its sample rate is {rate} Hz")
+    if (
+        not _LOWEST_RATE <= rate <= _HIGHEST_RATE
+    ):  # a broken header: resampling would fill the memory or leave no sample
+        raise ClipFailure(FailureKind.UNREADABLE_AUDIO, f"'{path}' states a sample rate of {rate} Hz")
     mono = Waveform(np.ascontiguousarray(channels.mean(axis=0, dtype=np.float32)), rate).validate(f"'{path}'")
-    wanted = sample_rate or rate
-    return Waveform(resample(mono.samples, rate, wanted), wanted).validate(f"'{path}' at {wanted} Hz")
+    target = sample_rate or rate
+    return Waveform(resample(mono.samples, rate, target), target).validate(f"'{path}' at {target} Hz")
 
 
 def _read_soundfile(path: Path) -> tuple[NDArray[np.float32], int, float]:
-    with _opened_soundfile(path) as file:
+    with _open_soundfile(path) as file:
         return file.read(dtype="float32", always_2d=True).T, int(file.samplerate), 0.0
 
 
 def read_track(path: Path) -> tuple[NDArray[np.float32], int, float]:
-    """First audio track ``(channels, n)``, its rate, and when its first sample sounds on the file's clock."""
+    """Return the first audio track ``(channels, n)``, its rate, and the time of its first sample in seconds."""
     import av
 
-    with opened(path, FailureKind.UNREADABLE_AUDIO) as container:
+    with open_container(path, FailureKind.UNREADABLE_AUDIO) as container:
         stream = audio_stream(container, path)
-        to_float = av.AudioResampler(format="fltp")  # keeps rate and channels; the mean over channels is ours
-        pieces: list[NDArray[Any]] = []
+        to_float = av.AudioResampler(format="fltp")  # keeps rate and channels
+        blocks: list[NDArray[Any]] = []
         rate = 0
         start_s: float | None = None
         for frame in container.decode(stream):
             rate = frame.sample_rate
-            if start_s is None:  # of the decoded sound: packets still count the codec's priming samples
+            if start_s is None:  # of the decoded audio: times of packets include the priming samples of the codec
                 start_s = float(frame.time or 0.0)
-            pieces += [out.to_ndarray() for out in to_float.resample(frame)]
-        if not pieces:
+            blocks += [out.to_ndarray() for out in to_float.resample(frame)]
+        if not blocks:
             raise ClipFailure(FailureKind.EMPTY_AUDIO, f"the audio track of '{path}' has no samples")
-        pieces += [out.to_ndarray() for out in to_float.resample(None)]
-    return np.concatenate(pieces, axis=1).astype(np.float32, copy=False), int(rate), start_s or 0.0
+        blocks += [out.to_ndarray() for out in to_float.resample(None)]
+    return np.concatenate(blocks, axis=1).astype(np.float32, copy=False), int(rate), start_s or 0.0
 
 
 def write_audio(path: Path, waveform: Waveform) -> int:
-    """Write FLAC or WAV with 24 bits, whole or not at all (a temporary file is renamed).
+    """Write FLAC or WAV with 24 bits, completely or not at all.
 
     Returns:
-        How many samples lay outside [-1, 1] and were clipped.
+        Number of samples outside [-1, 1], which were clipped.
     """
     clipped = int(np.count_nonzero(np.abs(waveform.samples) > 1))
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""The sound of a clip on the clock of its video: sample 0 is the moment of frame 0."""
+"""Audio of a clip on the clock of its video: sample 0 belongs to frame 0."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from f2v_bench.media.video import video_info
 
 
 def clip_audio(clip: Clip, sample_rate: int) -> Waveform:
-    """The real speech of a clip on the clock of its video, exactly as long as its video.
+    """Return the real speech of a clip on the clock of its video, exactly as long as its video.
 
-    A track that starts later than the picture is preceded by silence, an earlier one is cut; so is what outlasts the
-    picture, and what is missing at the end is silence. A separate audio file is taken to start with the picture. A
-    clip of a corpus without pictures (its video is an audio file) keeps its own clock.
+    A track that starts after the video is padded with silence, an earlier one is trimmed. The end is padded or trimmed,
+    too. A separate audio file starts with the video. A clip of an audio-only corpus (its video is an audio file) keeps
+    its own clock.
 
     Raises:
         ClipFailure: as ``read_audio`` and ``video_info``; ``no_audio`` where the clip has none.
@@ -37,18 +37,18 @@ def clip_audio(clip: Clip, sample_rate: int) -> Waveform:
 
 
 def clip_duration_s(clip: Clip) -> float:
-    """Seconds that a clip's waveform should last.
+    """Return the duration of a clip in seconds.
 
     Raises:
-        ClipFailure: as ``video_info``, and as ``read_audio`` for a clip of a corpus without pictures.
+        ClipFailure: as ``video_info``, and as ``read_audio`` for a clip of an audio-only corpus.
     """
     return read_audio(clip.video).duration_s if is_audio_name(clip.video) else video_info(clip.video).duration_s
 
 
-def pad_or_trim(samples: NDArray[np.float32], at: int, length: int) -> NDArray[np.float32]:
-    """``samples`` laid into ``length`` zeros from index ``at`` (which may be negative); what sticks out is cut."""
+def pad_or_trim(samples: NDArray[np.float32], offset: int, length: int) -> NDArray[np.float32]:
+    """Pad or trim samples to ``(length,)``, so that their first one lies at index ``offset``, which may be negative."""
     out = np.zeros(length, np.float32)
-    first, last = max(0, at), min(length, at + len(samples))
+    first, last = max(0, offset), min(length, offset + len(samples))
     if first < last:
-        out[first:last] = samples[first - at : last - at]
+        out[first:last] = samples[first - offset : last - offset]
     return out

@@ -1,4 +1,4 @@
-"""Files as FFmpeg opens them: their streams, and sound on its way into one."""
+"""Media containers opened by FFmpeg, their streams, and encoding of an audio track."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ AUDIO_BIT_RATE = 96_000
 
 
 @contextmanager
-def opened(path: Path, unreadable: FailureKind) -> Iterator[av.container.InputContainer]:
-    """The file opened by FFmpeg; whatever FFmpeg cannot read becomes a ClipFailure."""
+def open_container(path: Path, unreadable: FailureKind) -> Iterator[av.container.InputContainer]:
+    """Open a file with FFmpeg and turn its errors into a ClipFailure."""
     import av
 
     if not path.is_file():
@@ -36,7 +36,7 @@ def opened(path: Path, unreadable: FailureKind) -> Iterator[av.container.InputCo
 
 
 def video_stream(container: av.container.InputContainer, path: Path) -> Any:
-    """The first video stream; the cover picture of a music file, one for FFmpeg, does not count.
+    """Return the first video stream, without the cover pictures of music files.
 
     Raises:
         ClipFailure: ``no_video``.
@@ -50,7 +50,7 @@ def video_stream(container: av.container.InputContainer, path: Path) -> Any:
 
 
 def audio_stream(container: av.container.InputContainer, path: Path) -> Any:
-    """The first audio track.
+    """Return the first audio track.
 
     Raises:
         ClipFailure: ``no_audio``.
@@ -60,13 +60,13 @@ def audio_stream(container: av.container.InputContainer, path: Path) -> Any:
     return container.streams.audio[0]
 
 
-def encode_sound(container: av.container.OutputContainer, stream: Any, audio: Waveform) -> None:
-    """Put all of ``audio``, clipped to [-1, 1], into a stream of its rate, from time 0."""
+def encode_audio_track(container: av.container.OutputContainer, stream: Any, audio: Waveform) -> None:
+    """Encode ``audio``, clipped to [-1, 1], into a stream of the same rate, from time 0."""
     import av
 
     block = av.AudioFrame.from_ndarray(np.clip(audio.samples, -1, 1)[None], format="fltp", layout="mono")
     block.sample_rate = audio.sample_rate
-    block.pts = 0  # without a time the encoder's priming samples would not be marked, and delay the sound
+    block.pts = 0  # without it the priming samples of the encoder would not be marked, and would delay the audio
     block.time_base = Fraction(1, audio.sample_rate)
     container.mux(stream.encode(block))
     container.mux(stream.encode(None))

@@ -1,4 +1,4 @@
-"""Pictures: a video's facts and its frames, uint8 RGB on the clock of 25 frames a second, and videos written."""
+"""Reading and writing of video: uint8 RGB frames at 25 fps."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from numpy.typing import NDArray
 
 from f2v_bench.clip import Waveform
 from f2v_bench.errors import ClipFailure, FailureKind
-from f2v_bench.media.containers import AUDIO_BIT_RATE, encode_sound, opened, video_stream
+from f2v_bench.media.containers import AUDIO_BIT_RATE, encode_audio_track, open_container, video_stream
 from f2v_bench.timing import FPS
 
 
 @dataclass(frozen=True, slots=True)
 class VideoInfo:
-    """What a video file holds, counted from its packets without decoding.
+    """Properties of a video file, counted from its packets without decoding.
 
     Attributes:
-        frames: frames on the 25 fps clock.
-        source_fps: mean rate of the file.
-        width, height: pixels, before rotation.
-        start_s: when the first frame shows on the file's clock.
-        has_audio: whether there is an audio track.
+        frames: number of frames at 25 fps.
+        source_fps: mean frame rate of the file.
+        width, height: size in pixels, before rotation.
+        start_s: time of the first frame in seconds, on the clock of the file.
+        has_audio: True if there is an audio track.
     """
 
     frames: int
@@ -40,36 +40,36 @@ class VideoInfo:
         return self.frames / FPS
 
 
-def _on_clock(times: NDArray[np.float64], end: float) -> NDArray[np.int64]:
-    """Which source frame shows at each tick of the 25 fps clock.
+def _indices_at_25_fps(times: NDArray[np.float64], end: float) -> NDArray[np.int64]:
+    """Return the index of the source frame for each frame at 25 fps.
 
     Args:
         times: display times in seconds, increasing, ``(n,)``.
-        end: when the last frame leaves the screen.
+        end: end of the last frame in seconds.
 
     Returns:
-        Indices ``(T,)`` into ``times``: the last frame that began no later than half a tick after the tick.
+        Indices ``(T,)`` into ``times``: the last frame that starts no later than half a tick after the tick.
     """
     ticks = max(1, round((end - times[0]) * FPS))
     at = times[0] + np.arange(ticks) / FPS + 0.5 / FPS - 1e-6
-    shown: NDArray[np.int64] = np.clip(np.searchsorted(times, at, side="right") - 1, 0, len(times) - 1)
-    return shown
+    indices: NDArray[np.int64] = np.clip(np.searchsorted(times, at, side="right") - 1, 0, len(times) - 1)
+    return indices
 
 
 def _last_duration(times: NDArray[np.float64], stated: float | None, rate: float | None) -> float:
-    """How long the last frame shows: as the others do, where there are others."""
+    """Return the duration of the last frame in seconds: the median of the others, where there are any."""
     if len(times) > 1:
         return float(np.median(np.diff(times)))
     return stated or (1 / rate if rate else 1 / FPS)
 
 
 def video_info(path: Path) -> VideoInfo:
-    """Length, rate and size of a video, from its packets (no decoding).
+    """Return length, rate and size of a video, from its packets without decoding.
 
     Raises:
         ClipFailure: ``file_missing``, ``unreadable_video`` or ``no_video``.
     """
-    with opened(path, FailureKind.UNREADABLE_VIDEO) as container:
+    with open_container(path, FailureKind.UNREADABLE_VIDEO) as container:
         stream = video_stream(container, path)
         times: list[float] = []
         duration = None
@@ -83,7 +83,7 @@ def video_info(path: Path) -> VideoInfo:
         ordered = np.unique(np.array(times))
         end = ordered[-1] + _last_duration(ordered, duration, rate)
         return VideoInfo(
-            frames=len(_on_clock(ordered, end)),
+            frames=len(_indices_at_25_fps(ordered, end)),
             source_fps=float(len(ordered) / (end - ordered[0])) if end > ordered[0] else float(FPS),
             width=stream.width,
             height=stream.height,
@@ -92,15 +92,15 @@ def video_info(path: Path) -> VideoInfo:
         )
 
 
-def _upright(frame: Any) -> NDArray[np.uint8]:
-    """The frame as RGB ``(H, W, 3)``, turned as the file asks (telephones store portrait video lying down)."""
-    picture: NDArray[np.uint8] = frame.to_ndarray(format="rgb24")
+def _rotate_upright(frame: Any) -> NDArray[np.uint8]:
+    """Return a frame as RGB ``(H, W, 3)``, rotated as the file states (telephones store portrait video rotated)."""
+    image: NDArray[np.uint8] = frame.to_ndarray(format="rgb24")
     turns = round(frame.rotation / 90) % 4
-    return np.ascontiguousarray(np.rot90(picture, turns)) if turns else picture
+    return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
 
 
 def iter_frames(path: Path) -> Iterator[NDArray[np.uint8]]:
-    """The frames of a video, one by one, on the 25 fps clock: long videos need no memory.
+    """Yield the frames of a video at 25 fps one by one, without keeping the video in memory.
 
     Yields:
         uint8 RGB ``(H, W, 3)``.
@@ -108,33 +108,33 @@ def iter_frames(path: Path) -> Iterator[NDArray[np.uint8]]:
     Raises:
         ClipFailure: ``file_missing``, ``unreadable_video`` or ``no_video``.
     """
-    with opened(path, FailureKind.UNREADABLE_VIDEO) as container:
+    with open_container(path, FailureKind.UNREADABLE_VIDEO) as container:
         stream = video_stream(container, path)
         rate = float(stream.average_rate) if stream.average_rate else float(FPS)
         tick = 0
-        shown: NDArray[np.uint8] | None = None
+        current: NDArray[np.uint8] | None = None
         times: list[float] = []
         stated: float | None = None
         for count, frame in enumerate(container.decode(stream)):
             at = float(frame.pts * frame.time_base) if frame.pts is not None else count / rate
             if times and at <= times[-1]:
-                continue  # a stream cut out of a longer one may repeat a time
-            # every tick before this frame's time (less half a tick) still shows the frame before
-            while shown is not None and times[0] + (tick + 0.5) / FPS - 1e-6 < at:
-                yield shown
+                continue  # a stream cut from a longer one may repeat a time
+            # every tick before this time (minus half a tick) shows the previous frame
+            while current is not None and times[0] + (tick + 0.5) / FPS - 1e-6 < at:
+                yield current
                 tick += 1
-            shown = _upright(frame)
+            current = _rotate_upright(frame)
             times.append(at)
             stated = float(frame.duration * frame.time_base) if frame.duration else stated
-        if shown is None:
+        if current is None:
             raise ClipFailure(FailureKind.UNREADABLE_VIDEO, f"'{path}' has no frame that can be decoded")
         end = times[-1] + _last_duration(np.array(times), stated, rate)
         for _ in range(tick, max(1, round((end - times[0]) * FPS))):
-            yield shown
+            yield current
 
 
 def read_video(path: Path) -> NDArray[np.uint8]:
-    """All frames of a short video on the 25 fps clock, uint8 RGB ``(T, H, W, 3)``.
+    """Read all frames of a short video at 25 fps, uint8 RGB ``(T, H, W, 3)``.
 
     Raises:
         ClipFailure: ``file_missing``, ``unreadable_video`` or ``no_video``.
@@ -151,15 +151,15 @@ def write_video(
     audio_bit_rate: int = AUDIO_BIT_RATE,
     preset: str = "medium",
 ) -> None:
-    """Write H.264 video at 25 fps with an AAC track; equal input, equal bytes (one encoder thread).
+    """Write H.264 video at 25 fps with an AAC track, deterministically (one encoder thread).
 
     Args:
-        path: ends in ``.mp4`` or ``.mkv``.
-        frames: uint8 RGB ``(H, W, 3)`` each, H and W even.
-        audio: starts with the first frame.
-        crf: quality, lower is better (18 is nearly lossless).
-        audio_bit_rate: bits a second.
-        preset: x264's speed preset.
+        path: file with suffix ``.mp4`` or ``.mkv``.
+        frames: frames, uint8 RGB ``(H, W, 3)`` each, H and W even.
+        audio: waveform that starts with the first frame.
+        crf: rate factor of x264, lower is better (18 is nearly lossless).
+        audio_bit_rate: bit rate of the audio in bit/s.
+        preset: speed preset of x264.
     """
     import av
 
@@ -167,22 +167,22 @@ def write_video(
     part = path.with_name(f".{path.stem}.part{path.suffix}")
     with av.open(str(part), "w") as container:
         stream: Any = None
-        sound: Any = None
+        audio_track: Any = None
         if audio is not None:
-            sound = container.add_stream("aac", rate=audio.sample_rate, layout="mono")
-            sound.bit_rate = audio_bit_rate
-        for picture in frames:
+            audio_track = container.add_stream("aac", rate=audio.sample_rate, layout="mono")
+            audio_track.bit_rate = audio_bit_rate
+        for image in frames:
             if stream is None:
-                # x264's macroblock tree makes the bytes depend on the state of memory, even with one thread
+                # with the macroblock tree of x264 the bytes depend on the state of the memory, even with one thread
                 options = {"crf": str(crf), "preset": preset, "x264-params": "mbtree=0"}
                 stream = container.add_stream("libx264", rate=FPS, options=options)
-                stream.height, stream.width = picture.shape[:2]
+                stream.height, stream.width = image.shape[:2]
                 stream.pix_fmt = "yuv420p"
                 stream.codec_context.thread_count = 1
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
         if stream is None:
             raise ValueError("a video needs at least one frame")
         container.mux(stream.encode(None))
         if audio is not None:
-            encode_sound(container, sound, audio)
+            encode_audio_track(container, audio_track, audio)
     part.replace(path)

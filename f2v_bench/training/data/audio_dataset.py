@@ -1,4 +1,4 @@
-"""Pieces of sound that an audio autoencoder learns from: of a folder, or of the training clips themselves."""
+"""Audio segments for an audio autoencoder, from a folder or from the training clips."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from f2v_bench.errors import ClipFailure, F2VError, FailureKind
-from f2v_bench.media import clip_audio, pad_or_trim, read_audio_piece, resample
+from f2v_bench.media import clip_audio, pad_or_trim, read_audio_segment, resample
 from f2v_bench.metrics.mcep import import_quietly
 from f2v_bench.modeling.batch import Example
 from f2v_bench.nn.encoders.pretrained import speaker_encoder
@@ -27,21 +27,21 @@ if TYPE_CHECKING:
 
     Arrays = dict[str, NDArray[np.float32]]
 
-AUDIO_PREFIX = "heard_"  # begins the names of what is heard beside the clips of a batch
-_QUIET = 1e-4  # largest sample of a piece in which nobody speaks
-_TRIES = 100  # pieces in a row that cannot be heard, before a folder is given up
+AUDIO_PREFIX = "audio_"  # prefix of the arrays of audio segments in batches of video clips
+_SILENCE = 1e-4  # largest sample of a segment without speech
+_MAX_TRIES = 100  # unreadable segments in a row before a folder is refused
 
 
 class AudioDataset(ABC):
-    """Pieces by number.
+    """Audio segments by number.
 
     Args:
-        rate: of the samples, Hz; None where a decoder says mels and wants no samples.
-        segment: video frames of a piece, the most that an item has.
-        contours: whether F0 and energy are wanted.
+        rate: sample rate of the audio in Hz; None for a decoder that predicts mels and needs no audio.
+        segment: video frames of a segment, the longest that an example has.
+        contours: True to add F0 and energy.
 
     Attributes:
-        groups: pieces of each group that is gone through before the next.
+        groups: numbers of segments of groups that are visited one after the other.
     """
 
     groups: Sequence[int]
@@ -50,40 +50,39 @@ class AudioDataset(ABC):
         self.rate, self.segment, self.contours = rate, segment, contours
 
     @abstractmethod
-    def load(self, at: int, rng: np.random.Generator) -> Example:
-        """A piece: ``mel``, ``speaker``, ``audio`` and ``f0`` for samples, ``f0`` and ``energy`` for contours."""
+    def load(self, index: int, rng: np.random.Generator) -> Example:
+        """Load a segment: ``mel``, ``speaker``, ``audio`` and ``f0`` with a rate, ``f0`` and ``energy`` as contours."""
 
     @property
     @abstractmethod
     def hours(self) -> float:
-        """Of sound in all."""
+        """Total duration of the audio."""
 
-    def beside(self, rng: np.random.Generator) -> Arrays:
-        """Any piece, in one shape for all, to stand beside a video clip: names begin with ``heard_``."""
-        item = self.load(int(rng.integers(sum(self.groups))), rng)
-        missing = self.segment - item.frames
-        filling = {"mel": np.log(FLOOR)}
-        long = {
+    def sample_padded(self, rng: np.random.Generator) -> Arrays:
+        """Load a random segment, padded to the longest, for the batch of a video clip; add ``AUDIO_PREFIX`` to names."""
+        example = self.load(int(rng.integers(sum(self.groups))), rng)
+        missing = self.segment - example.frames
+        fill_values = {"mel": np.log(FLOOR)}
+        padded = {
             name: np.pad(
                 one,
-                [(0, missing * (len(one) // item.frames)), *[(0, 0)] * (one.ndim - 1)],
-                constant_values=filling.get(name, 0),
+                [(0, missing * (len(one) // example.frames)), *[(0, 0)] * (one.ndim - 1)],
+                constant_values=fill_values.get(name, 0),
             )
-            for name, one in item.sequences.items()
+            for name, one in example.sequences.items()
         }
-        return {
-            AUDIO_PREFIX + name: one for name, one in {**long, **item.whole, "frames": np.array(item.frames)}.items()
-        }
+        arrays = {**padded, **example.whole, "frames": np.array(example.frames)}
+        return {AUDIO_PREFIX + name: one for name, one in arrays.items()}
 
 
 class ClipAudioDataset(AudioDataset):
-    """The sound of training clips.
+    """Audio of the training clips.
 
     Args:
-        clips: with their targets.
-        rate: as ``AudioDataset``.
-        segment: as ``AudioDataset``.
-        contours: as ``AudioDataset``.
+        clips: training clips.
+        rate: sample rate, as for ``AudioDataset``.
+        segment: video frames, as for ``AudioDataset``.
+        contours: True to add F0 and energy.
     """
 
     def __init__(self, clips: ClipDataset, rate: int | None, segment: int, *, contours: bool = False) -> None:
@@ -94,112 +93,127 @@ class ClipAudioDataset(AudioDataset):
     def hours(self) -> float:
         return self.clips.hours
 
-    def load(self, at: int, rng: np.random.Generator) -> Example:
-        targets = self.clips[at]
-        frames = min(self.segment, targets.frames)
-        first = int(rng.integers(targets.frames - frames + 1))
-        found = clip_audio_features(self.clips, at, self.rate, contours=self.contours)
-        cut = {
-            name: one[first * (len(one) // targets.frames) :][: frames * (len(one) // targets.frames)]
-            for name, one in found.items()
+    def load(self, index: int, rng: np.random.Generator) -> Example:
+        features = self.clips[index]
+        frames = min(self.segment, features.frames)
+        first = int(rng.integers(features.frames - frames + 1))
+        arrays = clip_audio_features(self.clips, index, self.rate, contours=self.contours)
+        segment = {
+            name: one[first * (len(one) // features.frames) :][: frames * (len(one) // features.frames)]
+            for name, one in arrays.items()
         }
-        return Example(frames, cut, {"speaker": targets.speaker})
+        return Example(frames, segment, {"speaker": features.speaker})
 
 
-def clip_audio_features(clips: ClipDataset, at: int, rate: int | None, *, contours: bool = False) -> Arrays:
-    """``mel`` of a clip, ``audio`` and ``f0`` where a rate is named, ``f0`` and ``energy`` where contours are wanted.
+def clip_audio_features(clips: ClipDataset, index: int, rate: int | None, *, contours: bool = False) -> Arrays:
+    """Return audio features of a clip: ``mel``, ``audio`` and ``f0`` with a rate, ``f0`` and ``energy`` as contours.
+
+    Args:
+        clips: training clips.
+        index: index of the clip.
+        rate: sample rate of the audio in Hz; None leaves it out.
+        contours: True to add F0 and energy.
 
     Raises:
-        ClipFailure: as ``clip_audio``, at another rate than the targets'.
+        ClipFailure: as ``clip_audio``, at another rate than 16 kHz.
     """
-    targets = clips[at]
-    found = {"mel": targets.mel}
+    features = clips[index]
+    arrays = {"mel": features.mel}
     if contours:
-        found |= {"f0": targets.f0, "energy": targets.energy}
+        arrays |= {"f0": features.f0, "energy": features.energy}
     if rate is None:
-        return found
-    audio = clip_samples(targets)
+        return arrays
+    audio = clip_samples(features)
     if rate != SAMPLE_RATE:
-        clip = clips.prepared.clips[at]
-        audio = pad_or_trim(clip_audio(clip, rate).samples, 0, rate // FPS * targets.frames)
-    return found | {"audio": audio, "f0": targets.f0}
+        clip = clips.prepared.clips[index]
+        audio = pad_or_trim(clip_audio(clip, rate).samples, 0, rate // FPS * features.frames)
+    return arrays | {"audio": audio, "f0": features.f0}
 
 
 class FolderAudioDataset(AudioDataset):
-    """Files of a folder, decoded as they are needed and forgotten.
+    """Audio files of a folder, decoded when they are needed.
 
-    Choice: voice, mel and F0 of a piece are taken from the piece itself; F0 by DIO (WORLD), because pYIN, by which
-    clips are prepared, takes about as long as the sound lasts.
+    Choice: speaker embedding, mel and F0 of a segment are computed from the segment itself; F0 by DIO (WORLD), because
+    pYIN, which prepares clips, takes about as long as the audio lasts.
 
     Args:
-        shards: of the folder.
-        rate: as ``AudioDataset``.
-        segment: as ``AudioDataset``.
-        notice: is told, once, of each file that cannot be decoded; another piece takes its place.
-        contours: as ``AudioDataset``.
+        index: index of the folder.
+        rate: sample rate, as for ``AudioDataset``.
+        segment: video frames, as for ``AudioDataset``.
+        log: called once for each file that cannot be decoded; another segment takes its place.
+        contours: True to add F0 and energy.
     """
 
     def __init__(
         self,
-        shards: AudioIndex,
+        index: AudioIndex,
         rate: int | None,
         segment: int,
-        notice: Callable[[str], None],
+        log: Callable[[str], None],
         *,
         contours: bool = False,
     ) -> None:
         super().__init__(rate, segment, contours=contours)
-        self.shards, self.notice = shards, notice
-        self.groups = shards.index.pieces
-        self._told: set[str] = set()
+        self.index, self.log = index, log
+        self.groups = index.info.segments
+        self._logged: set[str] = set()
 
     @property
     def hours(self) -> float:
-        return self.shards.index.hours
+        return self.index.info.hours
 
-    def load(self, at: int, rng: np.random.Generator) -> Example:
-        """As ``Sounds.load``; where the piece cannot be heard, the next one that can.
+    def load(self, index: int, rng: np.random.Generator) -> Example:
+        """Load a segment; an unreadable or silent one is replaced by the next.
 
         Raises:
-            F2VError: many pieces in a row cannot be heard.
+            F2VError: many segments in a row are unreadable or silent.
         """
-        share = rng.random()
-        for step in range(_TRIES):
+        offset = rng.random()
+        for step in range(_MAX_TRIES):
             try:
-                return self._load((at + step) % len(self.shards), share)
+                return self._load((index + step) % len(self.index), offset)
             except ClipFailure as failure:
-                if failure.kind is not FailureKind.SILENT and failure.detail not in self._told:
-                    self._told.add(failure.detail)
-                    self.notice(f"left out of pre-training: {failure}")
-        raise F2VError(f"{_TRIES} pieces in a row of '{self.shards.index.folder}' cannot be heard", "look at its files")
+                if failure.kind is not FailureKind.SILENT and failure.detail not in self._logged:
+                    self._logged.add(failure.detail)
+                    self.log(f"left out of pre-training: {failure}")
+        raise F2VError(
+            f"{_MAX_TRIES} segments in a row of '{self.index.info.folder}' are unreadable or silent", "check its files"
+        )
 
-    def _load(self, at: int, share: float) -> Example:
-        piece = self.shards[at]
-        wanted = self.segment / FPS
-        start = max(0.0, piece.seconds - wanted) * (piece.place + share) / piece.pieces
+    def _load(self, index: int, offset: float) -> Example:
+        source = self.index[index]
+        duration = self.segment / FPS
+        start = max(0.0, source.seconds - duration) * (source.position + offset) / source.count
         rate = self.rate or SAMPLE_RATE
-        audio = read_audio_piece(piece.path, start, wanted, rate).samples
+        audio = read_audio_segment(source.path, start, duration, rate).samples
         frames = min(self.segment, len(audio) * FPS // rate)
         if not frames:
-            raise ClipFailure(FailureKind.TOO_SHORT, f"'{piece.path}' has less than a video frame after {start:.2f} s")
+            raise ClipFailure(FailureKind.TOO_SHORT, f"'{source.path}' has less than a video frame after {start:.2f} s")
         audio = audio[: rate // FPS * frames]
-        heard = pad_or_trim(resample(audio, rate, SAMPLE_RATE), 0, SAMPLES_PER_VIDEO_FRAME * frames)
-        if np.abs(heard).max() < _QUIET:
-            raise ClipFailure(FailureKind.SILENT, f"'{piece.path}' is silent at {start:.2f} s")
-        sequences = {"mel": log_mel(heard, SAMPLE_RATE)}
+        samples = pad_or_trim(resample(audio, rate, SAMPLE_RATE), 0, SAMPLES_PER_VIDEO_FRAME * frames)
+        if np.abs(samples).max() < _SILENCE:
+            raise ClipFailure(FailureKind.SILENT, f"'{source.path}' is silent at {start:.2f} s")
+        sequences = {"mel": log_mel(samples, SAMPLE_RATE)}
         if self.rate is not None or self.contours:
-            sequences["f0"] = dio_f0(heard)
+            sequences["f0"] = dio_f0(samples)
         if self.contours:
-            sequences["energy"] = energy_contour(heard, SAMPLE_RATE)
+            sequences["energy"] = energy_contour(samples, SAMPLE_RATE)
         if self.rate is not None:
             sequences["audio"] = audio
-        return Example(frames, sequences, {"speaker": speaker_encoder().embed([heard])[0]})
+        return Example(frames, sequences, {"speaker": speaker_encoder().embed([samples])[0]})
 
 
 def dio_f0(samples: NDArray[np.float32]) -> NDArray[np.float32]:
-    """F0 in Hz by DIO and StoneMask, 0 where unvoiced, float32 ``(n // 160,)`` of ``(n,)`` at 16 kHz."""
+    """Estimate F0 with DIO and StoneMask.
+
+    Args:
+        samples: audio, float32 ``(n,)`` at 16 kHz.
+
+    Returns:
+        F0 in Hz, 0 where unvoiced, float32 ``(n // 160,)``.
+    """
     world = import_quietly("pyworld")
     wave = samples.astype(np.float64)
-    rough, times = world.dio(wave, SAMPLE_RATE, f0_floor=F0_MIN, f0_ceil=F0_MAX, frame_period=10.0)
-    found = world.stonemask(wave, rough, times, SAMPLE_RATE)
-    return np.asarray(found[: MEL_FRAMES_PER_VIDEO_FRAME * (len(samples) // SAMPLES_PER_VIDEO_FRAME)], np.float32)
+    coarse, times = world.dio(wave, SAMPLE_RATE, f0_floor=F0_MIN, f0_ceil=F0_MAX, frame_period=10.0)
+    f0 = world.stonemask(wave, coarse, times, SAMPLE_RATE)
+    return np.asarray(f0[: MEL_FRAMES_PER_VIDEO_FRAME * (len(samples) // SAMPLES_PER_VIDEO_FRAME)], np.float32)
