@@ -223,6 +223,6 @@ def test_signatures_tell_the_modes_apart() -> None:
 
 
 def test_without_its_files_it_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(assets, "_homes", lambda _: iter(()))
+    monkeypatch.setattr(assets, "_candidates", lambda _: iter(()))
     with pytest.raises(MetricUnavailable, match=r"dnsmos-p835.*uv pip install speechmos"):
         DNSMOS(MetricOptions())

@@ -112,7 +112,7 @@ def test_the_signature_names_encoder_and_differences(metric: SECS) -> None:
 
 
 def test_without_their_weights_encoders_are_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(assets, "_homes", lambda _: iter(()))
+    monkeypatch.setattr(assets, "_candidates", lambda _: iter(()))
     with pytest.raises(MetricUnavailable, match=r"'ge2e'.*f2v-bench assets pull ge2e"):
         SECS(MetricOptions())
     with pytest.raises(MetricUnavailable, match=r"wavlm_large_finetune\.pth.*seed-tts-eval"):
