@@ -1,4 +1,4 @@
-"""What the adapters share: checks before the first clip, a folder a batch, and clips that fail alone."""
+"""Base of the adapters of official code: checks before the first clip, one folder per batch, failures per clip."""
 
 from __future__ import annotations
 
@@ -29,35 +29,35 @@ from f2v_bench.utils.subprocess import run_process
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-#: of every adapter
+#: settings of every adapter
 SETTINGS = ("python", "conda", "timeout_s", "batch_size")
 _SAFE = re.compile(r"[A-Za-z0-9_./-]+")  # these programs hand paths to shells, globs and str.replace
-_LOSSLESS = 0  # x264's rate factor
-_TOLD = 3  # weight files that the provenance names
+_LOSSLESS = 0  # rate factor of x264
+_NAMED = 3  # weight files in the provenance
 
 
 class OfficialCode(System):
-    """A published repository that speaks for a batch of clips at a time, in the user's own environment.
+    """System that runs a published repository on batches of clips, in the environment of the user.
 
-    The argument is the repository's folder. Settings: ``python`` (a program) or ``conda`` (a name) of the environment;
-    ``timeout_s`` of one command, 3600; ``batch_size``, clips that one start of the process sees, 64.
+    The argument is the folder of the repository. Settings: ``python`` (a program) or ``conda`` (a name) of the
+    environment; ``timeout_s`` of one command, 3600; ``batch_size``, clips per start of the process, 64.
 
-    A process that fails half-way leaves the clips that it did finish; each of the others is then tried alone, once.
-    What the processes print is added to ``log.txt`` in the system's work folder.
+    A process that fails halfway keeps its finished clips; each other clip is then tried alone, once. The output of the
+    processes is appended to ``log.txt`` in the work folder of the system.
     """
 
     stages = ("process",)
     settings: ClassVar[tuple[str, ...]] = SETTINGS
     sample_rate = SAMPLE_RATE
     batch_size = 64
-    #: where the repository is published
+    #: address of the published repository
     url: ClassVar[str]
     license: ClassVar[str]
-    #: files and folders of the repository whose code decides what is said
+    #: files and folders of the repository whose code decides the output
     parts: ClassVar[tuple[str, ...]]
-    #: settings that are numbers the process is told, with the repository's own
-    spoken: ClassVar[Mapping[str, float]] = {}
-    #: names of folders that its work folder must not lie in: its code replaces them in paths
+    #: numeric settings of the process, with the defaults of the repository
+    numeric_settings: ClassVar[Mapping[str, float]] = {}
+    #: folder names that the path of the work folder must not contain: the code replaces them in paths
     replaced: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(self, options: SystemOptions) -> None:
@@ -67,42 +67,42 @@ class OfficialCode(System):
         self.environment = Environment.of(self.name, options.settings)
         self.timeout_s = self.number("timeout_s", 3600.0, above=0)
         self.batch_size = max(1, round(self.number("batch_size", self.batch_size, above=0)))
-        self.spoken_values = {name: self.number(name, default) for name, default in self.spoken.items()}
-        refuse(self.name, [*missing(self.needed()), *missing(self.weights()), *self.other_lacks()])
+        self.numbers = {name: self.number(name, default) for name, default in self.numeric_settings.items()}
+        refuse(self.name, [*missing(self.required_files()), *missing(self.weights()), *self.missing_in_environments()])
 
     @abstractmethod
-    def needed(self) -> list[Requirement]:
-        """Code of the repository, or beside it, without which nothing runs."""
+    def required_files(self) -> list[Requirement]:
+        """Return the code files that the system requires."""
 
     @abstractmethod
     def weights(self) -> list[Requirement]:
-        """The weight files."""
+        """Return the weight files that the system requires."""
 
     @abstractmethod
-    def other_lacks(self) -> list[MissingRequirement]:
-        """What the environments lack, and whatever else is no file of the repository."""
+    def missing_in_environments(self) -> list[MissingRequirement]:
+        """Return what the environments lack, and other requirements that are no file of the repository."""
 
     @abstractmethod
     def prepare(self, clip: Clip, name: str, folder: Path, seed: int) -> list[Chunk]:
-        """Write what the process reads of a clip, under names that begin with ``name``.
+        """Write the inputs of a clip, under names that start with ``name``.
 
         Raises:
-            ClipFailure: the clip cannot be given to the process.
+            ClipFailure: The process cannot take the clip.
         """
 
     @abstractmethod
-    def run(self, pieces: Sequence[Chunk], folder: Path, seed: int) -> ClipFailure | None:
-        """Run the process for pieces that are prepared; what went wrong, if anything did."""
+    def run(self, chunks: Sequence[Chunk], folder: Path, seed: int) -> ClipFailure | None:
+        """Run the process on prepared chunks; return the failure, or None."""
 
     @abstractmethod
-    def output(self, piece: Chunk, folder: Path) -> Path:
-        """Where the process writes the speech of a piece; the file need not be there."""
+    def output(self, chunk: Chunk, folder: Path) -> Path:
+        """Return the output file of a chunk; it may not exist."""
 
     def number(self, setting: str, default: float, above: float = -np.inf) -> float:
-        """A setting's number.
+        """Return a numeric setting.
 
         Raises:
-            F2VError: no number, or one that is not greater than ``above``.
+            F2VError: The value is no number, or not greater than ``above``.
         """
         text = self.options.settings.get(setting)
         try:
@@ -117,7 +117,7 @@ class OfficialCode(System):
         return value
 
     def file(self, setting: str, default: str) -> Path:
-        """The file that a setting names, from the repository's folder on where it is not absolute."""
+        """Return the file of a setting; a relative path starts at the folder of the repository."""
         return self.repository.folder / Path(self.options.settings.get(setting, default)).expanduser()
 
     def call(
@@ -129,20 +129,20 @@ class OfficialCode(System):
         python_path: Sequence[Path] = (),
         environment: Environment | None = None,
     ) -> ClipFailure | None:
-        """Run Python; what went wrong, if anything did.
+        """Run Python; return the failure, or None.
 
         Args:
-            words: script or module, and arguments.
-            folder: of the batch.
-            cwd: where it runs; None: there.
-            python_path: folders that are searched for modules before the installed ones.
-            environment: another one than the settings ``python`` or ``conda`` say.
+            words: script or module, and its arguments.
+            folder: folder of the batch.
+            cwd: working directory; None is ``folder``.
+            python_path: folders to search for modules before the installed ones.
+            environment: environment in place of the one of the settings ``python`` or ``conda``.
         """
-        place = environment or self.environment
+        chosen = environment or self.environment
         return run_process(
-            [*place.command, *words],
+            [*chosen.command, *words],
             cwd=cwd or folder,
-            env=place.variables(self.options.device, python_path),
+            env=chosen.variables(self.options.device, python_path),
             log=(self.options.workdir or folder) / "log.txt",
             timeout_s=self.timeout_s,
         )
@@ -151,7 +151,7 @@ class OfficialCode(System):
         outcomes = self._attempt(batch, seed)
         stopped = [isinstance(one, ClipFailure) and one.kind is FailureKind.PROCESS_FAILED for one in outcomes]
         works = any(isinstance(one, Waveform) for one in outcomes)
-        if works and any(stopped):  # some clip is what it cannot take
+        if works and any(stopped):  # one of the clips stops the process
             return [
                 self._attempt([clip], seed)[0] if again else one
                 for clip, one, again in zip(batch, outcomes, stopped, strict=True)
@@ -161,29 +161,29 @@ class OfficialCode(System):
     def _attempt(self, batch: Sequence[Clip], seed: int) -> list[Waveform | ClipFailure]:
         with self._batch_folder() as folder:
             numbered = [(f"c{at:05d}", clip) for at, clip in enumerate(batch)]
-            cuts = per_clip(numbered, lambda pair: self.prepare(pair[1], pair[0], folder, seed))
-            ready = [piece for pieces in cuts if not isinstance(pieces, ClipFailure) for piece in pieces]
-            trouble = self.run(ready, folder, seed) if ready else None
+            prepared = per_clip(numbered, lambda pair: self.prepare(pair[1], pair[0], folder, seed))
+            ready = [chunk for chunks in prepared if not isinstance(chunks, ClipFailure) for chunk in chunks]
+            failure = self.run(ready, folder, seed) if ready else None
 
-            def said(pieces: list[Chunk] | ClipFailure) -> Waveform:
-                if isinstance(pieces, ClipFailure):
-                    raise pieces
-                return Waveform(join_chunks(pieces, lambda piece: self._speech(piece, folder, trouble)), SAMPLE_RATE)
+            def read_output(chunks: list[Chunk] | ClipFailure) -> Waveform:
+                if isinstance(chunks, ClipFailure):
+                    raise chunks
+                return Waveform(join_chunks(chunks, lambda chunk: self._speech(chunk, folder, failure)), SAMPLE_RATE)
 
-            return per_clip(cuts, said)
+            return per_clip(prepared, read_output)
 
-    def _speech(self, piece: Chunk, folder: Path, trouble: ClipFailure | None) -> NDArray[np.float32]:
-        path = self.output(piece, folder)
+    def _speech(self, chunk: Chunk, folder: Path, cause: ClipFailure | None) -> NDArray[np.float32]:
+        path = self.output(chunk, folder)
         try:
             if path.is_file():
-                return checked_speech(path, piece.frames)
+                return checked_speech(path, chunk.frames)
         except ClipFailure as failure:
-            raise trouble or failure from failure
-        raise trouble or ClipFailure(FailureKind.FILE_MISSING, f"the process wrote no audio for clip '{piece.clip}'")
+            raise cause or failure from failure
+        raise cause or ClipFailure(FailureKind.FILE_MISSING, f"the process wrote no audio for clip '{chunk.clip}'")
 
     @contextmanager
     def _batch_folder(self) -> Iterator[Path]:
-        """A new folder whose path every one of these programs can take."""
+        """Create a folder with a path that all of these programs accept."""
         homes = [*([self.options.workdir] if self.options.workdir else []), Path(tempfile.gettempdir())]
         for home in (one.resolve() for one in homes):
             if _SAFE.fullmatch(str(home)) and self.replaced.isdisjoint(home.parts):
@@ -192,8 +192,8 @@ class OfficialCode(System):
                     yield Path(folder)
                 return
         raise F2VError(
-            f"'{self.name}' can work in none of these folders: {', '.join(map(str, homes))}",
-            "choose an output folder whose path has plain letters alone"
+            f"'{self.name}' can use none of these folders: {', '.join(map(str, homes))}",
+            "choose an output folder with a path of plain letters"
             + (f", and no part called {' or '.join(sorted(self.replaced))}" if self.replaced else ""),
         )
 
@@ -206,22 +206,22 @@ class OfficialCode(System):
 
     @cached_property
     def _basis(self) -> str:
-        """What every clip's output depends on: code, weights, and the numbers that the process is told."""
+        """Return what the output of every clip depends on: code, weights and numeric settings."""
         weights = ",".join(digest[:16] for digest in self._weights_sha256.values())
-        numbers = ",".join(f"{name}={value:g}" for name, value in self.spoken_values.items())
+        numbers = ",".join(f"{name}={value:g}" for name, value in self.numbers.items())
         return f"{self.repository.code_sha256()[:16]}:{weights}:{numbers}"
 
     @property
     def provenance(self) -> str:
         commit = self.repository.commit() or f"an unknown commit, code {self.repository.code_sha256()[:8]}"
         weights = [f"{path.name} ({digest[:8]})" for path, digest in self._weights_sha256.items()]
-        more = [f"{len(weights) - _TOLD} files more"] if len(weights) > _TOLD else []
+        more = [f"{len(weights) - _NAMED} files more"] if len(weights) > _NAMED else []
         return (
-            f"{self.summary}; {self.url} at {commit}; weights {', '.join([*weights[:_TOLD], *more])}; "
-            f"voice: {self.speaker_reference}; licence: {self.license}"
+            f"{self.summary}; {self.url} at {commit}; weights {', '.join([*weights[:_NAMED], *more])}; "
+            f"voice: {self.speaker_reference}; license: {self.license}"
         )
 
 
 def write_lips(path: Path, lips: NDArray[np.uint8]) -> None:
-    """Lip crops uint8 ``(T, 96, 96)`` as a grey H.264 video at 25 fps, coded without loss."""
+    """Write lip crops, uint8 ``(T, 96, 96)``, as a gray lossless H.264 video at 25 fps."""
     write_video(path, (np.repeat(frame[..., None], 3, axis=2) for frame in lips), crf=_LOSSLESS)

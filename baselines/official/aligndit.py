@@ -1,19 +1,19 @@
 """AlignDiT: https://github.com/kaistmm/AlignDiT (ACM MM 2025), by its script for video-to-speech.
 
-A diffusion transformer goes on in the voice of a spoken reference, after AV-HuBERT features of the lips and, where
-there is one, a lip reader's text. What the code asks of its surroundings, as read at commit 8b4abc5:
+A diffusion transformer continues the speech of a reference, conditioned on AV-HuBERT features of the lips and,
+optionally, on the text of a lip reader. Requirements of the code, as read at commit 8b4abc5:
 
-* every path is fixed, from the folder that holds ``src`` on: ``src`` is copied beside a tree of links and our clips;
-* features are extracted beforehand, by fairseq and AV-HuBERT, whose versions of Hydra fight with its own: hence the
+* every path is fixed, relative to the folder of ``src``: ``src`` is copied beside a tree of links and our clips;
+* features are extracted beforehand by fairseq and AV-HuBERT, whose version of Hydra conflicts with its own: hence the
   settings ``features_python`` and ``features_conda``;
-* mel spectrograms of references are extracted beforehand too: where they are missing it makes its own, transposed;
-* of the reference it hears the sound and reads the text, and of its features only their number: zeros here. Of the
-  target it reads features and text; the audio only for its length, silence here;
+* mel spectrograms of references are extracted beforehand too: those that it computes itself are transposed;
+* inputs from the reference are audio and text, and only the number of its features: zeros here. Inputs from the target
+  are features and text, and only the length of its audio: silence here;
 * reference and target together last 1 to 40 s, or the script ends before the first clip: references are cut to 15 s,
-  and targets of more than 600 frames go in pieces;
+  and targets of more than 600 frames are split into chunks;
 * names of talks have no underscore, because lines of its list are ``<talk>_<reference>_<target>``: ours are numbers.
 
-The reference is that of the repository's own list of pairs where the clip is a target in it, else another clip of the
+The reference is that of the list of pairs of the repository if the clip is a target in it, else another clip of the
 speaker, drawn by seed and clip.
 """
 
@@ -42,13 +42,13 @@ from f2v_bench.systems.base import SpeakerReference
 from f2v_bench.systems.speaker_reference import pick_reference_clip, reference_audio
 from f2v_bench.timing import SAMPLE_RATE
 
-LONGEST = 600  # frames of a piece
+LONGEST = 600  # frames of a chunk
 LONGEST_REFERENCE = 375  # frames
 SHORTEST = 25  # frames of reference and target together
 SHORTEST_REFERENCE = 8  # frames
 _WIDTH = 1024  # channels of AV-HuBERT Large
-_VOICE = "voice"  # what a reference is called
-_STEPS = 400_000  # of the published weights, part of a file's name
+_VOICE = "voice"  # file stem of a reference
+_STEPS = 400_000  # steps of the published weights, part of a file name
 _TREE = "data/LRS3_debug/autoavsr"
 _FEATURES = "avhubert_video_feat"
 _MELS = "mel_tacotron"
@@ -58,51 +58,51 @@ _AVHUBERT = "ckpts/av_hubert/lrs3_vox/clean-pretrain/large_vox_iter5.pt"
 _CHECKPOINT = f"ckpts/AlignDiT_finetune_hifigan_16k_LRS3_char/model_{_STEPS}.pt"
 _VOCABULARY = "data/LRS3_char/vocab.txt"
 _README = "the README of https://github.com/kaistmm/AlignDiT"
-#: the lip reader's text of a target, and a recogniser's of a reference, as the repository calls their folders
+#: folders of the repository: text of targets by a lip reader, text of references by a recognizer
 _TEXTS = ("text_autoavsr_vsr", "text_autoavsr_asr")
 
 
 class AlignDiT(OfficialCode):
     """AlignDiT with its published weights.
 
-    Settings, beside those of every adapter; files are looked for from the repository's folder on:
-        checkpoint: ``ckpts/AlignDiT_finetune_hifigan_16k_LRS3_char/model_400000.pt``.
-        avhubert: AV-HuBERT's weights; ``ckpts/av_hubert/lrs3_vox/clean-pretrain/large_vox_iter5.pt``.
-        av_hubert, fairseq: folders of those two repositories; ``../av_hubert`` and ``../fairseq``.
-        features_python, features_conda: the environment that extracts features; the first one.
-        texts: a folder with ``text_autoavsr_vsr/<clip id>.txt``, what a lip reader read, and
-            ``text_autoavsr_asr/<clip id>.txt``, what a recogniser heard in references. Without it no text guides,
-            for which the authors advise fine-tuning.
-        nfe, cfg_t, cfg_v: steps, guidance by text, guidance by video: 32, 5, 2.
+    Settings beside those of every adapter; relative paths start at the folder of the repository:
+        checkpoint: weights; ``ckpts/AlignDiT_finetune_hifigan_16k_LRS3_char/model_400000.pt``.
+        avhubert: weights of AV-HuBERT; ``ckpts/av_hubert/lrs3_vox/clean-pretrain/large_vox_iter5.pt``.
+        av_hubert, fairseq: folders of the two repositories; ``../av_hubert`` and ``../fairseq``.
+        features_python, features_conda: environment that extracts features; the first one by default.
+        texts: folder with ``text_autoavsr_vsr/<clip id>.txt``, the output of a lip reader, and
+            ``text_autoavsr_asr/<clip id>.txt``, the output of a recognizer on references. Without it there is no
+            guidance by text, for which the authors advise fine-tuning.
+        nfe, cfg_t, cfg_v: number of steps, guidance by text, guidance by video: 32, 5, 2.
     """
 
     name = "aligndit"
-    summary = "AlignDiT: diffusion transformer in the voice of a spoken reference, the authors' code"
+    summary = "AlignDiT: diffusion transformer with the voice of a speech reference, code of the authors"
     url = "https://github.com/kaistmm/AlignDiT"
-    license = "MIT; AV-HuBERT's weights are for non-commercial research only"
+    license = "MIT; weights of AV-HuBERT are for non-commercial research only"
     needs_faces = True
     voices = (SpeakerReference.OTHER_CLIP,)
-    spoken: ClassVar[Mapping[str, float]] = {"nfe": 32.0, "cfg_t": 5.0, "cfg_v": 2.0}
+    numeric_settings: ClassVar[Mapping[str, float]] = {"nfe": 32.0, "cfg_t": 5.0, "cfg_v": 2.0}
     settings = (
         *(*SETTINGS, "checkpoint", "avhubert", "av_hubert", "fairseq", "features_python", "features_conda", "texts"),
-        *spoken,
+        *numeric_settings,
     )
     parts = ("src/aligndit", "src/f5_tts", "src/cosyvoice", "src/gslm", _VOCABULARY, f"{_HIFIGAN}/config.json")
     replaced = frozenset({"audio"})
 
     @cached_property
     def _features(self) -> Environment:
-        """Where features are extracted."""
-        told = any(f"features_{kind}" in self.options.settings for kind in ("python", "conda"))
-        return Environment.of(self.name, self.options.settings, "features_") if told else self.environment
+        """Environment that extracts features."""
+        has_own = any(f"features_{kind}" in self.options.settings for kind in ("python", "conda"))
+        return Environment.of(self.name, self.options.settings, "features_") if has_own else self.environment
 
     @property
     def texts(self) -> Path | None:
-        """The folder of texts; None where no text guides."""
+        """Folder of texts; None without guidance by text."""
         named = self.options.settings.get("texts")
         return Path(named).expanduser() if named else None
 
-    def needed(self) -> list[Requirement]:
+    def required_files(self) -> list[Requirement]:
         how = "git clone https://github.com/kaistmm/AlignDiT, and name its folder after the colon"
         scripts = "src/aligndit/script"
         extractors = (f"{scripts}/misc/extract_mel.py", f"{scripts}/misc/extract_avhubert_from_only_video.py")
@@ -114,11 +114,11 @@ class AlignDiT(OfficialCode):
             *(Requirement(self.repository.folder / file, how) for file in (*files, f"{_HIFIGAN}/config.json")),
             Requirement(self._av_hubert / "hubert.py", lips),
             Requirement(self._fairseq / "fairseq", toolkit),
-            *(Requirement(path, "put the texts of a lip reader there, or leave 'texts' out") for path in texts),
+            *(Requirement(path, "put the texts of a lip reader there, or omit 'texts'") for path in texts),
         ]
 
     def weights(self) -> list[Requirement]:
-        how = f"{_README} links the weights; a file url.txt in each folder of 'ckpts' says which"
+        how = f"{_README} links the weights; a file url.txt in each folder of 'ckpts' has the address"
         files = (self._checkpoint, self.repository.folder / _HIFIGAN / "g_01000000", self.file("avhubert", _AVHUBERT))
         return [Requirement(file, how) for file in files]
 
@@ -134,12 +134,14 @@ class AlignDiT(OfficialCode):
     def _fairseq(self) -> Path:
         return self.file("fairseq", "../fairseq")
 
-    def other_lacks(self) -> list[MissingRequirement]:
+    def missing_in_environments(self) -> list[MissingRequirement]:
         install = f"install it as {_README} says: Python 3.10, torch 2.4.1, pip install -e ."
         modules = ("torch", "torchaudio", "accelerate", "hydra", "omegaconf", "torchdiffeq", "x_transformers")
         extract = "install fairseq and AV-HuBERT's requirements, there or in an environment named by features_python"
-        seen = self._features.lacks(("torch", "fairseq", "cv2", "tqdm"), extract, python_path=[self._fairseq])
-        return [*self.environment.lacks(modules, install), *seen]
+        extraction = self._features.find_missing(
+            ("torch", "fairseq", "cv2", "tqdm"), extract, python_path=[self._fairseq]
+        )
+        return [*self.environment.find_missing(modules, install), *extraction]
 
     def prepare(self, clip: Clip, name: str, folder: Path, seed: int) -> list[Chunk]:
         from f2v_bench.face.crops import face_crops
@@ -151,24 +153,24 @@ class AlignDiT(OfficialCode):
         if frames < SHORTEST_REFERENCE or frames + len(lips) < SHORTEST:
             raise ClipFailure(
                 FailureKind.TOO_SHORT,
-                f"{len(lips)} frames after a reference of {frames}, and {self.name} takes {SHORTEST} or more together",
+                f"{len(lips)} frames after a reference of {frames}; {self.name} requires {SHORTEST} or more together",
             )
-        pieces = split_frames(clip.id, f"test/{name}", len(lips), LONGEST)
+        chunks = split_frames(clip.id, f"test/{name}", len(lips), LONGEST)
         tree = folder / _TREE
         write_audio(tree / "audio/test" / name / f"{_VOICE}.wav", Waveform(speech, SAMPLE_RATE))
         features = tree / _FEATURES / "test" / name / f"{_VOICE}.npy"
         features.parent.mkdir(parents=True)
         np.save(features, np.zeros((frames, _WIDTH), np.float32), allow_pickle=False)
         self._write_text(tree, 1, f"test/{name}/{_VOICE}", other)
-        for piece in pieces:
-            write_lips(tree / "video" / f"{piece.name}.mp4", lips[piece.first : piece.end])
-            silence = Waveform(np.zeros(SAMPLES_PER_VIDEO_FRAME * piece.frames, np.float32), SAMPLE_RATE)
-            write_audio(tree / "audio" / f"{piece.name}.wav", silence)
-            self._write_text(tree, 0, piece.name, clip)
-        return pieces
+        for chunk in chunks:
+            write_lips(tree / "video" / f"{chunk.name}.mp4", lips[chunk.first : chunk.end])
+            silence = Waveform(np.zeros(SAMPLES_PER_VIDEO_FRAME * chunk.frames, np.float32), SAMPLE_RATE)
+            write_audio(tree / "audio" / f"{chunk.name}.wav", silence)
+            self._write_text(tree, 0, chunk.name, clip)
+        return chunks
 
     def reference(self, clip: Clip, seed: int) -> Clip:
-        """Whose voice a clip is given.
+        """Return the reference clip for the voice of a clip.
 
         Raises:
             ClipFailure: ``no_other_clip``, ``file_missing``.
@@ -177,23 +179,23 @@ class AlignDiT(OfficialCode):
         if known is None:
             return pick_reference_clip(self.options.clips, clip, seed)
         wanted = "/".join([*clip.id.split("/")[:-1], known])
-        there = next((one for one in self.options.clips if one.id == wanted), None)
-        if there is not None:  # a list of targets alone leaves the references out
-            return there
+        listed = next((one for one in self.options.clips if one.id == wanted), None)
+        if listed is not None:  # a list of targets alone omits the references
+            return listed
         audio = clip.audio.with_stem(known) if clip.audio is not None else None
         return replace(clip, id=wanted, video=clip.video.with_stem(known), audio=audio, text=None)
 
     @cached_property
     def _pairs(self) -> dict[str, str]:
-        """Reference by ``<talk>/<target>``."""
+        """Reference of each ``<talk>/<target>``."""
         matches = (PAIR.fullmatch(line) for line in read_list(self.repository.folder / _PAIRS))
         return {f"{one['talk']}/{one['target']}": one["reference"] for one in matches if one}
 
     def text(self, clip: Clip, kind: int) -> str:
-        """What guides: a word that is not looked at where there are no texts.
+        """Return the text of a clip; without texts, a word that the code ignores.
 
         Args:
-            clip: whose.
+            clip: target or reference.
             kind: 0 for a target, 1 for a reference.
 
         Raises:
@@ -213,17 +215,17 @@ class AlignDiT(OfficialCode):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(self.text(clip, kind) + "\n", encoding="utf-8")
 
-    def run(self, pieces: Sequence[Chunk], folder: Path, seed: int) -> ClipFailure | None:
+    def run(self, chunks: Sequence[Chunk], folder: Path, seed: int) -> ClipFailure | None:
         self._lay_out(folder)
-        trouble = self._extract_mels(folder) or self._extract_features(folder)
-        ready = [piece for piece in pieces if _extracted(piece, folder)]
-        lines = [f"{Path(piece.name).parent.name}_{_VOICE}_{Path(piece.name).name}" for piece in ready]
+        failure = self._extract_mels(folder) or self._extract_features(folder)
+        ready = [chunk for chunk in chunks if _extracted(chunk, folder)]
+        lines = [f"{Path(chunk.name).parent.name}_{_VOICE}_{Path(chunk.name).name}" for chunk in ready]
         (folder / _PAIRS).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-        last = self._speak(folder, seed) if ready else None
-        return trouble or last
+        last = self._infer(folder, seed) if ready else None
+        return failure or last
 
     def _lay_out(self, folder: Path) -> None:
-        """The repository's own shape around the clips' tree; ``src`` is copied, for links would lead out of it."""
+        """Lay out the tree of the repository around the clips; ``src`` is copied, since links would lead out of it."""
         repository = self.repository.folder
         shutil.copytree(
             repository / "src", folder / "src", ignore=shutil.ignore_patterns("__pycache__", "*.wav", "*.flac")
@@ -255,21 +257,21 @@ class AlignDiT(OfficialCode):
         places = [folder / "src", self._fairseq.resolve()]
         return self.call(words, folder, python_path=places, environment=self._features)
 
-    def _speak(self, folder: Path, seed: int) -> ClipFailure | None:
-        values = {name: f"{value:g}" for name, value in self.spoken_values.items()}
-        guided = ("--cfg_t", values["cfg_t"]) if self.texts else ("--ignore-modality", "text")
+    def _infer(self, folder: Path, seed: int) -> ClipFailure | None:
+        values = {name: f"{value:g}" for name, value in self.numbers.items()}
+        guidance = ("--cfg_t", values["cfg_t"]) if self.texts else ("--ignore-modality", "text")
         words = [
             *("-m", "accelerate.commands.launch", "--mixed_precision", "bf16", "--num_processes", "1"),
             str(folder / "src/aligndit/script/eval/infer.py"),
             *("-n", "finetune", "-c", str(_STEPS), "-s", str(seed), "-nfe", values["nfe"]),
             *("-t", "lrs3_test_cross_w_lipreader" if self.texts else "lrs3_test_cross"),
-            *("--cfg_v", values["cfg_v"], *guided),
+            *("--cfg_v", values["cfg_v"], *guidance),
         ]
         return self.call(words, folder, python_path=[folder / "src"])
 
-    def output(self, piece: Chunk, folder: Path) -> Path:
-        made = sorted((folder / "results").glob(f"*/*/*/{piece.name}.wav"))
-        return made[0] if made else folder / "results" / f"{piece.name}.wav"
+    def output(self, chunk: Chunk, folder: Path) -> Path:
+        made = sorted((folder / "results").glob(f"*/*/*/{chunk.name}.wav"))
+        return made[0] if made else folder / "results" / f"{chunk.name}.wav"
 
     def fingerprint(self, clip: Clip, seed: int) -> str:
         try:
@@ -285,12 +287,12 @@ class AlignDiT(OfficialCode):
         return f"{super().provenance}; guided by {guided}"
 
 
-def _extracted(piece: Chunk, folder: Path) -> bool:
-    """Whether a piece has its features and its reference's mel; the script stops at the first that has not."""
-    features = folder / _TREE / _FEATURES / f"{piece.name}.npy"
-    mel = (folder / _TREE / _MELS / piece.name).with_name(f"{_VOICE}.npy")
+def _extracted(chunk: Chunk, folder: Path) -> bool:
+    """Return whether features and reference mel of a chunk exist; the script stops at the first chunk without them."""
+    features = folder / _TREE / _FEATURES / f"{chunk.name}.npy"
+    mel = (folder / _TREE / _MELS / chunk.name).with_name(f"{_VOICE}.npy")
     try:
-        shape, heard = (np.load(path, allow_pickle=False).shape for path in (features, mel))
-    except (OSError, ValueError):  # not there, cut short, or no array
+        shape, mel_shape = (np.load(path, allow_pickle=False).shape for path in (features, mel))
+    except (OSError, ValueError):  # missing, truncated, or no array
         return False
-    return bool(shape == (piece.frames, _WIDTH) and heard[1:] == (N_MELS,))
+    return bool(shape == (chunk.frames, _WIDTH) and mel_shape[1:] == (N_MELS,))

@@ -1,4 +1,4 @@
-"""Clips as a process takes them: in pieces that are short enough; and speech as it leaves them, looked at first."""
+"""Chunks of clips that are short enough for a process, and checks of the speech that it writes."""
 
 from __future__ import annotations
 
@@ -12,23 +12,22 @@ import numpy as np
 from f2v_bench.errors import ClipFailure, FailureKind
 from f2v_bench.media import pad_or_trim, read_audio
 from f2v_bench.nn.layers.overlap_add import cross_fade_windows, windows
-from f2v_bench.timing import SAMPLE_RATE
+from f2v_bench.timing import SAMPLE_RATE, SAMPLES_PER_VIDEO_FRAME
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-SAMPLES_PER_VIDEO_FRAME = 640  # of a video frame
-OVERLAP = 10  # frames that neighbouring pieces share
+OVERLAP = 10  # frames shared by adjacent chunks
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A stretch of a clip that a process sees as one utterance.
+    """Part of a clip that a process handles as one utterance.
 
     Attributes:
         clip: id of the clip.
-        name: of its files, ``.../<number>``, whatever letters the clip's id has.
-        first, end: frames of the clip.
+        name: stem of its files, ``.../<number>``, independent of the clip id.
+        first, end: frame range in the clip.
     """
 
     clip: str
@@ -42,22 +41,22 @@ class Chunk:
 
 
 def split_frames(clip: str, name: str, frames: int, longest: int) -> list[Chunk]:
-    """Pieces ``name/00``, ``name/01``, ... of a clip of ``frames``, none longer than ``longest``.
+    """Split a clip of ``frames`` into chunks ``name/00``, ``name/01``, ..., none longer than ``longest``.
 
-    Neighbours share at least ``OVERLAP`` frames.
+    Adjacent chunks share at least ``OVERLAP`` frames.
     """
-    places = windows(frames, longest, OVERLAP)
-    return [Chunk(clip, f"{name}/{at:02d}", first, end) for at, (first, end) in enumerate(places)]
+    ranges = windows(frames, longest, OVERLAP)
+    return [Chunk(clip, f"{name}/{at:02d}", first, end) for at, (first, end) in enumerate(ranges)]
 
 
-def join_chunks(pieces: Sequence[Chunk], speech: Callable[[Chunk], NDArray[np.float32]]) -> NDArray[np.float32]:
-    """The speech of a clip, float32 ``(640 T,)``, from that of its pieces, faded where they overlap."""
-    if len(pieces) == 1:
-        return speech(pieces[0])
-    at = {SAMPLES_PER_VIDEO_FRAME * piece.first: piece for piece in pieces}
-    size = SAMPLES_PER_VIDEO_FRAME * pieces[0].frames
+def join_chunks(chunks: Sequence[Chunk], speech: Callable[[Chunk], NDArray[np.float32]]) -> NDArray[np.float32]:
+    """Join the speech of chunks to that of the clip, float32 ``(640 T,)``, cross-faded where they overlap."""
+    if len(chunks) == 1:
+        return speech(chunks[0])
+    at = {SAMPLES_PER_VIDEO_FRAME * chunk.first: chunk for chunk in chunks}
+    size = SAMPLES_PER_VIDEO_FRAME * chunks[0].frames
     total = cross_fade_windows(
-        SAMPLES_PER_VIDEO_FRAME * pieces[-1].end,
+        SAMPLES_PER_VIDEO_FRAME * chunks[-1].end,
         size,
         SAMPLES_PER_VIDEO_FRAME * OVERLAP,
         lambda first, _: speech(at[first])[:, None],
@@ -66,9 +65,9 @@ def join_chunks(pieces: Sequence[Chunk], speech: Callable[[Chunk], NDArray[np.fl
 
 
 def checked_speech(path: Path, frames: int) -> NDArray[np.float32]:
-    """What a process wrote for ``frames`` video frames, float32 ``(640 T,)`` at 16 kHz.
+    """Read the output of a process for ``frames`` video frames, float32 ``(640 T,)`` at 16 kHz.
 
-    Up to a frame that is missing at the end is silence, up to one too much is cut.
+    Up to one missing frame at the end becomes silence; up to one extra frame is cut.
 
     Raises:
         ClipFailure: as ``read_audio``; ``unreadable_audio`` for another rate; ``duration_mismatch``; ``silent``.

@@ -1,4 +1,4 @@
-"""The Python environment that an official repository was installed into by its user."""
+"""Python environment of an official repository, installed by the user."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ print(json.dumps({"version": sys.version_info[:2], "missing": gone}))
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """What starts Python in it.
+    """Command that starts Python in an environment.
 
     Attributes:
-        command: the words before a script's name.
-        folder: of the programs that were installed with it; the first of the search path. None: conda sees to it.
+        command: words before the name of a script.
+        folder: folder of the installed programs, first on the search path; None where conda sets it.
     """
 
     command: tuple[str, ...]
@@ -41,34 +41,34 @@ class Environment:
 
     @classmethod
     def of(cls, name: str, settings: Mapping[str, str], prefix: str = "") -> Environment:
-        """The environment that the settings ``python`` (a program) or ``conda`` (an environment's name) say.
+        """Return the environment of the settings ``python`` (a program) or ``conda`` (name of an environment).
 
         Args:
-            name: of the system, for messages.
-            settings: of the system.
-            prefix: of the two settings' names.
+            name: name of the system, for messages.
+            settings: settings of the system.
+            prefix: prefix of the names of the two settings.
 
         Raises:
-            F2VError: none or both of them.
+            F2VError: Neither or both of them are set.
         """
         python, conda = settings.get(f"{prefix}python"), settings.get(f"{prefix}conda")
         if (python is None) == (conda is None):
             raise F2VError(
-                f"'{name}' is told {'two environments' if python else 'no environment'} to run in",
+                f"'{name}' has {'two environments' if python else 'no environment'} to run in",
                 f"write --set LABEL.{prefix}python=/path/to/env/bin/python, or --set LABEL.{prefix}conda=NAME",
             )
         if conda is not None:
             return cls(("conda", "run", "--no-capture-output", "-n", conda, "python"))
         found = shutil.which(Path(str(python)).expanduser())
-        # not resolved: a virtual environment's python is a link, and knows the environment by the link's place
+        # not resolved: the python of a virtual environment is a link, and its location identifies the environment
         return cls((str(Path(found).absolute()),), Path(found).absolute().parent) if found else cls((str(python),))
 
     def variables(self, device: str, python_path: Sequence[Path] = ()) -> dict[str, str]:
-        """Environment variables of a command.
+        """Return the environment variables of a command.
 
         Args:
-            device: ``cuda:N`` chooses one of the visible GPUs; anything else leaves the choice to the process.
-            python_path: folders that are searched for modules before the installed ones.
+            device: device; ``cuda:N`` selects one of the visible GPUs, anything else leaves the choice to the process.
+            python_path: folders to search for modules before the installed ones.
         """
         found = {"PYTHONPATH": os.pathsep.join(map(str, python_path))}
         if self.folder is not None:
@@ -79,27 +79,27 @@ class Environment:
             found["CUDA_VISIBLE_DEVICES"] = visible[int(number)] if int(number) < len(visible) else number
         return found
 
-    def lacks(
+    def find_missing(
         self,
         modules: Sequence[str],
-        how: str,
+        instructions: str,
         *,
         programs: Sequence[str] = (),
         python_path: Sequence[Path] = (),
         newest: tuple[int, int] | None = None,
     ) -> list[MissingRequirement]:
-        """What the environment lacks; nothing is imported there.
+        """Return what the environment lacks; nothing is imported there.
 
         Args:
-            modules: that must be importable.
-            how: the environment is made.
-            programs: that must be on its search path.
-            python_path: as ``variables``.
-            newest: version of Python that works.
+            modules: modules that must be importable.
+            instructions: installation of the environment, for messages.
+            programs: programs that must be on its search path.
+            python_path: module folders, as in ``variables``.
+            newest: newest version of Python that works.
         """
-        told = " ".join(self.command)
+        command = " ".join(self.command)
         if shutil.which(self.command[0]) is None:
-            return [MissingRequirement(f"there is no program '{self.command[0]}'", how)]
+            return [MissingRequirement(f"there is no program '{self.command[0]}'", instructions)]
         try:
             done = subprocess.run(
                 [*self.command, "-c", _PROBE, json.dumps([list(modules), list(programs)])],
@@ -114,13 +114,18 @@ class Environment:
             lines = error.stderr.strip().splitlines()
             return [
                 MissingRequirement(
-                    f"'{told}' ends with exit code {error.returncode}: {lines[-1] if lines else 'no word'}", how
+                    f"'{command}' ends with exit code {error.returncode}: {lines[-1] if lines else 'no output'}",
+                    instructions,
                 )
             ]
         except (subprocess.TimeoutExpired, OSError, IndexError, ValueError) as error:
-            return [MissingRequirement(f"'{told}' does not answer as Python does: {error}", how)]
-        lacks = [MissingRequirement(f"'{told}' has no {one}", how) for one in found["missing"]]
+            return [MissingRequirement(f"'{command}' does not answer as Python does: {error}", instructions)]
+        absent = [MissingRequirement(f"'{command}' has no {one}", instructions) for one in found["missing"]]
         if newest is not None and tuple(found["version"]) > newest:
             version, works = ".".join(map(str, found["version"])), ".".join(map(str, newest))
-            lacks.append(MissingRequirement(f"'{told}' is Python {version}, and {works} is the newest that works", how))
-        return lacks
+            absent.append(
+                MissingRequirement(
+                    f"'{command}' is Python {version}, and {works} is the newest that works", instructions
+                )
+            )
+        return absent

@@ -1,4 +1,4 @@
-"""Command-line overrides as Hydra reads them, from version 1.0 on."""
+"""Command-line overrides of Hydra 1.0 and later."""
 
 from __future__ import annotations
 
@@ -6,6 +6,6 @@ from pathlib import Path
 
 
 def option(key: str, path: Path) -> str:
-    """``key='path'``: quoted, so that commas, spaces and equals signs stay letters of the path."""
+    """Return ``key='path'``, quoted so that commas, spaces and equals signs stay part of the path."""
     quoted = str(path).replace("'", "\\'")
     return f"{key}='{quoted}'"

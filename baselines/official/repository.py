@@ -1,4 +1,4 @@
-"""A checkout of an official repository: which commit it is, and what its code hashes to."""
+"""Checkout of an official repository: its commit and the hash of its code."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ _CODE = frozenset({".py", ".yaml", ".yml", ".json", ".ini"})
 
 @dataclass(frozen=True, slots=True)
 class Repository:
-    """A folder of somebody's code.
+    """Folder with a checkout of official code.
 
     Attributes:
-        folder: absolute.
-        parts: files and folders of it whose code decides what is said.
+        folder: absolute path.
+        parts: files and folders in it whose code decides the output.
     """
 
     folder: Path
     parts: tuple[str, ...]
 
     def commit(self) -> str | None:
-        """The commit that is checked out, with ``+changes`` where files of it were edited; None outside git."""
+        """Return the checked-out commit, with ``+changes`` if files were edited; None outside git."""
         if not (self.folder / ".git").exists():
             return None
         commit = self._git("rev-parse", "HEAD")
@@ -38,12 +38,15 @@ class Repository:
             done = subprocess.run(
                 ["git", "-C", str(self.folder), *words], capture_output=True, text=True, check=True, timeout=60
             )
-        except (OSError, subprocess.SubprocessError):  # no git, or one that distrusts the folder: no commit is known
+        except (
+            OSError,
+            subprocess.SubprocessError,
+        ):  # no git, or git rejects the owner of the folder: the commit is unknown
             return None
         return done.stdout.strip() or None
 
     def code_sha256(self) -> str:
-        """SHA-256 over names and contents of the code, edited or not."""
+        """Return the SHA-256 over names and contents of the code, edited or not."""
         digest = hashlib.sha256()
         for path in sorted(self._files()):
             digest.update(f"{path.relative_to(self.folder).as_posix()}:{file_sha256(path)}\n".encode())
@@ -51,5 +54,5 @@ class Repository:
 
     def _files(self) -> Iterator[Path]:
         for part in self.parts:
-            place = self.folder / part
-            yield from [place] if place.is_file() else (path for path in place.rglob("*") if path.suffix in _CODE)
+            root = self.folder / part
+            yield from [root] if root.is_file() else (path for path in root.rglob("*") if path.suffix in _CODE)

@@ -1,4 +1,4 @@
-"""What must be at hand before an official repository runs, and one error for all of it that is not."""
+"""Requirements of an official repository, and one error that lists all missing ones."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from f2v_bench.errors import F2VError
 
 @dataclass(frozen=True, slots=True)
 class MissingRequirement:
-    """Something that is missing.
+    """One missing requirement.
 
     Attributes:
-        what: with the place that was looked at.
-        do: where to get it.
+        what: missing thing, with the path or program checked.
+        do: source to get it from.
     """
 
     what: str
@@ -24,28 +24,30 @@ class MissingRequirement:
 
 @dataclass(frozen=True, slots=True)
 class Requirement:
-    """A file or folder without which nothing runs.
+    """Required file or folder.
 
     Attributes:
-        path: absolute.
-        how: where it comes from.
+        path: absolute path.
+        instructions: source to get it from.
     """
 
     path: Path
-    how: str
+    instructions: str
 
 
-def missing(needed: Iterable[Requirement]) -> list[MissingRequirement]:
-    """What is needed and not there."""
-    return [MissingRequirement(f"'{one.path}' is missing", one.how) for one in needed if not one.path.exists()]
+def missing(required: Iterable[Requirement]) -> list[MissingRequirement]:
+    """Return the requirements that do not exist."""
+    return [
+        MissingRequirement(f"'{one.path}' is missing", one.instructions) for one in required if not one.path.exists()
+    ]
 
 
-def refuse(name: str, lacks: Sequence[MissingRequirement]) -> None:
-    """Say everything that is missing at once.
+def refuse(name: str, absent: Sequence[MissingRequirement]) -> None:
+    """Raise one error for all missing requirements.
 
     Raises:
-        F2VError: something is.
+        F2VError: At least one requirement is missing.
     """
-    if lacks:
-        remedies = dict.fromkeys(lack.do for lack in lacks)
-        raise F2VError(f"'{name}' cannot run: {'; '.join(lack.what for lack in lacks)}", "; ".join(remedies))
+    if absent:
+        remedies = dict.fromkeys(one.do for one in absent)
+        raise F2VError(f"'{name}' cannot run: {'; '.join(one.what for one in absent)}", "; ".join(remedies))

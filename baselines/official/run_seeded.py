@@ -1,6 +1,6 @@
-"""A script for other environments: runs a Python script that draws without a seed, with every generator seeded first.
+"""Runner for other environments: seeds every generator, then runs a script that has no seed of its own.
 
-``python seeded.py SEED SCRIPT ARGUMENT...``; needs Python 3.8 and nothing of the suite.
+``python run_seeded.py SEED SCRIPT ARGUMENT...``; requires Python 3.8 and nothing of the suite.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from pathlib import Path
 
 
 def main(seed: int, script: str) -> None:
-    """Seed what the script draws from, and run it as the main program."""
+    """Seed all generators and run the script as the main program."""
     sys.argv = sys.argv[2:]
     sys.path[0] = str(Path(script).parent)
     import numpy as np
     import torch
 
     random.seed(seed)
-    np.random.seed(seed)  # noqa: NPY002  # the global generator is the one that such scripts use
+    np.random.seed(seed)  # noqa: NPY002  # such scripts use the global generator
     torch.manual_seed(seed)
     runpy.run_path(script, run_name="__main__")
 

@@ -1,16 +1,16 @@
 """Intelligible Lip-to-Speech with Speech Units: https://github.com/choijeongsoo/lip2speech-unit (Interspeech 2023).
 
-Two stages: lips and a speaker embedding to a mel spectrogram and speech units; both and the embedding to samples. What
-the code asks of its surroundings, as read at commit 0c96388:
+Two stages: lips and a speaker embedding to a mel spectrogram and speech units; both and the embedding to samples.
+Requirements of the code, as read at commit 0c96388:
 
-* the first stage drops clips of more than 600 frames without a word: longer ones go in pieces;
+* the first stage silently drops clips of more than 600 frames: longer ones are split into chunks;
 * its batches pad clips, and convolutions carry the padding into their last frames: one clip a batch here, where the
   published script fills 1000 frames;
-* mel spectrograms and units must be there although inference only counts with them: zeros here. Audio is not read;
-* the second stage looks for speaker embeddings in ``../datasets/lrs3/spk_emb`` whatever else it is told: it runs in a
-  folder from where that is ours;
-* it stops after ten files unless told ``-n -1``, and ends well where its weights are missing;
-* it starts eight processes that are started anew for ever where they cannot load; ``--debug`` does the same in one.
+* mel spectrograms and units must exist although inference uses only their lengths: zeros here. Audio is not read;
+* the second stage reads speaker embeddings from ``../datasets/lrs3/spk_emb`` whatever its options: its working
+  directory makes that path ours;
+* it stops after ten files without ``-n -1``, and exits with 0 if its weights are missing;
+* it restarts its eight worker processes forever if they cannot load; ``--debug`` runs one process.
 """
 
 from __future__ import annotations
@@ -28,18 +28,16 @@ from baselines.official.requirements import MissingRequirement, Requirement
 from f2v_bench.assets import AssetMissing, find_asset, get_asset
 from f2v_bench.clip import Clip
 from f2v_bench.errors import ClipFailure
+from f2v_bench.signal.mel import N_MELS
 from f2v_bench.systems.base import SpeakerReference
 from f2v_bench.systems.speaker_reference import pick_reference_clip, reference_audio
-from f2v_bench.timing import SAMPLE_RATE
+from f2v_bench.timing import MEL_FRAMES_PER_VIDEO_FRAME, SAMPLE_RATE, UNITS_PER_VIDEO_FRAME
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 LONGEST = 600  # frames, above which the first stage drops a clip
-UNITS = 2  # of a video frame
-MELS = 4  # mel frames of a video frame
-_N_MELS = 80
-_ROOT = "datasets/lrs3"  # written into the second stage
+_ROOT = "datasets/lrs3"  # fixed path of the second stage
 _README = "the README of https://github.com/choijeongsoo/lip2speech-unit"
 _INSTALL = f"install it as {_README} says: Python 3.10, pip 24.0 at most, torch 1.13.1, fairseq at commit afc77bd"
 
@@ -47,24 +45,24 @@ _INSTALL = f"install it as {_README} says: Python 3.10, pip 24.0 at most, torch 
 class SpeechUnits(OfficialCode):
     """lip2speech-unit with its published weights.
 
-    Settings, beside those of every adapter; files are looked for from the repository's folder on:
-        checkpoint: of the first stage; ``checkpoints/lip2speech_lrs3_avhubert_multi.pt``.
-        avhubert: the lip encoder below it, or ``none`` for a first stage that has none;
+    Settings beside those of every adapter; relative paths start at the folder of the repository:
+        checkpoint: weights of the first stage; ``checkpoints/lip2speech_lrs3_avhubert_multi.pt``.
+        avhubert: weights of its lip encoder, or ``none`` for a first stage without one;
             ``checkpoints/large_vox_iter5.pt``.
-        vocoder: of the second stage, its ``config.json`` beside it; ``checkpoints/vocoder_lrs3_aug_multi.pt``.
+        vocoder: weights of the second stage, with ``config.json`` beside it; ``checkpoints/vocoder_lrs3_aug_multi.pt``.
     """
 
     name = "speech-units"
-    summary = "Intelligible Lip-to-Speech Synthesis with Speech Units, the authors' code"
+    summary = "Intelligible Lip-to-Speech Synthesis with Speech Units, code of the authors"
     url = "https://github.com/choijeongsoo/lip2speech-unit"
-    license = "AV-HuBERT licence (Meta): non-commercial research only"
+    license = "AV-HuBERT license (Meta): non-commercial research only"
     needs_faces = True
     voices = (SpeakerReference.SAME_CLIP, SpeakerReference.OTHER_CLIP)
     settings = (*SETTINGS, "checkpoint", "avhubert", "vocoder")
     parts = ("multi_target_lip2speech", "multi_input_vocoder", "avhubert", "espnet", "speech-resynthesis")
     replaced = frozenset({"video", "pred_unit"})
 
-    def needed(self) -> list[Requirement]:
+    def required_files(self) -> list[Requirement]:
         how = "git clone https://github.com/choijeongsoo/lip2speech-unit, and name its folder after the colon"
         files = (
             "multi_target_lip2speech/inference.py",
@@ -75,14 +73,14 @@ class SpeechUnits(OfficialCode):
             "speech-resynthesis/utils.py",
             f"{_ROOT}/label/dict.unt.txt",
         )
-        beside = "copy checkpoints/config.json of the repository to where the vocoder's weights are"
+        config = "copy checkpoints/config.json of the repository to the folder of the vocoder weights"
         return [
             *(Requirement(self.repository.folder / file, how) for file in files),
-            Requirement(self._vocoder.with_name("config.json"), beside),
+            Requirement(self._vocoder.with_name("config.json"), config),
         ]
 
     def weights(self) -> list[Requirement]:
-        how = f"{_README} links the weights of both stages; they belong into its folder 'checkpoints'"
+        how = f"{_README} links the weights of both stages; put them into its folder 'checkpoints'"
         avhubert = (
             "large_vox_iter5.pt (AV-HuBERT Large, LRS3 + VoxCeleb2): https://facebookresearch.github.io/av_hubert"
         )
@@ -102,14 +100,14 @@ class SpeechUnits(OfficialCode):
         without = self.options.settings.get("avhubert") == "none"
         return None if without else self.file("avhubert", "checkpoints/large_vox_iter5.pt")
 
-    def other_lacks(self) -> list[MissingRequirement]:
+    def missing_in_environments(self) -> list[MissingRequirement]:
         modules = ("torch", "torchvision", "fairseq", "hydra", "cv2", "librosa", "python_speech_features")
-        # fairseq of that commit, and the Hydra it asks for, cannot be imported by Python 3.11
-        lacks = self.environment.lacks(modules, _INSTALL, python_path=[self._fairseq], newest=(3, 10))
+        # fairseq of that commit, and its version of Hydra, cannot be imported by Python 3.11
+        absent = self.environment.find_missing(modules, _INSTALL, python_path=[self._fairseq], newest=(3, 10))
         if find_asset("ge2e") is None:
             asset = AssetMissing(get_asset("ge2e"))
-            lacks.append(MissingRequirement(asset.what, asset.do))
-        return lacks
+            absent.append(MissingRequirement(asset.what, asset.do))
+        return absent
 
     @property
     def _fairseq(self) -> Path:
@@ -120,27 +118,30 @@ class SpeechUnits(OfficialCode):
         from f2v_bench.nn.encoders.pretrained import speaker_encoder
 
         lips = face_crops(clip.video, landmarks=self.options.landmarks).lips
-        voice = speaker_encoder().embed([reference_audio(self._voice(clip, seed), SAMPLE_RATE)])[0]
-        pieces = split_frames(clip.id, f"test/{name}", len(lips), LONGEST)
-        for piece in pieces:
-            write_lips(folder / _ROOT / "video" / f"{piece.name}.mp4", lips[piece.first : piece.end])
-            _save(folder / _ROOT / "mel" / f"{piece.name}.npy", np.zeros((MELS * piece.frames, _N_MELS), np.float32))
-            _save(folder / _ROOT / "spk_emb" / f"{piece.name}.npy", voice)
-        return pieces
+        embedding = speaker_encoder().embed([reference_audio(self._embedding_clip(clip, seed), SAMPLE_RATE)])[0]
+        chunks = split_frames(clip.id, f"test/{name}", len(lips), LONGEST)
+        for chunk in chunks:
+            write_lips(folder / _ROOT / "video" / f"{chunk.name}.mp4", lips[chunk.first : chunk.end])
+            _save(
+                folder / _ROOT / "mel" / f"{chunk.name}.npy",
+                np.zeros((MEL_FRAMES_PER_VIDEO_FRAME * chunk.frames, N_MELS), np.float32),
+            )
+            _save(folder / _ROOT / "spk_emb" / f"{chunk.name}.npy", embedding)
+        return chunks
 
-    def _voice(self, clip: Clip, seed: int) -> Clip:
-        """Whose speech the embedding is of."""
+    def _embedding_clip(self, clip: Clip, seed: int) -> Clip:
+        """Return the clip of the speaker embedding."""
         own = self.speaker_reference is SpeakerReference.SAME_CLIP
         return clip if own else pick_reference_clip(self.options.clips, clip, seed)
 
-    def run(self, pieces: Sequence[Chunk], folder: Path, seed: int) -> ClipFailure | None:
-        self._write_labels(pieces, folder)
+    def run(self, chunks: Sequence[Chunk], folder: Path, seed: int) -> ClipFailure | None:
+        self._write_labels(chunks, folder)
         first = self._lips_to_units(folder)
-        heard = [piece for piece in pieces if _complete(piece, folder)]
-        second = self._units_to_speech(folder) if heard else None
+        ready = [chunk for chunk in chunks if _complete(chunk, folder)]
+        second = self._units_to_speech(folder) if ready else None
         return first or second
 
-    def _write_labels(self, pieces: Sequence[Chunk], folder: Path) -> None:
+    def _write_labels(self, chunks: Sequence[Chunk], folder: Path) -> None:
         label = folder / _ROOT / "label"
         label.mkdir(parents=True)
         rows = [
@@ -151,11 +152,11 @@ class SpeechUnits(OfficialCode):
                 str(one.frames),
                 str(SAMPLES_PER_VIDEO_FRAME * one.frames),
             )
-            for one in pieces
+            for one in chunks
         ]
         lines = [str(folder / _ROOT), *("\t".join(row) for row in rows)]
         (label / "test.tsv").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-        units = [" ".join(["0"] * (UNITS * one.frames)) for one in pieces]
+        units = [" ".join(["0"] * (UNITS_PER_VIDEO_FRAME * one.frames)) for one in chunks]
         (label / "test.unt").write_text("".join(f"{line}\n" for line in units), encoding="utf-8")
         known = self.repository.folder / _ROOT / "label/dict.unt.txt"
         (label / known.name).write_bytes(known.read_bytes())
@@ -187,29 +188,32 @@ class SpeechUnits(OfficialCode):
         ]
         return self.call(words, folder, cwd=cwd)
 
-    def output(self, piece: Chunk, folder: Path) -> Path:
-        return folder / "results/pred_wav" / f"{piece.name}.wav"
+    def output(self, chunk: Chunk, folder: Path) -> Path:
+        return folder / "results/pred_wav" / f"{chunk.name}.wav"
 
     def fingerprint(self, clip: Clip, seed: int) -> str:
         known = super().fingerprint(clip, seed)
         if self.speaker_reference is SpeakerReference.SAME_CLIP:
             return known
         try:
-            return f"{known}:{self._voice(clip, seed).id}"
+            return f"{known}:{self._embedding_clip(clip, seed).id}"
         except ClipFailure as failure:
             return f"{known}:{failure.kind}"
 
 
-def _complete(piece: Chunk, folder: Path) -> bool:
-    """Whether the first stage finished a piece; what it left half-made would end the second stage, and is removed."""
-    units = folder / "results/pred_unit" / f"{piece.name}.txt"
-    mel = folder / "results/pred_mel" / f"{piece.name}.npy"
+def _complete(chunk: Chunk, folder: Path) -> bool:
+    """Return whether the first stage finished a chunk; remove partial output, which would end the second stage."""
+    units = folder / "results/pred_unit" / f"{chunk.name}.txt"
+    mel = folder / "results/pred_mel" / f"{chunk.name}.npy"
     try:
         found = units.read_text(encoding="utf-8").split()
         shape = np.load(mel, allow_pickle=False).shape
-    except (OSError, ValueError):  # not there, cut short, or no array
+    except (OSError, ValueError):  # missing, truncated, or no array
         found, shape = [], ()
-    if len(found) == UNITS * piece.frames and shape == (MELS * piece.frames, _N_MELS):
+    if len(found) == UNITS_PER_VIDEO_FRAME * chunk.frames and shape == (
+        MEL_FRAMES_PER_VIDEO_FRAME * chunk.frames,
+        N_MELS,
+    ):
         return True
     units.unlink(missing_ok=True)
     return False

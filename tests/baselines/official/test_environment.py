@@ -18,7 +18,7 @@ def test_it_is_a_program_or_a_name_and_never_both() -> None:
     assert Environment.of("x", {"python": sys.executable}).command == (str(Path(sys.executable).absolute()),)
     conda = Environment.of("x", {"conda": "lip2speech"})
     assert conda.command == ("conda", "run", "--no-capture-output", "-n", "lip2speech", "python")
-    with pytest.raises(F2VError, match="'x' is told no environment") as error:
+    with pytest.raises(F2VError, match="'x' has no environment") as error:
         Environment.of("x", {"features_python": "python"})
     assert "--set LABEL.python=" in error.value.do
     with pytest.raises(F2VError, match="told two environments"):
@@ -29,7 +29,7 @@ def test_an_environment_says_what_it_lacks_and_imports_nothing(tmp_path: Path) -
     (tmp_path / "beside.py").write_text("raise RuntimeError('imported')")
     here = Environment.of("x", {"python": sys.executable})
     wanted = ("json", "xml.dom", "no_such_module", "no_such.module", "beside")
-    lacks = here.lacks(wanted, "install it", programs=["no-such-program"], python_path=[tmp_path], newest=(3, 10))
+    lacks = here.find_missing(wanted, "install it", programs=["no-such-program"], python_path=[tmp_path], newest=(3, 10))
     assert [lack.what.split("' ")[-1] for lack in lacks] == [
         "has no no_such_module",
         "has no no_such.module",
@@ -47,7 +47,7 @@ def test_what_is_no_python_is_said(tmp_path: Path) -> None:
             program.parent.mkdir(exist_ok=True)
             program.write_text(f"#!/bin/sh\n{text}\n")
             program.chmod(0o755)
-        (found,) = Environment.of("x", {"python": str(program)}).lacks(("json",), "")
+        (found,) = Environment.of("x", {"python": str(program)}).find_missing(("json",), "")
         return found.what
 
     assert "there is no program" in lack(None)
