@@ -15,7 +15,7 @@ MEAN, SCALE = np.linspace(-1, -3, 80), np.linspace(0.5, 0.9, 80)  # about those 
 
 
 def published_layout() -> Shapes:
-    """Tensors of a 24 kHz generator as its recipe's sizes make them; weight norm has one length an axis-0 slice."""
+    """Return the shapes of a 24 kHz generator of the recipe; weight norm has one norm per axis-0 slice."""
     kernels: Shapes = {
         "first_conv": (64, 1, 1),
         "upsample_net.conv_in": (80, 80, 5),
@@ -41,16 +41,16 @@ def published_layout() -> Shapes:
 
 
 def random_state(shapes: Shapes, seed: int = 0) -> dict[str, torch.Tensor]:
-    """Weights that neither fade nor grow from layer to layer; biases are small, lengths vary."""
+    """Draw weights that keep the scale from layer to layer, with small biases and varied norms."""
     generator = torch.Generator().manual_seed(seed)
 
-    def drawn(name: str, shape: tuple[int, ...]) -> torch.Tensor:
+    def draw(name: str, shape: tuple[int, ...]) -> torch.Tensor:
         noise = torch.randn(shape, generator=generator)
         if name.endswith("weight_g"):
             return 1 + 0.2 * noise
         return 0.1 * noise if name.endswith("bias") else noise
 
-    return {name: drawn(name, shape) for name, shape in shapes.items()}
+    return {name: draw(name, shape) for name, shape in shapes.items()}
 
 
 def made_archive(
@@ -61,7 +61,7 @@ def made_archive(
     steps: tuple[int, ...] = (1_000_000,),
     zipped: bool = False,
 ) -> Path:
-    """An archive as a download leaves it.
+    """Write an archive in the published layout.
 
     Args:
         folder: where it is written.

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from f2v_bench.errors import F2VError
-from f2v_bench.nn.encoders.arcface import IResNet50, load_arcface, scaled
+from f2v_bench.nn.encoders.arcface import IResNet50, load_arcface, scale_pixels
 from tests.nn.published import published_shapes, shapes_of
 
 
@@ -16,7 +16,7 @@ def network() -> IResNet50:
     torch.manual_seed(0)
     network = IResNet50().eval()
     for module in network.modules():
-        if isinstance(module, torch.nn.Conv2d):  # so that faces come out apart
+        if isinstance(module, torch.nn.Conv2d):  # so that embeddings of faces differ
             torch.nn.init.kaiming_normal_(module.weight)
     return network
 
@@ -32,26 +32,26 @@ def faces(count: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
     return np.random.default_rng(0).integers(0, 256, (count, 112, 112, 3), dtype=np.uint8)
 
 
-def test_pictures_are_red_first_between_minus_one_and_one() -> None:
+def test_images_are_rgb_between_minus_one_and_one() -> None:
     picture = np.zeros((1, 112, 112, 3), np.uint8)
     picture[..., 0] = 255
-    seen = scaled(torch.from_numpy(picture))
-    assert seen.shape == (1, 3, 112, 112)
-    assert seen.amin((0, 2, 3)).tolist() == seen.amax((0, 2, 3)).tolist() == [1, -1, -1]
+    pixels = scale_pixels(torch.from_numpy(picture))
+    assert pixels.shape == (1, 3, 112, 112)
+    assert pixels.amin((0, 2, 3)).tolist() == pixels.amax((0, 2, 3)).tolist() == [1, -1, -1]
 
 
 @torch.inference_mode()
-def test_a_frame_gives_its_direction(network: IResNet50) -> None:
+def test_a_frame_gives_a_unit_vector(network: IResNet50) -> None:
     frame = faces(1)
-    vector = network(scaled(torch.from_numpy(frame)))[0]
+    vector = network(scale_pixels(torch.from_numpy(frame)))[0]
     found = network.embed(frame)
     assert found.shape == (512,)
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, (vector / vector.norm()).numpy(), atol=1e-5)
 
 
-def test_an_identity_is_the_direction_of_the_mean(network: IResNet50, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("f2v_bench.nn.encoders.arcface.FRAMES_AT_ONCE", 2)
+def test_a_clip_gives_the_direction_of_the_mean(network: IResNet50, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("f2v_bench.nn.encoders.arcface.BATCH_SIZE", 2)
     monkeypatch.setattr(IResNet50, "forward", lambda _, pictures: pictures.flatten(1)[:, :512])
     clip = faces(5)
     clip[3] = clip[3] // 8 + 112  # near 0: a short vector

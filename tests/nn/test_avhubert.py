@@ -24,7 +24,7 @@ def on_meta(shape: TransformerShape) -> AVHuBERT:
 
 
 def base_of(large: Shapes) -> Shapes:
-    """The published Large with the widths of Base: 12 layers, 768 channels, 3072 in the feed-forward part."""
+    """The published Large with the widths of Base: 12 layers, 768 channels, 3072 in the feed-forward module."""
     width = {1024: 768, 2048: 1536, 4096: 3072, 64: 48}
 
     def narrowed(name: str, shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -61,10 +61,10 @@ def network() -> AVHuBERT:
 
 
 @torch.inference_mode()
-def test_padding_changes_nothing(network: AVHuBERT) -> None:
+def test_padding_has_no_effect(network: AVHuBERT) -> None:
     lengths = (6, 1, 9, 3)
     clips = [torch.randn(n, 88, 88) for n in lengths]
-    batch = torch.full((len(clips), 9, 88, 88), torch.nan)  # whatever lies in the padding
+    batch = torch.full((len(clips), 9, 88, 88), torch.nan)  # any values in the padding
     mask = torch.zeros(len(clips), 9, dtype=torch.bool)
     for row, clip in enumerate(clips):
         batch[row, : len(clip)] = clip
@@ -80,8 +80,8 @@ def test_padding_changes_nothing(network: AVHuBERT) -> None:
 
 
 @torch.inference_mode()
-def test_every_frame_and_its_neighbours_count(network: AVHuBERT) -> None:
-    """The stem sees two frames on both sides, and its output nothing else."""
+def test_the_receptive_field_is_five_frames(network: AVHuBERT) -> None:
+    """The stem spans two frames on both sides, and nothing else mixes frames."""
     lips, mask = torch.randn(1, 9, 88, 88), torch.ones(1, 9, dtype=torch.bool)
     before = network.feature_extractor_video(lips, mask)
     lips[0, 4] = 0
@@ -90,28 +90,28 @@ def test_every_frame_and_its_neighbours_count(network: AVHuBERT) -> None:
 
 
 @torch.inference_mode()
-def test_the_audio_half_is_silent(network: AVHuBERT) -> None:
-    """What goes into the transformer is the projection of zeros and the video, audio first."""
+def test_the_audio_half_is_zero(network: AVHuBERT) -> None:
+    """The input of the transformer is the projection of zeros and the video, audio first."""
     lips, mask = torch.randn(2, 3, 88, 88), torch.ones(2, 3, dtype=torch.bool)
     video = network.feature_extractor_video(lips, mask)
     mean, square = video.sum(2, keepdim=True) / 64, video.square().sum(2, keepdim=True) / 64
     spread = torch.rsqrt(square - mean**2 + 1e-5)
-    normed = torch.cat([-mean.expand_as(video), video - mean], 2) * spread
-    normed = normed * network.layer_norm.weight + network.layer_norm.bias
-    expected = network.encoder.placed(network.post_extract_proj(normed), mask)
+    normalized = torch.cat([-mean.expand_as(video), video - mean], 2) * spread
+    normalized = normalized * network.layer_norm.weight + network.layer_norm.bias
+    expected = network.encoder.embed_positions(network.post_extract_proj(normalized), mask)
     torch.testing.assert_close(network(lips, mask)[0], expected, atol=1e-5, rtol=1e-5)
 
 
-def test_pictures_are_cut_and_scaled() -> None:
+def test_lips_are_cropped_and_standardized() -> None:
     lips = np.random.default_rng(0).integers(0, 256, (3, 96, 96), dtype=np.uint8)
-    seen = preprocess(lips)
-    assert seen.shape == (3, 88, 88)
-    assert seen.dtype == np.float32
-    np.testing.assert_allclose(seen, (lips[:, 4:92, 4:92] / 255.0 - 0.421) / 0.165, atol=1e-5)
+    pixels = preprocess(lips)
+    assert pixels.shape == (3, 88, 88)
+    assert pixels.dtype == np.float32
+    np.testing.assert_allclose(pixels, (lips[:, 4:92, 4:92] / 255.0 - 0.421) / 0.165, atol=1e-5)
 
 
 def published_file(path: Path, network: AVHuBERT, kind: str) -> Path:
-    """A checkpoint as the authors lay it out, with the parts that only training uses."""
+    """Return a checkpoint in the authors' layout, with the tensors that only training uses."""
     width = network.post_extract_proj.out_features
     training = {"mask_emb": torch.ones(104), "label_embs_concat": torch.ones(2004, 256)}
     training |= {"final_proj.weight": torch.ones(256, width), "final_proj.bias": torch.ones(256)}

@@ -14,7 +14,7 @@ RAN: list[str] = []
 
 
 def foreign_class(module: str, name: str, monkeypatch: pytest.MonkeyPatch) -> type:
-    """A class of a package that is not installed when the file is read."""
+    """Create a class of a package that is missing when the file is read."""
     monkeypatch.setitem(sys.modules, module.partition(".")[0], ModuleType(module.partition(".")[0]))
     package = ModuleType(module)
     kind = type(name, (), {"__module__": module, "__setstate__": lambda *_: RAN.append(name)})
@@ -23,8 +23,8 @@ def foreign_class(module: str, name: str, monkeypatch: pytest.MonkeyPatch) -> ty
     return kind
 
 
-def test_settings_of_a_training_library_are_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As in the authors' UTMOS checkpoint: OmegaConf's containers and Lightning's callbacks beside the weights."""
+def test_settings_of_a_training_library_are_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in the authors' UTMOS checkpoint: OmegaConf's containers and Lightning's callbacks besides the weights."""
     with monkeypatch.context() as installed:
         settings = foreign_class("omegaconf.dictconfig", "DictConfig", installed)()
         settings.content = {"rate": 16_000}
@@ -38,26 +38,26 @@ def test_settings_of_a_training_library_are_passed_over(tmp_path: Path, monkeypa
         read_checkpoint(tmp_path / "a.ckpt", "")
 
 
-def test_code_of_anybody_else_is_refused(tmp_path: Path) -> None:
+def test_other_code_is_refused(tmp_path: Path) -> None:
     class Payload:
         def __reduce__(self) -> tuple[object, tuple[str]]:
             return exec, (f"import pathlib; pathlib.Path({str(tmp_path / 'ran')!r}).touch()",)
 
     torch.save({"state_dict": Payload()}, tmp_path / "bad.pt")
-    with pytest.raises(F2VError, match=r"bad\.pt' cannot be read as weights: it holds more than plain weights"):
+    with pytest.raises(F2VError, match=r"bad\.pt' cannot be read as weights: it has more than plain weights"):
         read_checkpoint(tmp_path / "bad.pt", "", with_settings=True)
     assert not (tmp_path / "ran").exists()
 
 
 @pytest.mark.parametrize("content", [b"", b"not a checkpoint at all", b"PK\x03\x04 cut short"])
-def test_a_damaged_file_is_named(tmp_path: Path, content: bytes) -> None:
+def test_a_damaged_file_is_reported(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "cut.pt").write_bytes(content)
     for with_settings in (False, True):
         with pytest.raises(F2VError, match=r"cut\.pt' cannot be read"):
             read_checkpoint(tmp_path / "cut.pt", "get it again", with_settings=with_settings)
 
 
-def test_every_tensor_is_accounted_for(tmp_path: Path) -> None:
+def test_missing_and_unknown_tensors_are_reported(tmp_path: Path) -> None:
     good = torch.nn.Linear(2, 2).state_dict()
     target = torch.nn.Linear(2, 2)
     load_weights(target, good, tmp_path, "")
@@ -71,5 +71,5 @@ def test_every_tensor_is_accounted_for(tmp_path: Path) -> None:
         with pytest.raises(F2VError, match=why):
             load_weights(torch.nn.Linear(2, 2), bad, tmp_path, "")
     torch.save([1, 2], tmp_path / "list.pt")
-    with pytest.raises(F2VError, match="holds a list"):
+    with pytest.raises(F2VError, match="contains a list"):
         read_checkpoint(tmp_path / "list.pt", "")

@@ -15,14 +15,14 @@ from f2v_bench.nn.vocoders.discriminators import (
     discriminator_loss,
     feature_loss,
 )
-from f2v_bench.nn.vocoders.hifigan import published_names
+from f2v_bench.nn.vocoders.hifigan import to_published_names
 from tests.nn.published import chirp
 
 SMALL = VocoderConfig(discriminator_width=1 / 16, periods=(2, 3), scales=2, resolutions=(256, 512))
 
 
 @pytest.fixture(scope="module")
-def judges() -> Discriminators:
+def discriminators() -> Discriminators:
     torch.manual_seed(0)
     return Discriminators(SMALL)
 
@@ -31,7 +31,7 @@ def test_the_full_width_is_the_published_one() -> None:
     """Names and shapes of HiFi-GAN's ``do_`` checkpoints."""
     with torch.device("meta"):
         full = Discriminators(VocoderConfig())
-    shapes = {name: tuple(tensor.shape) for name, tensor in published_names(full.state_dict()).items()}
+    shapes = {name: tuple(tensor.shape) for name, tensor in to_published_names(full.state_dict()).items()}
     channels = (1, 32, 128, 512, 1024, 1024)
     for period in range(5):
         for layer in range(5):
@@ -50,9 +50,9 @@ def test_the_full_width_is_the_published_one() -> None:
     assert [round(count / 1e5) / 10 for count in counts] == [41.1, 29.6]  # million, of mpd and msd
 
 
-def test_scores_and_feature_maps(judges: Discriminators) -> None:
-    """One judgement a period, scale and resolution; lengths follow from strides, 3 or 2, 2, 4, 4 or frequencies."""
-    judgements = judges(torch.stack([chirp(8160), -chirp(8160)]))
+def test_scores_and_feature_maps(discriminators: Discriminators) -> None:
+    """One output a period, scale and resolution; lengths follow from strides, 3 or 2, 2, 4, 4 or frequencies."""
+    judgements = discriminators(torch.stack([chirp(8160), -chirp(8160)]))
     assert [len(maps) for _, maps in judgements] == [6, 6, 8, 8, 6, 6]
     sizes = [tuple(maps[-1].shape[2:]) for _, maps in judgements]
     assert sizes[:2] == [(51, 2), (34, 3)]  # ceil of 4080 / 81 and 2720 / 81
@@ -62,18 +62,18 @@ def test_scores_and_feature_maps(judges: Discriminators) -> None:
         assert scores.shape == (2, maps[-1][0].numel())
 
 
-def test_each_clip_of_a_batch_as_alone(judges: Discriminators) -> None:
-    judges.eval()
+def test_a_batch_equals_its_clips_alone(discriminators: Discriminators) -> None:
+    discriminators.eval()
     batch = torch.stack([chirp(4000), 0.3 * chirp(4000).flip(0)])
     with torch.inference_mode():
-        both = judges(batch)
+        both = discriminators(batch)
         for row, wave in enumerate(batch):
-            for (found, _), (alone, _) in zip(both, judges(wave[None]), strict=True):
+            for (found, _), (alone, _) in zip(both, discriminators(wave[None]), strict=True):
                 torch.testing.assert_close(found[row], alone[0], atol=1e-5, rtol=1e-4)
-    judges.train()
+    discriminators.train()
 
 
-def test_parts_are_left_out() -> None:
+def test_parts_can_be_left_out() -> None:
     none = replace(SMALL, periods=(), scales=0, resolutions=())
     for part, given in (("mpd", {"periods": (2,)}), ("msd", {"scales": 1}), ("mrd", {"resolutions": (256,)})):
         built = Discriminators(replace(none, **given))
@@ -81,13 +81,13 @@ def test_parts_are_left_out() -> None:
         assert len(built(chirp(4000)[None])) == 1
 
 
-def judgement(scores: list[float], *maps: list[float]) -> DiscriminatorOutput:
+def output(scores: list[float], *maps: list[float]) -> DiscriminatorOutput:
     return torch.tensor([scores]), [torch.tensor([values]) for values in maps]
 
 
 def test_losses_by_hand() -> None:
-    real = [judgement([1.0, 0.5], [1.0, 2.0], [4.0]), judgement([2.0], [0.0])]
-    made = [judgement([0.0, 1.0], [0.0, 4.0], [1.0]), judgement([0.5], [-1.0])]
+    real = [output([1.0, 0.5], [1.0, 2.0], [4.0]), output([2.0], [0.0])]
+    made = [output([0.0, 1.0], [0.0, 4.0], [1.0]), output([0.5], [-1.0])]
     assert float(discriminator_loss(real, made)) == pytest.approx((0.25 / 2 + 1 / 2) + (1 + 0.25))
     assert float(adversarial_loss(made)) == pytest.approx(1 / 2 + 0.25)
     assert float(feature_loss(real, made)) == pytest.approx(1.5 + 3 + 1)
@@ -119,12 +119,12 @@ def test_the_spectral_loss_of_silence_is_finite() -> None:
         assert bool(gradient.isfinite().all())
 
 
-def test_a_few_steps_tell_noise_from_a_tone(judges: Discriminators) -> None:
+def test_a_few_steps_separate_noise_from_a_tone(discriminators: Discriminators) -> None:
     noise = 0.1 * torch.randn(2, 4000, generator=torch.Generator().manual_seed(0))
-    real, judge = chirp(4000).expand(2, -1), torch.optim.Adam(judges.parameters(), 2e-3)
+    real, judge = chirp(4000).expand(2, -1), torch.optim.Adam(discriminators.parameters(), 2e-3)
     losses = []
     for _ in range(8):
-        loss = discriminator_loss(judges(real), judges(noise))
+        loss = discriminator_loss(discriminators(real), discriminators(noise))
         judge.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         judge.step()

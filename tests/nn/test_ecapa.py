@@ -24,7 +24,7 @@ def encoder() -> ECAPA:
 
 @torch.inference_mode()
 def test_golden_embedding_of_the_published_code() -> None:
-    """SpeechBrain's own features, normalisation and network, filled with the same weights, on the same tone."""
+    """SpeechBrain's own features, normalization and network, filled with the same weights, on the same tone."""
     found = filled(small())(log_mel(chirp(16_000), mel_filters())[None])[0]
     assert found[:4].tolist() == pytest.approx([0.161135, -0.695130, 0.482491, 0.439258], abs=2e-5)
 
@@ -43,8 +43,8 @@ def test_golden_filters_of_the_published_code() -> None:
     assert triangle.tolist() == pytest.approx([0.394618, 0.915595, 0.563427, 0.042449], abs=1e-5)
 
 
-def test_bands_do_not_know_the_level_but_for_the_floor() -> None:
-    """Their mean over a clip is 0, gain cancels out, and what lies further than 80 dB below the loudest is raised."""
+def test_bands_do_not_depend_on_the_level_except_for_the_floor() -> None:
+    """Their mean over a clip is 0, gain cancels out, and levels more than 80 dB below the loudest are clamped."""
     clip, filters = chirp(8000), mel_filters()
     mels = log_mel(clip, filters)
     torch.testing.assert_close(mels.mean(1), torch.zeros(80), atol=1e-4, rtol=0)
@@ -68,8 +68,8 @@ def test_a_batch_is_exactly_one_by_one(encoder: ECAPA) -> None:
 
 
 @torch.inference_mode()
-def test_ends_are_mirrored(encoder: ECAPA) -> None:
-    """A clip that has its own mirror image around it is convolved as if it were alone."""
+def test_padding_is_by_reflection(encoder: ECAPA) -> None:
+    """A clip between its own reflections has the same convolutions as alone."""
     mels = log_mel(chirp(8000), mel_filters())[None]
     wide = torch.nn.functional.pad(mels, (10, 10), mode="reflect")
     first = encoder.blocks[0]

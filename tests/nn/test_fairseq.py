@@ -38,7 +38,7 @@ def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Calls:
-    """Asks the reader to call a function, as a malicious file does."""
+    """Object whose unpickling calls a function, as in a malicious file."""
 
     def __init__(self, function: Callable[..., Any], *arguments: Any) -> None:
         self.what = function, arguments
@@ -53,7 +53,7 @@ def save(path: Path, content: object, *, zipped: bool) -> Path:
 
 
 def settings_of_a_task(monkeypatch: pytest.MonkeyPatch) -> tuple[dict[str, object], list[str]]:
-    """What fairseq's checkpoints hold beside weights, of a package that is gone when the file is read."""
+    """Settings in fairseq's checkpoints, of a package that is missing when the file is read."""
     ran: list[str] = []
     module = ModuleType("fairseq.tasks.of_somebody")
     for name in ("fairseq", "fairseq.tasks"):
@@ -80,7 +80,7 @@ def settings_of_a_task(monkeypatch: pytest.MonkeyPatch) -> tuple[dict[str, objec
 
 
 @FORMATS
-def test_weights_come_without_the_code_beside_them(
+def test_weights_are_read_without_the_code_of_the_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, zipped: bool
 ) -> None:
     with monkeypatch.context() as installed:
@@ -107,7 +107,7 @@ ATTACKS: dict[str, Callable[[str], Calls]] = {
     "open": lambda mark: Calls(open, mark, "w"),
     "save": lambda mark: Calls(torch.save, {}, mark),
     "run": lambda mark: Calls(subprocess.call, ["touch", mark]),
-    # those that are not even turned into something inert: what is called is the result of a call, or of a shell
+    # refused even without inert objects: the result of a call, or a shell
     "method": lambda mark: Calls(Path.touch, Path(mark)),
     "system": lambda mark: Calls(os.system, f"touch {mark}"),
 }
@@ -134,7 +134,7 @@ def test_code_in_place_of_a_weight_is_refused(tmp_path: Path, zipped: bool) -> N
     mark = tmp_path / "ran"
     for number, bad in enumerate((Calls(open, str(mark), "w"), argparse.Namespace(), "a string", None)):
         path = save(tmp_path / f"{number}.pt", {"model": {**WEIGHTS, "bad": bad}}, zipped=zipped)
-        with pytest.raises(F2VError, match=r"holds more than weights under 'model': 'bad' is none"):
+        with pytest.raises(F2VError, match=r"has more than weights under 'model': 'bad' is no tensor"):
             fairseq_weights(path, "get it")
     assert not mark.exists()
     assert not list(cache_folder("fairseq").glob("*"))
@@ -159,7 +159,7 @@ def test_an_import_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
         assert torch.equal(fairseq_weights(source, "")["steps"], WEIGHTS["steps"])
 
 
-def test_tied_and_sliced_weights_are_kept_apart(tmp_path: Path) -> None:
+def test_tied_and_sliced_weights_are_stored_separately(tmp_path: Path) -> None:
     whole = torch.arange(6.0)
     save(tmp_path / "a.pt", {"model": {"in": whole, "out": whole, "part": whole[2:4]}}, zipped=True)
     found = fairseq_weights(tmp_path / "a.pt", "")
@@ -174,14 +174,14 @@ def test_bare_weights_are_imported_too(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [{"model": {}}, {"model": [1]}, {"epoch": 3}, {"model": {3: torch.ones(1)}}, {}])
-def test_what_is_no_checkpoint_is_named(tmp_path: Path, content: object) -> None:
+def test_other_files_are_reported(tmp_path: Path, content: object) -> None:
     path = save(tmp_path / "a.pt", content, zipped=True)
     with pytest.raises(F2VError, match=r"a\.pt'") as refused:
         fairseq_weights(path, "get it again")
     assert refused.value.do == "get it again"
 
 
-def test_damaged_files_are_named(tmp_path: Path) -> None:
+def test_damaged_files_are_reported(tmp_path: Path) -> None:
     for name in ("a.pt", "a.safetensors"):
         with pytest.raises(F2VError, match="is not a file"):
             fairseq_weights(tmp_path / name, "")
@@ -192,7 +192,7 @@ def test_damaged_files_are_named(tmp_path: Path) -> None:
 
 
 @FORMATS
-def test_files_cut_anywhere_are_named(tmp_path: Path, zipped: bool) -> None:
+def test_truncated_files_are_reported(tmp_path: Path, zipped: bool) -> None:
     content = {"args": argparse.Namespace(rate=25, name="a"), "model": {"w": torch.ones(2)}, "steps": 70_000}
     whole = save(tmp_path / "whole.pt", content, zipped=zipped).read_bytes()
     for length in range(0, len(whole), 7):
@@ -201,8 +201,8 @@ def test_files_cut_anywhere_are_named(tmp_path: Path, zipped: bool) -> None:
             fairseq_weights(tmp_path / "cut.pt", "")
 
 
-def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_read_only_cache_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("F2V_CACHE", str(tmp_path / "file"))
-    with pytest.raises(F2VError, match="cannot be kept"):
+    with pytest.raises(F2VError, match="cannot be written to"):
         import_fairseq(save(tmp_path / "a.pt", {"model": WEIGHTS}, zipped=True), "")

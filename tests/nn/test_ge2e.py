@@ -12,7 +12,7 @@ import torch
 
 from f2v_bench.assets import find_asset
 from f2v_bench.errors import F2VError
-from f2v_bench.nn.encoders.ge2e import GE2E, load_ge2e, normalize_loudness, piece_starts, pieces_of
+from f2v_bench.nn.encoders.ge2e import GE2E, load_ge2e, mel_segments, normalize_loudness, segment_starts
 from tests.metrics.conftest import make_speechlike
 
 
@@ -26,7 +26,7 @@ def encoder() -> GE2E:
 
 @pytest.fixture
 def resemblyzer(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """The package itself, with empty modules in place of the two it cannot import here (only its VAD needs them)."""
+    """Package with empty modules in place of the two that are missing here; only its VAD needs them."""
     if importlib.util.find_spec("resemblyzer") is None:
         pytest.skip("resemblyzer is not installed")
     morphology = ModuleType("scipy.ndimage.morphology")
@@ -57,10 +57,10 @@ def test_equals_the_package_without_its_vad(encoder: GE2E, resemblyzer: ModuleTy
         np.testing.assert_allclose(embedded(encoder, clip)[0], expected, atol=2e-6)
 
 
-def test_pieces_begin_where_the_package_says(resemblyzer: ModuleType) -> None:
+def test_segments_start_like_those_of_the_package(resemblyzer: ModuleType) -> None:
     slices = resemblyzer.VoiceEncoder.compute_partial_slices
     for samples in (*range(400, 200_000, 1237), 25_600, 37_900, 48_000):
-        assert piece_starts(samples) == [one.start for one in slices(samples, 1.3, 0.75)[1]]
+        assert segment_starts(samples) == [one.start for one in slices(samples, 1.3, 0.75)[1]]
 
 
 def test_a_batch_equals_one_by_one(encoder: GE2E) -> None:
@@ -72,17 +72,17 @@ def test_a_batch_equals_one_by_one(encoder: GE2E) -> None:
     assert together.min() >= 0
 
 
-def test_quiet_clips_are_raised_and_loud_ones_kept() -> None:
+def test_quiet_clips_are_amplified_and_loud_ones_unchanged() -> None:
     clip = make_speechlike(1.0)
     quiet = normalize_loudness((clip * 1e-3).astype(np.float32))
     assert 20 * math.log10(np.sqrt(np.mean(quiet**2))) == pytest.approx(-30, abs=1e-3)
     assert normalize_loudness(clip) is clip
-    assert pieces_of(clip).shape == (1, 160, 40)
+    assert mel_segments(clip).shape == (1, 160, 40)
 
 
 def test_other_files_are_refused(tmp_path: Path) -> None:
     torch.save({"weights": {}}, tmp_path / "a.pt")
     torch.save({"model_state": {"lstm.weight_ih_l0": torch.zeros(3)}}, tmp_path / "b.pt")
-    for name, why in (("a.pt", "no 'model_state'"), ("b.pt", "does not fit GE2E")):
+    for name, why in (("a.pt", "no weights under 'model_state'"), ("b.pt", "does not fit GE2E")):
         with pytest.raises(F2VError, match=why):
             load_ge2e(tmp_path / name, "")

@@ -26,7 +26,7 @@ PRE_TRAINING = {
 
 
 def small() -> Any:
-    """A network of torchaudio of the same kind as HuBERT Base, narrow."""
+    """Build a narrow network of torchaudio with the layout of HuBERT Base."""
     return torchaudio.models.wav2vec2_model(
         extractor_mode="group_norm",
         extractor_conv_layer_config=None,
@@ -70,7 +70,7 @@ def test_names_and_shapes_are_the_published_ones() -> None:
 
 @pytest.fixture(scope="module")
 def pair() -> tuple[Wav2Vec2, Any]:
-    """The same weights in both networks, once under fairseq's names and once under torchaudio's."""
+    """Two networks with the same weights, under fairseq's names and under torchaudio's."""
     torch.manual_seed(0)
     theirs, ours = Wav2Vec2(SMALL), small()
     randomised(theirs, spread=0.2)
@@ -80,12 +80,12 @@ def pair() -> tuple[Wav2Vec2, Any]:
 
 @pytest.mark.parametrize("layer", [1, 2, 3])
 @torch.inference_mode()
-def test_every_layer_is_that_of_the_other_network(pair: tuple[Wav2Vec2, Any], layer: int) -> None:
+def test_every_layer_equals_that_of_the_other_network(pair: tuple[Wav2Vec2, Any], layer: int) -> None:
     theirs, ours = pair
     sound = chirp(4_321)
     x = theirs.post_extract_proj(theirs.layer_norm(theirs.feature_extractor(sound[None], torch.tensor([len(sound)]))))
     inside = torch.ones(x.shape[:2], dtype=torch.bool)
-    x = theirs.encoder.placed(x, inside)
+    x = theirs.encoder.embed_positions(x, inside)
     for block in theirs.encoder.layers[:layer]:
         x = block(x, attention_mask(inside))
     found = HubertUnits(ours, np.ones((2, SMALL.width), np.float32), layer).features(sound.numpy())
@@ -93,7 +93,7 @@ def test_every_layer_is_that_of_the_other_network(pair: tuple[Wav2Vec2, Any], la
     torch.testing.assert_close(found, x[0], atol=1e-4, rtol=1e-4)
 
 
-def test_units_are_those_of_the_nearest_centre(pair: tuple[Wav2Vec2, Any]) -> None:
+def test_units_are_those_of_the_nearest_center(pair: tuple[Wav2Vec2, Any]) -> None:
     _, ours = pair
     sound = chirp(16_000).numpy()
     features = HubertUnits(ours, np.ones((2, SMALL.width), np.float32), 2).features(sound).numpy()
@@ -107,16 +107,16 @@ def test_units_are_those_of_the_nearest_centre(pair: tuple[Wav2Vec2, Any]) -> No
     np.testing.assert_array_equal(HubertUnits(ours, centers, 2).label(sound), units)  # no dropout
 
 
-def test_what_does_not_fit_is_refused(pair: tuple[Wav2Vec2, Any]) -> None:
+def test_other_sizes_are_refused(pair: tuple[Wav2Vec2, Any]) -> None:
     _, ours = pair
-    with pytest.raises(F2VError, match="centres have 39 dimensions, and HuBERT's features 32"):
+    with pytest.raises(ValueError, match="centers have 39 dimensions, HuBERT's features 32"):
         HubertUnits(ours, np.ones((2, 39), np.float32))
     centers = np.ones((2, 32), np.float32)
     with pytest.raises(ClipFailure) as short:
         HubertUnits(ours, centers, 3).label(np.zeros(399, np.float32))
     assert short.value.kind == FailureKind.TOO_SHORT
     for layer in (0, 4):
-        with pytest.raises(F2VError, match=f"there is no layer {layer} in HuBERT"):
+        with pytest.raises(ValueError, match=f"HuBERT has no layer {layer}"):
             HubertUnits(ours, centers, layer)
     assert HubertUnits(ours, centers, 3).label(np.zeros(400, np.float32)).shape == (1,)
 

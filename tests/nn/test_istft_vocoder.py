@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from f2v_bench.errors import F2VError
 from f2v_bench.nn.vocoders.build import VocoderConfig, build_vocoder, vocode
-from f2v_bench.nn.vocoders.istft import ForwardSTFT, InverseSTFT, ISTFTVocoder, envelope, overlapped
+from f2v_bench.nn.vocoders.istft import ForwardSTFT, InverseSTFT, ISTFTVocoder, envelope, overlap_add
 from f2v_bench.signal.f0 import f0_contour
 from f2v_bench.signal.mel import mel_filters
 from tests.nn.published import chirp, randomised
@@ -30,7 +29,7 @@ def mel_of(frames: int) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
 
 @pytest.mark.parametrize("n_fft", [320, 640, 960, 1280])
 def test_the_inverse_undoes_the_transform(n_fft: int) -> None:
-    """Frames cut as the mel's are: reflected by (n_fft - hop) / 2, so that T frames are 160 T samples."""
+    """Frames at the positions of the mel's: reflected by (n_fft - hop) / 2, so that T frames are 160 T samples."""
     wave = chirp(160 * 13)[None]
     pad = (n_fft - 160) // 2
     framed = torch.nn.functional.pad(wave[:, None], (pad, pad), "reflect")[:, 0]
@@ -45,7 +44,7 @@ def test_overlapping_frames_are_summed() -> None:
     expected = torch.zeros(2, 960)
     for place in range(3):
         expected[:, 160 * place : 160 * place + 640] += frames[:, place]
-    torch.testing.assert_close(overlapped(frames), expected, atol=0, rtol=0)
+    torch.testing.assert_close(overlap_add(frames), expected, atol=0, rtol=0)
 
 
 @torch.inference_mode()
@@ -68,8 +67,8 @@ def test_chunks_equal_the_whole(small: ISTFTVocoder, chunk: int) -> None:
         np.testing.assert_allclose(vocode(small, mel_of(61), given, chunk), whole, atol=1e-5)
 
 
-def test_a_voice_says_the_f0_that_it_is_given(small: ISTFTVocoder) -> None:
-    """Even of a network that has learned nothing, since its pulses are periodic by themselves."""
+def test_the_output_has_the_given_f0(small: ISTFTVocoder) -> None:
+    """Also for random weights, since the pulses are periodic."""
     torch.manual_seed(0)
     network = build_vocoder(SMALL).eval()
     f0 = np.linspace(110, 170, 100, dtype=np.float32)
@@ -80,7 +79,7 @@ def test_a_voice_says_the_f0_that_it_is_given(small: ISTFTVocoder) -> None:
     assert np.median(np.abs(found[5:95] / f0[5:95] - 1)[voiced]) < 0.02
 
 
-def test_the_forward_transform_is_the_inverse_s_but_for_its_scale() -> None:
+def test_the_forward_transform_matches_the_inverse_up_to_scale() -> None:
     """Zeros lie beyond the ends, so that the samples near them differ; white noise has magnitudes of about 1."""
     wave = torch.randn(2, 160 * 40, generator=torch.Generator().manual_seed(0))
     spectrum = ForwardSTFT(640)(wave)
@@ -91,15 +90,15 @@ def test_the_forward_transform_is_the_inverse_s_but_for_its_scale() -> None:
 
 
 @pytest.mark.parametrize("n_fft", [640, 960])
-def test_the_context_is_what_a_sample_sees(n_fft: int) -> None:
-    """Three frames for each of two blocks and the first convolution, and what overlaps of a frame's transform."""
+def test_the_context_is_the_receptive_field(n_fft: int) -> None:
+    """Three frames for each of two blocks and the first convolution, and the overlap of a frame's transform."""
     torch.manual_seed(0)
     config = VocoderConfig(generator="istft", width=16, blocks=2, hidden=16, n_fft=n_fft)
     network = build_vocoder(config)
     mel = torch.randn(1, 41, 80, requires_grad=True)
     with torch.no_grad():
-        source = network.source(mel)
-    samples = network(mel, source)[0, 160 * 20 : 160 * 21]
+        excitation = network.excitation(mel)
+    samples = network(mel, excitation)[0, 160 * 20 : 160 * 21]
     near = [torch.autograd.grad(sample, mel, retain_graph=True)[0][0].any(1).nonzero() for sample in samples[[0, -1]]]
     reach = max(abs(int(edge) - 20) for frames in near for edge in (frames.min(), frames.max()))
     assert network.context == reach == 9 + n_fft // 320
@@ -117,17 +116,17 @@ def test_the_light_sizes_have_about_two_million_weights() -> None:
 
 @pytest.mark.parametrize("n_fft", [640, 1280])
 def test_the_envelope_is_that_of_the_spectrum(n_fft: int) -> None:
-    """An even spectrum comes back from its mel exactly, at any loudness; a slope stays a slope."""
-    offset, shares = envelope(n_fft)
-    torch.testing.assert_close(shares.sum(0), torch.ones(n_fft // 2 + 1))
+    """A flat spectrum is recovered from its mel exactly, at any level; a slope nearly so."""
+    offset, weights = envelope(n_fft)
+    torch.testing.assert_close(weights.sum(0), torch.ones(n_fft // 2 + 1))
     filters = torch.from_numpy(mel_filters())  # (80, 321)
     for level in (-6.0, 2.0):
         even = filters.sum(1).log() + level
-        torch.testing.assert_close((even - offset) @ shares, torch.full((n_fft // 2 + 1,), level + log(n_fft / 640)))
+        torch.testing.assert_close((even - offset) @ weights, torch.full((n_fft // 2 + 1,), level + log(n_fft / 640)))
     slope = torch.linspace(0, -6, 321)
-    found = ((filters @ slope.exp()).log() - offset) @ shares
+    found = ((filters @ slope.exp()).log() - offset) @ weights
     error = (found[:: n_fft // 640] - log(n_fft / 640) - slope).abs()
-    assert float(error[:308].max()) < 0.1  # above the last centre it stays level
+    assert float(error[:308].max()) < 0.1  # constant above the last center
 
 
 def test_silence_gives_near_silence(small: ISTFTVocoder) -> None:
@@ -137,18 +136,18 @@ def test_silence_gives_near_silence(small: ISTFTVocoder) -> None:
     assert float(samples.abs().max()) < 0.05
 
 
-def test_bfloat16_comes_near(small: ISTFTVocoder) -> None:
+def test_bfloat16_is_close(small: ISTFTVocoder) -> None:
     mel = torch.from_numpy(mel_of(20))[None]
     with torch.inference_mode():
-        source = small.source(mel)  # a contour that is off by half a percent soon has another phase
+        excitation = small.excitation(mel)  # an F0 error of half a percent would soon change the phase
         with torch.autocast("cpu", torch.bfloat16):
-            found = small(mel, source)
-        expected = small(mel, source)
+            found = small(mel, excitation)
+        expected = small(mel, excitation)
     assert found.dtype == torch.float32
     assert float((found - expected).norm() / expected.norm()) < 0.1
 
 
-def test_sizes_that_cannot_work_are_refused() -> None:
+def test_impossible_sizes_are_refused() -> None:
     for n_fft in (160, 480, 512):
-        with pytest.raises(F2VError, match=f"n_fft is {n_fft}"):
+        with pytest.raises(ValueError, match=f"n_fft is {n_fft}"):
             build_vocoder(VocoderConfig(generator="istft", n_fft=n_fft))

@@ -14,7 +14,7 @@ from safetensors.numpy import save_file
 from sklearn.cluster import KMeans, MiniBatchKMeans
 
 from f2v_bench.errors import F2VError
-from f2v_bench.nn.checkpoints.kmeans import read_centres
+from f2v_bench.nn.checkpoints.kmeans import read_centers
 
 
 def points(dtype: type = np.float32) -> Any:
@@ -32,13 +32,13 @@ class Calls:
 @pytest.mark.parametrize("protocol", [2, 3, 4, 5])
 @pytest.mark.parametrize("kind", [KMeans, MiniBatchKMeans])
 def test_a_published_k_means_is_read(tmp_path: Path, protocol: int, kind: Any) -> None:
-    """The centres, whatever lies before and after them: labels, counts, a generator's state, NumPy's scalars."""
+    """The centers are read between labels, counts, a generator's state and NumPy's scalars."""
     random = np.random.RandomState(0)
     model = kind(4, n_init=1, random_state=random).fit(points())
     model.inertia_of_each = np.arange(3)
     model.note = np.array(["text"])
     joblib.dump(model, tmp_path / "km.bin", protocol=protocol)
-    found = read_centres(tmp_path / "km.bin", "")
+    found = read_centers(tmp_path / "km.bin", "")
     assert found.dtype == np.float32
     np.testing.assert_array_equal(found, model.cluster_centers_)
 
@@ -48,11 +48,11 @@ def test_columns_first_and_big_numbers_are_read(tmp_path: Path) -> None:
     for centers in (np.asfortranarray(model.cluster_centers_), model.cluster_centers_.astype(">f8")):
         model.cluster_centers_ = centers
         joblib.dump(model, tmp_path / "km.bin")
-        np.testing.assert_allclose(read_centres(tmp_path / "km.bin", ""), centers, rtol=1e-6)
+        np.testing.assert_allclose(read_centers(tmp_path / "km.bin", ""), centers, rtol=1e-6)
 
 
 def test_files_before_joblib_1_2_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As the published ones: arrays follow at once, without a filling."""
+    """As in published files, arrays follow without alignment bytes."""
     import joblib.numpy_pickle as written
 
     def plain(self: Any, *arguments: Any, **__: Any) -> None:
@@ -64,14 +64,14 @@ def test_files_before_joblib_1_2_are_read(tmp_path: Path, monkeypatch: pytest.Mo
     model = KMeans(4, n_init=1).fit(points())
     joblib.dump(model, tmp_path / "km.bin", protocol=3)
     assert b"alignment" not in (tmp_path / "km.bin").read_bytes()
-    np.testing.assert_array_equal(read_centres(tmp_path / "km.bin", ""), model.cluster_centers_)
+    np.testing.assert_array_equal(read_centers(tmp_path / "km.bin", ""), model.cluster_centers_)
 
 
 def test_plain_arrays_are_read(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", points(np.float64))
-    save_file({"centres": points()}, tmp_path / "a.safetensors")
+    save_file({"centers": points()}, tmp_path / "a.safetensors")
     for name in ("a.npy", "a.safetensors"):
-        np.testing.assert_array_equal(read_centres(tmp_path / name, ""), points(np.float64).astype(np.float32))
+        np.testing.assert_array_equal(read_centers(tmp_path / name, ""), points(np.float64).astype(np.float32))
 
 
 @pytest.mark.parametrize("protocol", [2, 4])
@@ -83,7 +83,7 @@ def test_nothing_of_a_file_is_run(tmp_path: Path, protocol: int) -> None:
     model.third = Calls(Path.touch, mark)
     model.fourth = Calls(getattr, Calls(__import__, "os"), "system")
     joblib.dump(model, tmp_path / "km.bin", protocol=protocol)
-    np.testing.assert_array_equal(read_centres(tmp_path / "km.bin", ""), model.cluster_centers_)
+    np.testing.assert_array_equal(read_centers(tmp_path / "km.bin", ""), model.cluster_centers_)
     assert not mark.exists()
 
 
@@ -92,7 +92,7 @@ def test_no_library_is_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     joblib.dump(model, tmp_path / "km.bin")
     for name in [name for name in sys.modules if name.split(".")[0] in ("joblib", "sklearn")]:
         monkeypatch.setitem(sys.modules, name, None)  # importing it raises ImportError
-    np.testing.assert_array_equal(read_centres(tmp_path / "km.bin", ""), model.cluster_centers_)
+    np.testing.assert_array_equal(read_centers(tmp_path / "km.bin", ""), model.cluster_centers_)
 
 
 def whole_file(path: Path, centers: Any = None) -> bytes:
@@ -104,7 +104,7 @@ def whole_file(path: Path, centers: Any = None) -> bytes:
 
 
 @pytest.mark.parametrize(
-    "spoilt",
+    "damaged",
     [
         lambda path: whole_file(path)[:400],
         lambda path: b"",
@@ -115,29 +115,29 @@ def whole_file(path: Path, centers: Any = None) -> bytes:
         lambda path: whole_file(path, np.array([[1.0, "a"]], dtype=object)),
         lambda path: b"\x80\x02}}b.",
     ],
-    ids=["cut", "empty", "text", "packed", "number", "no centres", "objects", "changes a dict"],
+    ids=["cut", "empty", "text", "packed", "number", "no centers", "objects", "changes a dict"],
 )
-def test_spoilt_files_are_refused(tmp_path: Path, spoilt: Any) -> None:
+def test_damaged_files_are_refused(tmp_path: Path, damaged: Any) -> None:
     path = tmp_path / "km.bin"
-    path.write_bytes(spoilt(path))
-    with pytest.raises(F2VError, match=r"km\.bin' cannot be read as centres") as refused:
-        read_centres(path, "get it")
+    path.write_bytes(damaged(path))
+    with pytest.raises(F2VError, match=r"km\.bin' cannot be read as cluster centers") as refused:
+        read_centers(path, "get it")
     assert refused.value.do == "get it"
 
 
 def test_other_arrays_are_refused(tmp_path: Path) -> None:
     for array in (np.ones(3), np.ones((2, 2), int), np.ones((0, 2)), np.full((2, 2), np.nan)):
         np.save(tmp_path / "a.npy", array)
-        with pytest.raises(F2VError, match=r"a\.npy' holds"):
-            read_centres(tmp_path / "a.npy", "")
+        with pytest.raises(F2VError, match=r"a\.npy' has"):
+            read_centers(tmp_path / "a.npy", "")
     mark = tmp_path / "ran"
     np.save(tmp_path / "a.npy", np.array([Calls(open, str(mark), "w")], dtype=object), allow_pickle=True)
     with pytest.raises(F2VError, match="cannot be read"):
-        read_centres(tmp_path / "a.npy", "")
+        read_centers(tmp_path / "a.npy", "")
     assert not mark.exists()
     save_file({"a": points(), "b": points()}, tmp_path / "a.safetensors")
     with pytest.raises(F2VError, match="cannot be read"):
-        read_centres(tmp_path / "a.safetensors", "")
+        read_centers(tmp_path / "a.safetensors", "")
 
 
 def test_an_array_larger_than_the_file_is_refused(tmp_path: Path) -> None:
@@ -148,4 +148,4 @@ def test_an_array_larger_than_the_file_is_refused(tmp_path: Path) -> None:
     assert content.count(shape) == 1
     (tmp_path / "km.bin").write_bytes(content.replace(shape, b"J\xff\xff\xff\x7fK\x05\x86"))
     with pytest.raises(F2VError, match="does not fit into the file"):
-        read_centres(tmp_path / "km.bin", "")
+        read_centers(tmp_path / "km.bin", "")

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from f2v_bench.errors import F2VError
 from f2v_bench.nn.vocoders import parallel_wavegan_checkpoint as module
 from f2v_bench.nn.vocoders.parallel_wavegan import Conditioning, ParallelWaveGAN, ResidualBlock, vocode
-from f2v_bench.nn.vocoders.parallel_wavegan_checkpoint import check_archive, folded, load_parallel_wavegan
+from f2v_bench.nn.vocoders.parallel_wavegan_checkpoint import check_archive, fold_weights, load_parallel_wavegan
 from tests.nn.parallel_wavegans import MEAN, SCALE, made_archive, published_layout, random_state
 from tests.nn.published import randomised, shapes_of
 
@@ -22,7 +22,7 @@ Array = NDArray[np.float64]
 
 @pytest.fixture(scope="module")
 def small() -> ParallelWaveGAN:
-    """Two rounds of dilations 1, 2, 4."""
+    """Two cycles of dilations 1, 2, 4."""
     torch.manual_seed(0)
     network = randomised(ParallelWaveGAN(layers=6, stacks=2, channels=8))
     assert isinstance(network, ParallelWaveGAN)
@@ -68,8 +68,8 @@ def plain_block(state: dict[str, Array], prefix: str, x: Array, mel: Array, dila
 
     both = convolved(x, *of("conv"), dilation) + convolved(mel, *of("conv1x1_aux"))
     half = len(both) // 2
-    said = np.tanh(both[:half]) / (1 + np.exp(-both[half:]))
-    return (convolved(said, *of("conv1x1_out")) + x) / np.sqrt(2), convolved(said, *of("conv1x1_skip"))
+    gated = np.tanh(both[:half]) / (1 + np.exp(-both[half:]))
+    return (convolved(gated, *of("conv1x1_out")) + x) / np.sqrt(2), convolved(gated, *of("conv1x1_skip"))
 
 
 def plain_upsampling(state: dict[str, Array], prefix: str, mel: Array) -> Array:
@@ -91,10 +91,10 @@ def test_a_residual_block_is_the_definition() -> None:
     block = randomised(ResidualBlock(6, dilation=4))
     rng = np.random.default_rng(0)
     x, mel = rng.standard_normal((6, 30)), rng.standard_normal((80, 30))
-    onward, kept = block(torch.from_numpy(x).float()[None], torch.from_numpy(mel).float()[None])
+    onward, skips = block(torch.from_numpy(x).float()[None], torch.from_numpy(mel).float()[None])
     wanted = plain_block(numbers(block), "", x, mel, 4)
     np.testing.assert_allclose(onward[0], wanted[0], atol=1e-5)
-    np.testing.assert_allclose(kept[0], wanted[1], atol=1e-5)
+    np.testing.assert_allclose(skips[0], wanted[1], atol=1e-5)
 
 
 @torch.no_grad()
@@ -110,12 +110,12 @@ def test_upsampling_is_the_definition() -> None:
 def test_forward_is_the_definition(small: ParallelWaveGAN) -> None:
     state, mel = numbers(small), mel_of(4)
     noise = np.random.default_rng(1).standard_normal((1, 1200)).astype(np.float32)
-    told = plain_upsampling(state, "upsample_net.", ((mel - MEAN) / SCALE).T)
+    condition = plain_upsampling(state, "upsample_net.", ((mel - MEAN) / SCALE).T)
     x = convolved(noise.astype(np.float64), state["first_conv.weight"], state["first_conv.bias"])
     total = np.zeros_like(x)
     for layer, dilation in enumerate((1, 2, 4, 1, 2, 4)):
-        x, kept = plain_block(state, f"conv_layers.{layer}.", x, told, dilation)
-        total += kept
+        x, skips = plain_block(state, f"conv_layers.{layer}.", x, condition, dilation)
+        total += skips
     out = np.maximum(total / np.sqrt(6), 0)
     out = np.maximum(convolved(out, state["last_conv_layers.1.weight"], state["last_conv_layers.1.bias"]), 0)
     out = convolved(out, state["last_conv_layers.3.weight"], state["last_conv_layers.3.bias"])
@@ -135,10 +135,10 @@ def test_folding_is_weight_norm() -> None:
         "a.weight_v": state["parametrizations.weight.original1"],
         "a.bias": state["bias"],
     }
-    plain = folded(published)
+    plain = fold_weights(published)
     assert list(plain) == ["a.bias", "a.weight"]
     torch.testing.assert_close(plain["a.weight"], layer.weight)
-    assert folded(plain) == plain
+    assert fold_weights(plain) == plain
 
 
 @torch.no_grad()
@@ -163,7 +163,7 @@ def test_chunks_equal_the_whole(small: ParallelWaveGAN, chunk: int) -> None:
         vocode(small, mel.T, np.random.default_rng(0))
 
 
-def test_the_context_is_what_a_sample_sees(small: ParallelWaveGAN) -> None:
+def test_the_context_is_the_receptive_field(small: ParallelWaveGAN) -> None:
     network = ParallelWaveGAN(layers=10, stacks=1, channels=4).double()
     mel = torch.randn(1, 31, 80, dtype=torch.double, requires_grad=True)
     samples = network(mel, torch.randn(1, 31 * 300, dtype=torch.double))[0, 300 * 15 : 300 * 16]
@@ -181,7 +181,7 @@ def test_an_archive_in_the_published_layout(tmp_path: Path, stats: str, zipped: 
     assert not network.training
     torch.testing.assert_close(network.mean, torch.from_numpy(MEAN).float())
     torch.testing.assert_close(network.scale, torch.from_numpy(SCALE).float())
-    for name, one in folded(random_state(published_layout())).items():  # the checkpoint of the most steps
+    for name, one in fold_weights(random_state(published_layout())).items():  # the checkpoint of the most steps
         torch.testing.assert_close(network.state_dict()[name], one)
     made = vocode(network, mel_of(3), np.random.default_rng(0))
     assert made.shape == (900,)
@@ -205,7 +205,7 @@ def test_another_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "config.yml").write_text("")
     with tarfile.open(path, "w:gz") as opened:
         opened.add(tmp_path / "config.yml", "config.yml")
-    with pytest.raises(F2VError, match=r"holds no checkpoint\*\.pkl"):
+    with pytest.raises(F2VError, match=r"contains no checkpoint\*\.pkl"):
         check_archive(path, AGAIN)
 
 
@@ -225,7 +225,7 @@ def test_other_contents_are_refused(tmp_path: Path) -> None:
         load_parallel_wavegan(path, AGAIN)
 
 
-def test_a_missing_reader_is_said(archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_reader_is_reported(archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "find_spec", lambda _: None)
     monkeypatch.setitem(sys.modules, "h5py", None)
     for read in (check_archive, load_parallel_wavegan):

@@ -26,11 +26,11 @@ def test_names_and_shapes_are_the_published_ones(shared: Path, network: SyncNet)
 def test_windows_of_a_sequence_equal_windows_alone(network: SyncNet) -> None:
     """The published script pushes each window of five frames, and of 20 steps, through the towers by itself."""
     faces = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (7, 224, 224, 3), dtype=np.uint8))
-    alone = torch.cat([network.lips(faces[i : i + 5]) for i in range(3)])
-    torch.testing.assert_close(network.lips(faces), alone, atol=1e-5, rtol=1e-5)
+    alone = torch.cat([network.embed_lips(faces[i : i + 5]) for i in range(3)])
+    torch.testing.assert_close(network.embed_lips(faces), alone, atol=1e-5, rtol=1e-5)
     cepstra = torch.randn(47, 13, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    alone = torch.cat([network.sound(cepstra[4 * i : 4 * i + 20]) for i in range(7)])
-    found = network.sound(cepstra)
+    alone = torch.cat([network.embed_audio(cepstra[4 * i : 4 * i + 20]) for i in range(7)])
+    found = network.embed_audio(cepstra)
     assert found.shape == (7, 1024)
     torch.testing.assert_close(found, alone, atol=1e-5, rtol=1e-5)
 

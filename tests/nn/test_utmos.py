@@ -34,7 +34,7 @@ def test_scores_do_not_depend_on_the_batch() -> None:
         turned = network(batch.flip(0), lengths.flip(0)).flip(0)
     torch.testing.assert_close(together, torch.stack(one_by_one), atol=1e-5, rtol=0)
     torch.testing.assert_close(turned, together, atol=1e-5, rtol=0)
-    assert together.std() > 1e-3  # the scores tell the clips apart
+    assert together.std() > 1e-3  # the scores differ between clips
 
 
 def test_the_score_is_the_affine_mean_over_frames() -> None:

@@ -54,7 +54,7 @@ def test_layers_equal_torchaudios_wavlm() -> None:
     assert not theirs.load_state_dict(state, strict=False).missing_keys
     wave = chirp(32_000)[None]
     expected = theirs.extract_features(wave)[0]
-    states = list(ours.states(wave, torch.tensor([32_000])))
+    states = list(ours.hidden_states(wave, torch.tensor([32_000])))
     assert len(states) == SMALL.layers + 1
     for found, wanted in zip(states[1:-1], expected, strict=False):
         torch.testing.assert_close(found, wanted, atol=1e-4, rtol=1e-4)
@@ -107,7 +107,7 @@ def test_a_batch_equals_one_by_one(encoder: WavLMSV) -> None:
     np.testing.assert_allclose(encoder.embed([clip.numpy() for clip in clips[::-1]])[::-1], vectors, atol=1e-5)
 
 
-def test_clips_are_standardised_by_themselves() -> None:
+def test_clips_are_standardized_one_by_one() -> None:
     clips = [3 + torch.randn(500), 0.01 * torch.randn(2000)]
     batch, lengths = pad_sequences([clip.numpy() for clip in clips])
     out = standardize_waveforms(batch, lengths)
@@ -118,7 +118,7 @@ def test_clips_are_standardised_by_themselves() -> None:
 
 
 def test_distances_fall_into_the_published_buckets() -> None:
-    """Half of 320 for each side: exact to 79 frames, then logarithmic up to 800."""
+    """160 buckets for each direction: exact to 79 frames, then logarithmic up to 800."""
     found = distance_buckets(torch.tensor([0, 1, -1, 79, 80, -80, 800, 5000, -5000])).tolist()
     assert found == [0, 161, 1, 239, 240, 80, 319, 319, 159]
 
@@ -132,7 +132,7 @@ def test_the_published_file_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert not loaded.training
     for name, tensor in loaded.state_dict().items():
         torch.testing.assert_close(tensor, state[name])
-    with pytest.raises(F2VError, match="has no 'model'"):
+    with pytest.raises(F2VError, match="no weights under 'model'"):
         load_wavlm_sv(tmp_path / "bare.pth", "")
 
 

@@ -1,8 +1,8 @@
-"""Centres of a published k-means, read without the library that wrote them.
+"""Cluster centers of a published k-means, read without the library that wrote them.
 
-scikit-learn's models are pickled by joblib, which lays the numbers of each array between the pickle's instructions. Of
-such a file only ``cluster_centers_`` is wanted: every class and function that it names is replaced by one object that
-does nothing but hold what it is given, and arrays are read here, plain values only.
+scikit-learn's models are pickled by joblib, which stores the values of each array between the pickle's instructions.
+Only ``cluster_centers_`` is read: every class and function that the file names is replaced by an inert placeholder, and
+arrays of plain values alone are read here.
 """
 
 from __future__ import annotations
@@ -29,22 +29,22 @@ _MALFORMED = (
 )
 
 
-class _Held:
-    """Takes the place of anything that the file names; ``arguments`` and ``state`` are what the file says of it."""
+class _Placeholder:
+    """Replacement of any class or function that the file names, with its ``arguments`` and ``state`` in the file."""
 
     arguments: tuple[Any, ...]
     state: Any
 
-    def __new__(cls, *arguments: Any, **_: Any) -> _Held:
-        held = super().__new__(cls)
-        held.arguments, held.state = arguments, None
-        return held
+    def __new__(cls, *arguments: Any, **_: Any) -> _Placeholder:
+        placeholder = super().__new__(cls)
+        placeholder.arguments, placeholder.state = arguments, None
+        return placeholder
 
     def __init__(self, *_: Any, **__: Any) -> None:
         pass
 
-    def __call__(self, *_: Any, **__: Any) -> _Held:
-        return _Held()
+    def __call__(self, *_: Any, **__: Any) -> _Placeholder:
+        return _Placeholder()
 
     def __setitem__(self, _: Any, __: Any) -> None:
         pass
@@ -53,35 +53,35 @@ class _Held:
         pass
 
 
-class _Type(_Held):
-    """In place of ``numpy.dtype``."""
+class _Type(_Placeholder):
+    """Replacement of ``numpy.dtype``."""
 
     def dtype(self) -> np.dtype[Any]:
         code = self.arguments[0]
         order = self.state[1] if self.state else "="
         if not isinstance(code, str) or not _PLAIN.fullmatch(code) or order not in tuple("<>|="):
-            raise pickle.UnpicklingError(f"an array of '{code}' holds more than plain values")
+            raise pickle.UnpicklingError(f"an array of type '{code}' has more than plain values")
         return np.dtype(order + code)
 
 
-class _Array(_Held):
-    """In place of joblib's ``NumpyArrayWrapper``: the numbers follow in the file."""
+class _Array(_Placeholder):
+    """Replacement of joblib's ``NumpyArrayWrapper``; the values follow in the file."""
 
-    def read(self, file: BinaryIO, most: int) -> NDArray[Any]:
-        """The array, of at most ``most`` bytes."""
+    def read(self, file: BinaryIO, limit: int) -> NDArray[Any]:
+        """Read the array, of at most ``limit`` bytes."""
         dtype, shape = self.state["dtype"].dtype(), self.state["shape"]
         size = math.prod(int(n) for n in shape) * dtype.itemsize
-        if not 0 <= size <= most:
+        if not 0 <= size <= limit:
             raise pickle.UnpicklingError(f"an array of shape {shape} does not fit into the file")
         if self.state.get("numpy_array_alignment_bytes") is not None:  # joblib 1.2 and later
             file.read(file.read(1)[0])
         return np.frombuffer(file.read(size), dtype).reshape(shape, order="F" if self.state["order"] == "F" else "C")
 
 
-_PLACES = {("numpy", "dtype"): _Type, ("joblib.numpy_pickle", "NumpyArrayWrapper"): _Array}
+_REPLACEMENTS = {("numpy", "dtype"): _Type, ("joblib.numpy_pickle", "NumpyArrayWrapper"): _Array}
 
 
-class _Reader(pickle._Unpickler):  # the one in Python reads the file step by step, so that arrays may lie between
+class _Reader(pickle._Unpickler):  # the Python one reads the file step by step, so that arrays can lie in between
     dispatch: ClassVar[dict[int, Callable[..., None]]] = dict(pickle._Unpickler.dispatch)
 
     def __init__(self, file: BinaryIO, size: int) -> None:
@@ -90,31 +90,31 @@ class _Reader(pickle._Unpickler):  # the one in Python reads the file step by st
         self.size = size
 
     def find_class(self, module: str, name: str) -> Any:
-        """Never the class or function itself."""
-        return _PLACES.get((module, name), _Held)
+        """Return a placeholder, never the class or function itself."""
+        return _REPLACEMENTS.get((module, name), _Placeholder)
 
     def load_build(self) -> None:
         stack: list[Any] = self.stack  # type: ignore[attr-defined]
-        state, held = stack.pop(), stack[-1]
-        if not isinstance(held, _Held):
-            raise pickle.UnpicklingError(f"the file changes a {type(held).__name__}")
-        held.state = state
-        if isinstance(held, _Array):
-            stack[-1] = held.read(self.file, self.size)
+        state, target = stack.pop(), stack[-1]
+        if not isinstance(target, _Placeholder):
+            raise pickle.UnpicklingError(f"the file changes the state of a {type(target).__name__}")
+        target.state = state
+        if isinstance(target, _Array):
+            stack[-1] = target.read(self.file, self.size)
 
     dispatch[pickle.BUILD[0]] = load_build
 
 
-def read_centres(path: Path, get_again: str) -> NDArray[np.float32]:
-    """Centres of clusters, float32 ``(clusters, dimensions)``.
+def read_centers(path: Path, instructions: str) -> NDArray[np.float32]:
+    """Read cluster centers, float32 ``(clusters, dimensions)``.
 
     Args:
-        path: an array as ``.npy``; ``.safetensors`` with one tensor; or a k-means of scikit-learn that joblib wrote,
-            uncompressed, as ``km.bin`` of the textless NLP project.
-        get_again: how a person gets a sound copy, for the error message.
+        path: array as ``.npy``; ``.safetensors`` with one tensor; or an uncompressed k-means of scikit-learn from
+            joblib, such as ``km.bin`` of the textless NLP project.
+        instructions: how to get the file, for the error message.
 
     Raises:
-        F2VError: the file cannot be read, or holds no centres.
+        F2VError: the file cannot be read, or has no cluster centers.
     """
     from safetensors import SafetensorError
 
@@ -122,11 +122,11 @@ def read_centres(path: Path, get_again: str) -> NDArray[np.float32]:
     try:
         centers = reader(path)
     except (*_MALFORMED, SafetensorError) as error:
-        raise F2VError(f"'{path}' cannot be read as centres of clusters: {error}", get_again) from error
+        raise F2VError(f"'{path}' cannot be read as cluster centers: {error}", instructions) from error
     if not isinstance(centers, np.ndarray) or centers.ndim != 2 or centers.dtype.kind != "f" or not centers.size:
-        raise F2VError(f"'{path}' holds no centres of clusters", get_again)
+        raise F2VError(f"'{path}' has no cluster centers", instructions)
     if not np.isfinite(centers).all():
-        raise F2VError(f"'{path}' holds centres that are not finite", get_again)
+        raise F2VError(f"'{path}' has cluster centers that are not finite", instructions)
     return np.array(centers, np.float32)
 
 

@@ -1,4 +1,4 @@
-"""Published weights into our modules: plain tensors only, every name and shape accounted for."""
+"""Loading of published weights: plain tensors only, with every name and shape checked."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from torch._weights_only_unpickler import get_globals_in_pkl
 
 from f2v_bench.errors import F2VError
 
-#: libraries whose settings lie beside the weights of published checkpoints
+#: libraries whose settings are stored in published checkpoints besides the weights
 LIGHTNING = ("omegaconf.", "pytorch_lightning.", "lightning.", "lightning_fabric.", "typing.")
-ANY_MODULE = ("",)  # every name starts so
+ANY_MODULE = ("",)  # prefix of every name
 _ZIP = b"PK\x03\x04"
 
 
 class _Inert:
-    """Takes the place of a training library's object: it keeps nothing and does nothing."""
+    """Replacement of an object of a training library, without state and behavior."""
 
     def __new__(cls, *_: Any, **__: Any) -> _Inert:
         return super().__new__(cls)
@@ -33,19 +33,19 @@ class _Inert:
 
 
 def read_checkpoint(
-    path: Path, get_again: str, *, with_settings: bool = False, settings_of: tuple[str, ...] = LIGHTNING
+    path: Path, instructions: str, *, with_settings: bool = False, settings_of: tuple[str, ...] = LIGHTNING
 ) -> dict[str, Any]:
-    """What ``torch.save`` wrote, restricted to tensors and plain containers.
+    """Read a file of ``torch.save``, restricted to tensors and plain containers.
 
     Args:
-        path: the file.
-        get_again: how a person gets a sound copy, for the error message.
-        with_settings: the file may hold a training library's objects beside its tensors. They are replaced by objects
-            that do nothing: none of their code is imported, let alone run.
-        settings_of: whose: how the names of their classes and functions start; ``ANY_MODULE`` is all of them.
+        path: file to read.
+        instructions: how to get the file, for the error message.
+        with_settings: allow objects of a training library besides tensors. They are replaced by inert objects; none of
+            their code is imported or run.
+        settings_of: prefixes of the names of their classes and functions; ``ANY_MODULE`` matches all.
 
     Raises:
-        F2VError: the file cannot be read, or holds anything else.
+        F2VError: the file cannot be read, or has any other content.
     """
     try:
         inert: list[Any] = []
@@ -63,40 +63,41 @@ def read_checkpoint(
         struct.error,
         UnpicklingError,
     ) as error:
-        # torch's text to an UnpicklingError advises to run what the file holds
-        why = "it holds more than plain weights" if isinstance(error, UnpicklingError) else str(error).split("\n")[0]
-        raise F2VError(f"'{path}' cannot be read as weights: {why}", get_again) from error
+        # torch's message of an UnpicklingError advises to run the code of the file
+        why = "it has more than plain weights" if isinstance(error, UnpicklingError) else str(error).split("\n")[0]
+        raise F2VError(f"'{path}' cannot be read as weights: {why}", instructions) from error
     if not isinstance(content, dict):
-        raise F2VError(f"'{path}' holds a {type(content).__name__}, not named weights", get_again)
+        raise F2VError(f"'{path}' contains a {type(content).__name__}, not named weights", instructions)
     return content
 
 
 def _foreign_names(path: Path) -> Iterable[str]:
-    """Classes and functions that a file of ``torch.save`` names; none of them is looked up."""
+    """Return the classes and functions that a file of ``torch.save`` names, without importing them."""
     with path.open("rb") as file:
         if file.read(len(_ZIP)) == _ZIP:
             return torch.serialization.get_unsafe_globals_in_checkpoint(path)
-        file.seek(0)  # torch before 1.6: four pickles (a number, a version, the machine, the content), then the tensors
+        file.seek(0)  # torch before 1.6: four pickles (number, version, machine, content), then the tensors
         return {name for _ in range(4) for name in get_globals_in_pkl(file)}
 
 
-def load_weights(module: torch.nn.Module, weights: Mapping[str, Any], path: Path, get_again: str) -> None:
-    """Fill every tensor of a module, and nothing but; the module is then ready for inference.
+def load_weights(module: torch.nn.Module, weights: Mapping[str, Any], path: Path, instructions: str) -> None:
+    """Load weights into a module, and prepare it for inference.
 
     Args:
-        module: ours, with the published names.
-        weights: name to tensor; names that the module lacks are an error, as are missing ones and other shapes.
-        path: where they come from, for the message.
-        get_again: as ``read_checkpoint``.
+        module: module with the published names.
+        weights: tensors by name, exactly those of the module.
+        path: file of the weights, for the error message.
+        instructions: how to get the file, for the error message.
 
     Raises:
-        F2VError: the two do not fit.
+        F2VError: missing or unknown names, or other shapes.
     """
     try:
         module.load_state_dict(dict(weights))
     except (RuntimeError, TypeError, AttributeError) as error:
         lines = str(error).strip().split("\n")
         raise F2VError(
-            f"'{path}' does not fit {type(module).__name__}: {lines[min(1, len(lines) - 1)].strip()[:300]}", get_again
+            f"'{path}' does not fit {type(module).__name__}: {lines[min(1, len(lines) - 1)].strip()[:300]}",
+            instructions,
         ) from error
     module.requires_grad_(False).eval()

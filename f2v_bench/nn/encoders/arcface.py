@@ -1,4 +1,4 @@
-"""ArcFace's iResNet-50: who a face belongs to, as a direction in 512 dimensions.
+"""ArcFace with iResNet-50: face embeddings of 512 dimensions.
 
 Deng et al., "ArcFace: additive angular margin loss for deep face recognition" (CVPR 2019), with the improved residual
 network of Duta et al. (ICPR 2020). The names and shapes of the parameters are those of insightface's ``arcface_torch``.
@@ -24,22 +24,22 @@ FACE = 112  # pixels on a side
 EMBEDDING = 512
 CHANNELS = (64, 128, 256, 512)
 BLOCKS = (3, 4, 14, 3)
-FRAMES_AT_ONCE = 64
+BATCH_SIZE = 64  # frames
 
 
 class IBasicBlock(nn.Module):
-    """Two 3x3 convolutions between batch norms, beside a shortcut; the stride is the second one's."""
+    """Residual block of two 3x3 convolutions between batch norms, with the stride in the second one."""
 
-    def __init__(self, inward: int, outward: int, stride: int) -> None:
+    def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
         super().__init__()
-        self.bn1 = nn.BatchNorm2d(inward)
-        self.conv1 = nn.Conv2d(inward, outward, 3, padding=1, bias=False)
-        self.bn2 = nn.BatchNorm2d(outward)
-        self.prelu = nn.PReLU(outward)
-        self.conv2 = nn.Conv2d(outward, outward, 3, stride, padding=1, bias=False)
-        self.bn3 = nn.BatchNorm2d(outward)
+        self.bn1 = nn.BatchNorm2d(in_channels)
+        self.conv1 = nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(out_channels)
+        self.prelu = nn.PReLU(out_channels)
+        self.conv2 = nn.Conv2d(out_channels, out_channels, 3, stride, padding=1, bias=False)
+        self.bn3 = nn.BatchNorm2d(out_channels)
         self.downsample = (
-            nn.Sequential(nn.Conv2d(inward, outward, 1, stride, bias=False), nn.BatchNorm2d(outward))
+            nn.Sequential(nn.Conv2d(in_channels, out_channels, 1, stride, bias=False), nn.BatchNorm2d(out_channels))
             if stride > 1
             else nn.Identity()
         )
@@ -51,16 +51,16 @@ class IBasicBlock(nn.Module):
 
 
 class IResNet50(nn.Module):
-    """Aligned faces ``(B, 3, 112, 112)``, RGB in [-1, 1], to ``(B, 512)``, not normalised."""
+    """Aligned faces ``(B, 3, 112, 112)``, RGB in [-1, 1], to embeddings ``(B, 512)``, not normalized."""
 
     def __init__(self) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(3, CHANNELS[0], 3, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(CHANNELS[0])
         self.prelu = nn.PReLU(CHANNELS[0])
-        for number, (inward, outward) in enumerate(pairwise((CHANNELS[0], *CHANNELS)), 1):
-            rest = (IBasicBlock(outward, outward, 1) for _ in range(BLOCKS[number - 1] - 1))
-            self.add_module(f"layer{number}", nn.Sequential(IBasicBlock(inward, outward, 2), *rest))
+        for number, (in_channels, out_channels) in enumerate(pairwise((CHANNELS[0], *CHANNELS)), 1):
+            rest = (IBasicBlock(out_channels, out_channels, 1) for _ in range(BLOCKS[number - 1] - 1))
+            self.add_module(f"layer{number}", nn.Sequential(IBasicBlock(in_channels, out_channels, 2), *rest))
         self.bn2 = nn.BatchNorm2d(CHANNELS[-1])
         self.fc = nn.Linear(CHANNELS[-1] * (FACE // 16) ** 2, EMBEDDING)
         self.features = nn.BatchNorm1d(EMBEDDING)
@@ -74,32 +74,32 @@ class IResNet50(nn.Module):
 
     @torch.inference_mode()
     def embed(self, face: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """The identity of a clip's face, a unit vector ``(512,)``.
+        """Embed the face of a clip as a unit vector ``(512,)``.
 
-        Vectors of frames are averaged as they are, and the mean is normalised, as insightface does for the videos of
-        IJB-C: a blurred or turned face makes a short vector, which counts less than a clear one.
+        Embeddings of frames are averaged before normalization, as in insightface for the videos of IJB-C: a blurred or
+        turned face has a short embedding, which gets less weight than that of a clear one.
 
         Args:
-            face: uint8 ``(T, 112, 112, 3)``, RGB, aligned to ArcFace's five points, at least one frame.
+            face: face crops, uint8 ``(T, 112, 112, 3)``, RGB, aligned to ArcFace's five points, at least one frame.
         """
         device = self.fc.weight.device
-        parts = torch.split(torch.from_numpy(np.ascontiguousarray(face)), FRAMES_AT_ONCE)
-        vectors = torch.cat([self(scaled(part.to(device))) for part in parts])  # (T, 512)
-        found: NDArray[np.float32] = functional.normalize(vectors.mean(0), dim=0).cpu().numpy()
-        return found
+        parts = torch.split(torch.from_numpy(np.ascontiguousarray(face)), BATCH_SIZE)
+        vectors = torch.cat([self(scale_pixels(part.to(device))) for part in parts])  # (T, 512)
+        embedding: NDArray[np.float32] = functional.normalize(vectors.mean(0), dim=0).cpu().numpy()
+        return embedding
 
 
-def scaled(face: torch.Tensor) -> torch.Tensor:
-    """Pictures uint8 ``(T, 112, 112, 3)`` to ``(T, 3, 112, 112)`` in [-1, 1]."""
+def scale_pixels(face: torch.Tensor) -> torch.Tensor:
+    """Scale images, uint8 ``(T, 112, 112, 3)``, to [-1, 1]: ``(T, 3, 112, 112)``."""
     return face.permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
-def load_arcface(path: Path, get_again: str, device: str = "cpu") -> IResNet50:
-    """The network with the weights of insightface's ``backbone.pth``.
+def load_arcface(path: Path, instructions: str, device: str = "cpu") -> IResNet50:
+    """Load the network with the weights of insightface's ``backbone.pth``.
 
     Raises:
-        F2VError: another file, or one that holds more than weights.
+        F2VError: another file, or one with more than weights.
     """
     network = IResNet50()
-    load_weights(network, read_checkpoint(path, get_again), path, get_again)
+    load_weights(network, read_checkpoint(path, instructions), path, instructions)
     return network.to(device)

@@ -1,9 +1,9 @@
-"""The ECAPA-TDNN that SpeechBrain trained on VoxCeleb: log mel bands to a speaker embedding of 192 values.
+"""ECAPA-TDNN of SpeechBrain, trained on VoxCeleb: log mel spectrogram to speaker embeddings of 192 dimensions.
 
 Desplanques et al., "ECAPA-TDNN: emphasized channel attention, propagation and aggregation in TDNN based speaker
 verification" (Interspeech 2020), as published under ``speechbrain/spkrec-ecapa-voxceleb``; names and shapes are those
-of its ``embedding_model.ckpt``. Unlike the smaller network behind ``wavlm_sv``, its convolutions mirror a clip at its
-ends and its attention sees the clip's mean and spread, so that clips are embedded one by one: nothing is padded.
+of its ``embedding_model.ckpt``. Unlike in the smaller network of ``wavlm_sv``, convolutions pad by reflection and
+attention takes the clip's mean and standard deviation, so that clips are embedded one by one, without padding.
 """
 
 from __future__ import annotations
@@ -29,21 +29,21 @@ N_MELS = 80
 N_FFT = 400  # 25 ms
 HOP_LENGTH = 160  # 10 ms
 FLOOR = 1e-10  # of power
-TOP_DB = 80.0  # what lies further below the clip's loudest band is raised
+TOP_DB = 80.0  # dynamic range; lower levels are clamped
 CHANNELS = 1024
 POOLED = 3072
 EMBEDDING = 192
 BOTTLENECK = 128
-SCALE = 8  # parts of a Res2 convolution
+SCALE = 8  # groups of a Res2 convolution
 DILATIONS = (2, 3, 4)
-MIN_SAMPLES = HOP_LENGTH * max(DILATIONS)  # five frames: what is mirrored at an end must be shorter than the clip
+MIN_SAMPLES = HOP_LENGTH * max(DILATIONS)  # five frames: reflection padding must be shorter than the clip
 
 
 def mel_filters() -> torch.Tensor:
-    """Triangles over the bins of the spectrum, float32 ``(80, 201)``.
+    """Return triangular filters over the bins of the spectrum, float32 ``(80, 201)``.
 
-    Evenly spaced on the mel scale ``2595 log10(1 + f/700)`` from 0 to 8000 Hz. As SpeechBrain makes them, both sides
-    of a triangle are as wide as its left one, where others end it at the next centre.
+    They are evenly spaced on the mel scale ``2595 log10(1 + f/700)`` from 0 to 8000 Hz. As in SpeechBrain, both sides
+    of a triangle have the width of its left side, where other implementations end it at the next center.
     """
     top = 2595 * math.log10(1 + SAMPLE_RATE / 2 / 700)
     edges = 700 * (10 ** (torch.linspace(0, top, N_MELS + 2, dtype=torch.float64) / 2595) - 1)
@@ -53,11 +53,11 @@ def mel_filters() -> torch.Tensor:
 
 
 def log_mel(samples: torch.Tensor, filters: torch.Tensor) -> torch.Tensor:
-    """Mel bands in dB, each with its mean over the clip removed, ``(80, 1 + n // 160)``.
+    """Compute the mel spectrogram in dB, with the mean of each band over the clip removed, ``(80, 1 + n // 160)``.
 
     Args:
-        samples: ``(n,)`` at 16 kHz.
-        filters: of ``mel_filters``, on the same device.
+        samples: waveform ``(n,)`` at 16 kHz.
+        filters: output of ``mel_filters``, on the same device.
     """
     window = torch.hamming_window(N_FFT, device=samples.device)
     spectrum = torch.stft(samples, N_FFT, HOP_LENGTH, window=window, pad_mode="constant", return_complex=True)
@@ -88,7 +88,7 @@ class _ConvReluNorm(nn.Module):
 
 
 class _Res2(nn.Module):
-    """The first eighth of the channels as it is, then convolutions in a chain, each fed by the one before too."""
+    """Res2Net module: the first group of channels unchanged, then a chain of convolutions over the others."""
 
     def __init__(self, channels: int, dilation: int) -> None:
         super().__init__()
@@ -97,14 +97,14 @@ class _Res2(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         first, *parts = x.chunk(SCALE, dim=1)
-        made: list[torch.Tensor] = []
+        outputs: list[torch.Tensor] = []
         for part, block in zip(parts, self.blocks, strict=True):
-            made.append(block(part + made[-1] if made else part))
-        return torch.cat([first, *made], dim=1)
+            outputs.append(block(part + outputs[-1] if outputs else part))
+        return torch.cat([first, *outputs], dim=1)
 
 
 class _Gate(nn.Module):
-    """Channels weighted by what the whole clip says."""
+    """Squeeze-excitation: channels scaled by a function of their means over the clip."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -129,7 +129,7 @@ class _Block(nn.Module):
 
 
 class _Pooling(nn.Module):
-    """Mean and standard deviation per channel over the frames that attention picks, knowing those over all frames."""
+    """Attentive statistics pooling, with the mean and standard deviation over all frames as context."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -137,23 +137,24 @@ class _Pooling(nn.Module):
         self.conv = _conv(BOTTLENECK, channels)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        everywhere = torch.full_like(x[:, :1], 1 / x.shape[2])
-        context = [part.expand_as(x) for part in _mean_and_spread(x, everywhere)]
+        uniform = torch.full_like(x[:, :1], 1 / x.shape[2])
+        context = [part.expand_as(x) for part in _weighted_mean_std(x, uniform)]
         attention = self.conv(torch.tanh(self.tdnn(torch.cat([x, *context], dim=1))))
-        return torch.cat(_mean_and_spread(x, attention.softmax(2)), dim=1)
+        return torch.cat(_weighted_mean_std(x, attention.softmax(2)), dim=1)
 
 
-def _mean_and_spread(x: torch.Tensor, weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def _weighted_mean_std(x: torch.Tensor, weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     mean = (weight * x).sum(2, keepdim=True)
     variance = (weight * (x - mean).square()).sum(2, keepdim=True)
     return mean, variance.clamp(min=1e-12).sqrt()
 
 
 class ECAPA(nn.Module):
-    """Log mel bands ``(B, 80, T)``, T at least 5, to speaker embeddings ``(B, 192)``, not normalised.
+    """Log mel spectrogram ``(B, 80, T)``, T at least 5, to speaker embeddings ``(B, 192)``, not normalized.
 
     Args:
-        channels, pooled: widths; the published weights are those of the defaults.
+        channels: channels of the blocks; the published weights have the default.
+        pooled: channels before pooling; the published weights have the default.
     """
 
     filters: torch.Tensor
@@ -176,19 +177,19 @@ class ECAPA(nn.Module):
         return out[:, :, 0]
 
     def embed(self, clips: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
-        """Unit vectors ``(clips, 192)`` of clips at 16 kHz, float32 ``(n,)``, each at least 640 samples."""
+        """Embed clips at 16 kHz, float32 ``(n,)``, each at least 640 samples, as unit vectors ``(clips, 192)``."""
         waves = (torch.tensor(clip, device=self.filters.device) for clip in clips)
         rows = torch.cat([self(log_mel(wave, self.filters)[None]) for wave in waves])
-        found: NDArray[np.float32] = functional.normalize(rows, dim=1).cpu().numpy()
-        return found
+        embeddings: NDArray[np.float32] = functional.normalize(rows, dim=1).cpu().numpy()
+        return embeddings
 
 
-def load_ecapa(path: Path, get_again: str, device: str = "cpu") -> ECAPA:
-    """The encoder with the weights of SpeechBrain's ``embedding_model.ckpt``.
+def load_ecapa(path: Path, instructions: str, device: str = "cpu") -> ECAPA:
+    """Load the encoder with the weights of SpeechBrain's ``embedding_model.ckpt``.
 
     Raises:
-        F2VError: another file, or one that holds more than weights.
+        F2VError: another file, or one with more than weights.
     """
     encoder = ECAPA()
-    load_weights(encoder, read_checkpoint(path, get_again), path, get_again)
+    load_weights(encoder, read_checkpoint(path, instructions), path, instructions)
     return encoder.to(device)

@@ -1,4 +1,4 @@
-"""Who is seen, by ArcFace, and who is heard, by GE2E: loaded once a process and device."""
+"""Identity encoders, ArcFace for faces and GE2E for voices, loaded once per process and device."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 @cache
 def arcface(device: str = "cpu") -> IResNet50:
-    """The network with the published weights.
+    """Load ArcFace with the published weights.
 
     Raises:
-        AssetMissing: they are not on this machine.
+        AssetMissing: the weights are not on this machine.
     """
     from f2v_bench.nn.encoders.arcface import load_arcface
 
@@ -27,10 +27,10 @@ def arcface(device: str = "cpu") -> IResNet50:
 
 @cache
 def speaker_encoder() -> GE2E:
-    """The network with resemblyzer's weights.
+    """Load GE2E with Resemblyzer's weights.
 
     Raises:
-        AssetMissing: they are not on this machine.
+        AssetMissing: the weights are not on this machine.
     """
     from f2v_bench.nn.encoders.ge2e import load_ge2e
 

@@ -1,9 +1,9 @@
-"""wav2vec 2.0: convolutions over samples and a transformer over frames, with batches that change nothing.
+"""wav2vec 2.0: convolutions over samples and a transformer over frames, without effects of padding.
 
 Baevski et al., "wav2vec 2.0: a framework for self-supervised learning of speech representations" (NeurIPS 2020). The
-names and shapes of the parameters are those of fairseq's checkpoints. Zero padding alone moves the output of a clip
-in a batch; here every operation that sees beyond its own frame is told where a clip ends, so that a clip comes out of
-any batch as it would alone.
+names and shapes of the parameters are those of fairseq's checkpoints. Plain zero padding changes the output of a clip
+in a batch. Here every operation over several frames takes the lengths of the clips, so that a clip has the same output
+in any batch.
 """
 
 from __future__ import annotations
@@ -19,19 +19,23 @@ from torch.nn import functional
 
 from f2v_bench.nn.layers.masking import valid_mask
 
-CONVOLUTIONS = ((10, 5), *((3, 2),) * 4, *((2, 2),) * 2)  # kernel and stride: one frame each 320 samples
+CONVOLUTIONS = ((10, 5), *((3, 2),) * 4, *((2, 2),) * 2)  # kernel and stride: one frame per 320 samples
 CHANNELS = 512
 MIN_SAMPLES = 400  # one frame
 
 
 @dataclass(frozen=True, slots=True)
 class TransformerShape:
-    """How large a transformer is, and where its layer norms stand.
+    """Sizes of a transformer and the position of its layer norms.
 
     Attributes:
-        layers, width, heads, hidden: number of layers, channels, attention heads, channels of the feed-forward part.
-        norm_first: layer norm before each part (the large models) or after the residual sum (the base models).
-        position_kernel, position_groups: of the convolution that tells frames their place.
+        layers: number of layers.
+        width: channels.
+        heads: attention heads.
+        hidden: channels inside the feed-forward module.
+        norm_first: layer norm before each module (the large models) or after the residual sum (the base models).
+        position_kernel: kernel size of the convolution that embeds positions, frames.
+        position_groups: groups of that convolution.
     """
 
     layers: int
@@ -48,14 +52,14 @@ LARGE = TransformerShape(layers=24, width=1024, heads=16, hidden=4096, norm_firs
 
 
 def frame_count(samples: torch.Tensor | int) -> torch.Tensor | int:
-    """Frames that the convolutions make of so many samples (of an int, or of each of a tensor)."""
+    """Return the number of frames after the convolutions, for a number of samples or a tensor of numbers."""
     for kernel, stride in CONVOLUTIONS:
         samples = (samples - kernel) // stride + 1
     return samples
 
 
 class MaskedGroupNorm(nn.Module):
-    """Each channel brought to mean 0 and variance 1 over the frames of its clip, padding left out."""
+    """Group norm of each channel over the real frames of its clip."""
 
     def __init__(self, channels: int, eps: float = 1e-5) -> None:
         super().__init__()
@@ -64,7 +68,7 @@ class MaskedGroupNorm(nn.Module):
         self.eps = eps
 
     def forward(self, x: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
-        """``(B, C, T)`` with clips of ``lengths`` frames; what lies beyond stays meaningless."""
+        """Normalize ``(B, C, T)`` with clips of ``lengths`` frames; padded frames have no meaning."""
         inside = valid_mask(lengths, x.shape[2])[:, None]
         count = lengths[:, None, None]
         x = x - (x * inside).sum(2, keepdim=True) / count
@@ -73,7 +77,7 @@ class MaskedGroupNorm(nn.Module):
 
 
 class _ChannelNorm(nn.Module):
-    """Layer norm over the channels of ``(B, C, T)``, under the name it has in fairseq."""
+    """Layer norm over the channels of ``(B, C, T)``, under its name in fairseq."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -88,7 +92,7 @@ class ConvFeatures(nn.Module):
     """Samples to frames: seven convolutions with GELU.
 
     Args:
-        norm: ``group`` normalises over time after the first (base models), ``layer`` over channels after each.
+        norm: ``group`` normalizes over time after the first (base models), ``layer`` over channels after each.
     """
 
     def __init__(self, norm: Literal["group", "layer"]) -> None:
@@ -96,7 +100,7 @@ class ConvFeatures(nn.Module):
         widths = (1, *[CHANNELS] * len(CONVOLUTIONS))
         self.conv_layers = nn.ModuleList()
         for index, ((before, after), (kernel, stride)) in enumerate(zip(pairwise(widths), CONVOLUTIONS, strict=True)):
-            # numbered as fairseq numbers them: 1 is a dropout and 3 the GELU, which hold nothing
+            # fairseq's numbers: 1 is a dropout and 3 the GELU, both without parameters
             parts: dict[str, nn.Module] = {"0": nn.Conv1d(before, after, kernel, stride, bias=False)}
             if norm == "layer":
                 parts["2"] = _ChannelNorm(after)
@@ -105,7 +109,7 @@ class ConvFeatures(nn.Module):
             self.conv_layers.append(nn.ModuleDict(parts))
 
     def forward(self, samples: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
-        """``(B, n)`` samples, of which ``lengths`` count, to ``(B, T, 512)``."""
+        """Map samples ``(B, n)``, the first ``lengths`` of which are real, to ``(B, T, 512)``."""
         x = samples[:, None]
         for layer, (kernel, stride) in zip(self.conv_layers, CONVOLUTIONS, strict=True):
             assert isinstance(layer, nn.ModuleDict)
@@ -121,7 +125,7 @@ class ConvFeatures(nn.Module):
 
 
 class _WeightNormConv(nn.Module):
-    """A grouped convolution whose kernel is a direction ``weight_v`` and a length ``weight_g`` per tap."""
+    """Grouped convolution with weight norm per tap: direction ``weight_v`` and norm ``weight_g``."""
 
     def __init__(self, width: int, kernel: int, groups: int) -> None:
         super().__init__()
@@ -134,7 +138,7 @@ class _WeightNormConv(nn.Module):
         kernel = self.weight_v * (self.weight_g / self.weight_v.norm(dim=(0, 1), keepdim=True))
         taps = kernel.shape[2]
         out = functional.conv1d(x, kernel, self.bias, padding=taps // 2, groups=self.groups)
-        return out[..., : x.shape[2]]  # an even kernel makes one frame too many, at the end
+        return out[..., : x.shape[2]]  # an even kernel adds one frame at the end
 
 
 class Attention(nn.Module):
@@ -149,19 +153,19 @@ class Attention(nn.Module):
         self.out_proj = nn.Linear(width, width)
 
     def forward(self, x: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
-        """``(B, T, width)``; ``mask`` as scaled_dot_product_attention takes it, for ``(B, heads, T, T)``."""
+        """Map ``(B, T, width)``; ``mask`` is that of scaled_dot_product_attention, for ``(B, heads, T, T)``."""
         q, k, v = (self.split(project(x)) for project in (self.q_proj, self.k_proj, self.v_proj))
         mixed = functional.scaled_dot_product_attention(q, k, v, attn_mask=mask)
         out: torch.Tensor = self.out_proj(mixed.transpose(1, 2).flatten(2))
         return out
 
     def split(self, x: torch.Tensor) -> torch.Tensor:
-        """``(B, T, width)`` to ``(B, heads, T, width / heads)``."""
+        """Split ``(B, T, width)`` into heads: ``(B, heads, T, width / heads)``."""
         return x.view(*x.shape[:2], self.heads, -1).transpose(1, 2)
 
 
 class TransformerLayer(nn.Module):
-    """Attention and a feed-forward part, each with a residual sum and a layer norm before or after it."""
+    """Attention and feed-forward module, each residual with a layer norm before or after it."""
 
     def __init__(self, shape: TransformerShape, attention: Attention | None = None) -> None:
         super().__init__()
@@ -186,11 +190,11 @@ class TransformerLayer(nn.Module):
 
 
 class Transformer(nn.Module):
-    """Frames to frames that know of one another.
+    """Transformer encoder with convolutional position embeddings.
 
     Args:
-        shape: see ``TransformerShape``.
-        attentions: one a layer, where they are not the plain ones.
+        shape: sizes.
+        attentions: attention modules, one per layer; None uses plain ones.
     """
 
     def __init__(self, shape: TransformerShape, attentions: Sequence[Attention] | None = None) -> None:
@@ -204,8 +208,8 @@ class Transformer(nn.Module):
         self.layer_norm = nn.LayerNorm(shape.width)
 
     def forward(self, x: torch.Tensor, inside: torch.Tensor) -> torch.Tensor:
-        """``(B, T, width)`` with bool ``inside`` ``(B, T)``, at least one frame a clip."""
-        x = self.placed(x, inside)
+        """Map ``(B, T, width)`` with bool ``inside`` ``(B, T)``, at least one real frame per clip."""
+        x = self.embed_positions(x, inside)
         mask = attention_mask(inside)
         for layer in self.layers:
             x = layer(x, mask)
@@ -213,8 +217,8 @@ class Transformer(nn.Module):
             x = self.layer_norm(x)
         return x
 
-    def placed(self, x: torch.Tensor, inside: torch.Tensor) -> torch.Tensor:
-        """What the first layer sees: frames with their place in the clip, padding as the silence beyond its end."""
+    def embed_positions(self, x: torch.Tensor, inside: torch.Tensor) -> torch.Tensor:
+        """Add position embeddings to the frames, the input of the first layer; padded frames count as zero."""
         x = x * inside[..., None]
         x = x + functional.gelu(self.pos_conv[0](x.transpose(1, 2))).transpose(1, 2)
         if not self.norm_first:
@@ -223,12 +227,12 @@ class Transformer(nn.Module):
 
 
 def attention_mask(inside: torch.Tensor) -> torch.Tensor | None:
-    """Who may be listened to, bool ``(B, 1, 1, T)``, or None where nobody is padding."""
+    """Return the mask of keys for attention, bool ``(B, 1, 1, T)``, or None without padding."""
     return None if bool(inside.all()) else inside[:, None, None]
 
 
 class Wav2Vec2(nn.Module):
-    """The base model as fine-tuned models carry it; ``mask_emb`` is a remnant of pre-training."""
+    """Base model inside fine-tuned models; ``mask_emb`` is left over from pre-training."""
 
     def __init__(self, shape: TransformerShape = BASE) -> None:
         super().__init__()
@@ -239,7 +243,7 @@ class Wav2Vec2(nn.Module):
         self.encoder = Transformer(shape)
 
     def forward(self, samples: torch.Tensor, lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Samples ``(B, n)``, each clip at least 400 of them, to frames ``(B, T, width)`` and their counts ``(B,)``."""
+        """Map samples ``(B, n)``, at least 400 per clip, to frames ``(B, T, width)`` and their numbers ``(B,)``."""
         x = self.post_extract_proj(self.layer_norm(self.feature_extractor(samples, lengths)))
         frames = frame_count(lengths)
         assert isinstance(frames, torch.Tensor)

@@ -1,4 +1,4 @@
-"""WavLM: wav2vec 2.0's architecture whose attention knows how far apart two frames are.
+"""WavLM: the architecture of wav2vec 2.0 with a gated relative position bias in attention.
 
 Chen et al., "WavLM: large-scale self-supervised pre-training for full stack speech processing" (JSTSP 2022). The names
 and shapes of the parameters are those of Microsoft's checkpoints.
@@ -26,16 +26,17 @@ from f2v_bench.nn.encoders.wav2vec2 import (
 )
 from f2v_bench.nn.layers.masking import valid_mask
 
-BUCKETS = 320  # of distances, half of them for each side
-MAX_DISTANCE = 800  # frames; beyond, all distances are alike
+BUCKETS = 320  # buckets of distances, half of them for each direction
+MAX_DISTANCE = 800  # frames; larger distances share a bucket
 
 
 class GatedAttention(Attention):
-    """Attention whose scores gain a bias of the distance, as strong as each frame asks for.
+    """Attention with a relative position bias that each query frame scales by a gate.
 
     Args:
-        width, heads: as ``Attention``.
-        owns_distances: the first layer holds the table of biases that all layers use.
+        width: channels.
+        heads: attention heads.
+        owns_distances: the layer has the table of biases that all layers use; true for the first one.
     """
 
     def __init__(self, width: int, heads: int, *, owns_distances: bool) -> None:
@@ -45,14 +46,14 @@ class GatedAttention(Attention):
         if owns_distances:
             self.relative_attention_bias = nn.Embedding(BUCKETS, heads)
 
-    def biases(self, frames: int) -> torch.Tensor:
-        """The bias of each pair of frames, ``(heads, frames, frames)``; of the layer that owns the table."""
-        place = torch.arange(frames, device=self.grep_a.device)
-        table: torch.Tensor = self.relative_attention_bias(distance_buckets(place[None] - place[:, None]))
+    def position_bias(self, frames: int) -> torch.Tensor:
+        """Return the bias of each pair of frames, ``(heads, frames, frames)``, in the layer that owns the table."""
+        position = torch.arange(frames, device=self.grep_a.device)
+        table: torch.Tensor = self.relative_attention_bias(distance_buckets(position[None] - position[:, None]))
         return table.permute(2, 0, 1)
 
     def gate(self, x: torch.Tensor) -> torch.Tensor:
-        """How strongly each frame of ``(B, T, width)`` wants the bias, ``(B, heads, T, 1)``."""
+        """Compute the gate of the bias for each frame of ``(B, T, width)``: ``(B, heads, T, 1)``."""
         pairs = self.grep_linear(self.split(x))
         a, b = torch.sigmoid(pairs.view(*pairs.shape[:-1], 2, 4).sum(-1)).chunk(2, dim=-1)
         gate: torch.Tensor = a * (b * self.grep_a - 1) + 2
@@ -60,7 +61,7 @@ class GatedAttention(Attention):
 
 
 def distance_buckets(distance: torch.Tensor) -> torch.Tensor:
-    """The number of each distance's bucket: exact when near, logarithmic when far, later frames in the second half."""
+    """Return the bucket of each distance: exact when near, logarithmic when far; later keys in the second half."""
     half = BUCKETS // 2
     near = half // 2
     size = distance.abs()
@@ -69,7 +70,7 @@ def distance_buckets(distance: torch.Tensor) -> torch.Tensor:
 
 
 class WavLM(nn.Module):
-    """The large model; ``mask_emb`` is a remnant of pre-training."""
+    """Large model; ``mask_emb`` is left over from pre-training."""
 
     def __init__(self, shape: TransformerShape = LARGE) -> None:
         super().__init__()
@@ -81,12 +82,12 @@ class WavLM(nn.Module):
             shape, [GatedAttention(shape.width, shape.heads, owns_distances=not i) for i in range(shape.layers)]
         )
 
-    def states(self, samples: torch.Tensor, lengths: torch.Tensor) -> Iterator[torch.Tensor]:
-        """What each layer is given, and what the last one makes of it (normalised).
+    def hidden_states(self, samples: torch.Tensor, lengths: torch.Tensor) -> Iterator[torch.Tensor]:
+        """Compute the input of each layer, and the output of the last one after its layer norm.
 
         Args:
-            samples: ``(B, n)`` at 16 kHz, each clip brought to mean 0 and variance 1, zeros beyond ``lengths``.
-            lengths: samples that count, ``(B,)``, each at least 400.
+            samples: waveforms ``(B, n)`` at 16 kHz, from ``standardize_waveforms``.
+            lengths: real samples ``(B,)``, each at least 400.
 
         Yields:
             ``layers + 1`` times ``(B, T, width)``.
@@ -95,25 +96,25 @@ class WavLM(nn.Module):
         frames = frame_count(lengths)
         assert isinstance(frames, torch.Tensor)
         inside = valid_mask(frames, x.shape[1])
-        x = self.encoder.placed(x, inside)
-        hidden = attention_mask(inside)
-        biases: torch.Tensor | None = None
+        x = self.encoder.embed_positions(x, inside)
+        keys = attention_mask(inside)
+        bias: torch.Tensor | None = None
         for layer in self.encoder.layers:
             yield x
             assert isinstance(layer, TransformerLayer)
             attention = layer.self_attn
             assert isinstance(attention, GatedAttention)
-            biases = attention.biases(x.shape[1]) if biases is None else biases
-            seen = layer.self_attn_layer_norm(x) if layer.norm_first else x
-            mask = attention.gate(seen) * biases
-            if hidden is not None:
-                mask = mask.masked_fill(~hidden, -torch.inf)
+            bias = attention.position_bias(x.shape[1]) if bias is None else bias
+            queries = layer.self_attn_layer_norm(x) if layer.norm_first else x
+            mask = attention.gate(queries) * bias
+            if keys is not None:
+                mask = mask.masked_fill(~keys, -torch.inf)
             x = layer(x, mask)
         yield self.encoder.layer_norm(x) if self.encoder.norm_first else x
 
 
 def standardize_waveforms(samples: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
-    """Each clip of ``(B, n)`` at mean 0 and variance 1, its padding at 0."""
+    """Standardize each clip of ``(B, n)`` to mean 0 and variance 1; padding is 0."""
     rows = zip(samples, lengths.tolist(), strict=True)
     out = torch.zeros_like(samples)
     for row, (clip, length) in zip(out, rows, strict=True):

@@ -1,8 +1,8 @@
-"""WavLM-large with an ECAPA-TDNN, fine-tuned to tell speakers apart: the encoder behind "SIM" in speech synthesis.
+"""WavLM-large with an ECAPA-TDNN, fine-tuned for speaker verification: the encoder of "SIM" in speech synthesis.
 
 Microsoft's UniSpeech publishes the recipe and ``wavlm_large_finetune.pth``; seed-tts-eval made it the field's standard.
-The ECAPA-TDNN is that of Desplanques et al. (Interspeech 2020), fed with a learned mean of WavLM's layers. Names and
-shapes are the published ones, and padding changes nothing: means, variances and attention count a clip's own frames.
+The ECAPA-TDNN is that of Desplanques et al. (Interspeech 2020) on a learned mean of WavLM's layers. Names and shapes
+are the published ones. Padding has no effect: means, variances and attention are over a clip's own frames.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ CHANNELS = 512
 POOLED = 1536
 EMBEDDING = 256
 BOTTLENECK = 128
-SCALE = 8  # parts of a Res2 convolution
-MIN_SAMPLES = 720  # two frames: one alone has no variance
-BUDGET_S = {"cpu": 20, "cuda": 160}  # padded seconds at once
+SCALE = 8  # groups of a Res2 convolution
+MIN_SAMPLES = 720  # two frames: one frame has no variance
+BUDGET_S = {"cpu": 20, "cuda": 160}  # padded seconds per batch
 _TRAINING_ONLY = "loss_calculator."
 
 
@@ -47,7 +47,7 @@ class _ConvReluNorm(nn.Module):
 
 
 class _Res2(nn.Module):
-    """Convolutions in a chain, each over its eighth of the channels and what the one before made."""
+    """Res2Net module: a chain of convolutions, each over a group of channels plus the output of the one before."""
 
     def __init__(self, channels: int, dilation: int) -> None:
         super().__init__()
@@ -59,15 +59,15 @@ class _Res2(nn.Module):
 
     def forward(self, x: torch.Tensor, inside: torch.Tensor) -> torch.Tensor:
         *parts, last = x.chunk(SCALE, dim=1)
-        made: list[torch.Tensor] = []
+        outputs: list[torch.Tensor] = []
         for part, conv, norm in zip(parts, self.convs, self.bns, strict=True):
-            part = part + made[-1] if made else part
-            made.append(norm(functional.relu(conv(part * inside))))
-        return torch.cat([*made, last], dim=1)
+            part = part + outputs[-1] if outputs else part
+            outputs.append(norm(functional.relu(conv(part * inside))))
+        return torch.cat([*outputs, last], dim=1)
 
 
 class _Gate(nn.Module):
-    """Channels weighted by what the whole clip says."""
+    """Squeeze-excitation: channels scaled by a function of their means over the clip."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -88,13 +88,13 @@ class _Block(nn.Module):
         self.SE_Connect = _Gate(channels)
 
     def forward(self, x: torch.Tensor, inside: torch.Tensor) -> torch.Tensor:
-        made = self.Conv1dReluBn2(self.Res2Conv1dReluBn(self.Conv1dReluBn1(x), inside))
-        gated: torch.Tensor = self.SE_Connect(made, inside)
+        inner = self.Conv1dReluBn2(self.Res2Conv1dReluBn(self.Conv1dReluBn1(x), inside))
+        gated: torch.Tensor = self.SE_Connect(inner, inside)
         return gated + x
 
 
 class _Pooling(nn.Module):
-    """Mean and standard deviation over the frames that attention picks, per channel."""
+    """Attentive statistics pooling: weighted mean and standard deviation per channel."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -118,7 +118,7 @@ class WavLMSV(nn.Module):
     """Waveforms to speaker embeddings.
 
     Args:
-        shape: of WavLM's transformer; the published weights are those of the large model.
+        shape: sizes of WavLM's transformer; the published weights are of the large model.
     """
 
     def __init__(self, shape: TransformerShape = LARGE) -> None:
@@ -133,7 +133,7 @@ class WavLMSV(nn.Module):
         self.linear = nn.Linear(2 * POOLED, EMBEDDING)
 
     def forward(self, samples: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
-        """Embeddings ``(B, 256)``, not normalised, of samples ``(B, n)`` at 16 kHz, ``lengths`` at least 720."""
+        """Embed samples ``(B, n)`` at 16 kHz, ``lengths`` at least 720, as ``(B, 256)``, not normalized."""
         x, inside = self._features(samples, lengths)
         x = self.layer1(x * inside)
         outs = [x]
@@ -144,9 +144,9 @@ class WavLMSV(nn.Module):
         return out
 
     def _features(self, samples: torch.Tensor, lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """The mean of WavLM's layers, each channel at mean 0 and variance 1 over the clip, ``(B, width, T)``."""
+        """Compute the weighted mean of WavLM's layers, standardized per channel and clip, ``(B, width, T)``."""
         mean: torch.Tensor | float = 0.0
-        states = self.feature_extract.model.states(standardize_waveforms(samples, lengths), lengths)
+        states = self.feature_extract.model.hidden_states(standardize_waveforms(samples, lengths), lengths)
         for weight, state in zip(self.feature_weight.softmax(0), states, strict=True):
             mean = mean + weight * state
         assert isinstance(mean, torch.Tensor)
@@ -160,26 +160,28 @@ class WavLMSV(nn.Module):
         return x * torch.rsqrt(variance + 1e-5), inside
 
     def embed(self, clips: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
-        """Unit vectors ``(clips, 256)`` of clips at 16 kHz, float32 ``(n,)``, each at least 720 samples."""
+        """Embed clips at 16 kHz, float32 ``(n,)``, each at least 720 samples, as unit vectors ``(clips, 256)``."""
         device = self.linear.weight.device
         groups = length_batches([len(clip) for clip in clips], BUDGET_S[device.type] * 16_000)
         rows = torch.empty(len(clips), EMBEDDING)
         for group in groups:
             rows[group] = self(*pad_sequences([clips[at] for at in group], str(device))).cpu()
-        found: NDArray[np.float32] = functional.normalize(rows, dim=1).numpy()
-        return found
+        embeddings: NDArray[np.float32] = functional.normalize(rows, dim=1).numpy()
+        return embeddings
 
 
-def load_wavlm_sv(path: Path, get_again: str, device: str = "cpu") -> WavLMSV:
-    """The encoder with the weights of ``wavlm_large_finetune.pth``.
+def load_wavlm_sv(path: Path, instructions: str, device: str = "cpu") -> WavLMSV:
+    """Load the encoder with the weights of ``wavlm_large_finetune.pth``.
 
     Raises:
-        F2VError: another file, or one that holds more than weights.
+        F2VError: another file, or one with more than weights.
     """
-    state = read_checkpoint(path, get_again).get("model")
+    state = read_checkpoint(path, instructions).get("model")
     if not isinstance(state, dict):
-        raise F2VError(f"'{path}' is no checkpoint of UniSpeech's speaker verification: it has no 'model'", get_again)
+        raise F2VError(
+            f"'{path}' is no checkpoint of UniSpeech's speaker verification: no weights under 'model'", instructions
+        )
     encoder = WavLMSV()
-    kept = {name: tensor for name, tensor in state.items() if not name.startswith(_TRAINING_ONLY)}
-    load_weights(encoder, kept, path, get_again)
+    weights = {name: tensor for name, tensor in state.items() if not name.startswith(_TRAINING_ONLY)}
+    load_weights(encoder, weights, path, instructions)
     return encoder.to(device)

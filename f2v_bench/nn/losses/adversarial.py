@@ -1,4 +1,4 @@
-"""Both sides' losses of one batch: critics that tell made pieces from real ones, and what made them."""
+"""Losses of adversarial training for one batch: of the discriminators and of the generator."""
 
 from __future__ import annotations
 
@@ -15,28 +15,38 @@ from f2v_bench.nn.vocoders.discriminators import (
 )
 
 
-def discriminator_step_loss(judges: Discriminators, real: torch.Tensor, made: torch.Tensor) -> torch.Tensor:
-    """The critics' own loss of samples ``(B, n)`` each; what was made learns nothing of it."""
-    of_real, of_made = _halves(judges(torch.cat([real, made.detach()])))
-    return discriminator_loss(of_real, of_made)
+def discriminator_step_loss(
+    discriminators: Discriminators, real: torch.Tensor, generated: torch.Tensor
+) -> torch.Tensor:
+    """Compute the loss of the discriminators for samples ``(B, n)`` each, without gradients for the generator."""
+    of_real, of_generated = _split_halves(discriminators(torch.cat([real, generated.detach()])))
+    return discriminator_loss(of_real, of_generated)
 
 
 def generator_adversarial_loss(
-    judges: Discriminators, real: torch.Tensor, made: torch.Tensor
+    discriminators: Discriminators, real: torch.Tensor, generated: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Adversarial loss and feature matching of what was made, ``(B, n)`` each; the critics learn nothing of them."""
-    judges.requires_grad_(False)  # gradients pass through them to the generator, and stop there
+    """Compute adversarial and feature matching loss of the generator, without gradients for the discriminators.
+
+    Args:
+        discriminators: discriminators.
+        real: real samples ``(B, n)``.
+        generated: generated samples ``(B, n)``.
+    """
+    discriminators.requires_grad_(False)  # gradients pass through them to the generator alone
     with torch.no_grad():
-        of_real = judges(real)
-    of_made = judges(made)
-    judges.requires_grad_(True)
-    return adversarial_loss(of_made), feature_loss(of_real, of_made)
+        of_real = discriminators(real)
+    of_generated = discriminators(generated)
+    discriminators.requires_grad_(True)
+    return adversarial_loss(of_generated), feature_loss(of_real, of_generated)
 
 
-def _halves(judgements: Sequence[DiscriminatorOutput]) -> tuple[list[DiscriminatorOutput], list[DiscriminatorOutput]]:
-    """Judgements of a batch's first half, and of its second."""
+def _split_halves(
+    outputs: Sequence[DiscriminatorOutput],
+) -> tuple[list[DiscriminatorOutput], list[DiscriminatorOutput]]:
+    """Split outputs of a batch into those of its first and of its second half."""
     pairs = [
         tuple((score, [one.chunk(2)[half] for one in maps]) for half, score in enumerate(scores.chunk(2)))
-        for scores, maps in judgements
+        for scores, maps in outputs
     ]
     return [pair[0] for pair in pairs], [pair[1] for pair in pairs]

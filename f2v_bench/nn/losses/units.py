@@ -1,4 +1,4 @@
-"""Labels of 20 ms of sound, two a video frame: the shape of their logits, and their loss."""
+"""Loss of frame labels at 50 Hz, two per video frame."""
 
 from __future__ import annotations
 
@@ -7,26 +7,26 @@ from torch.nn import functional
 
 from f2v_bench.timing import UNITS_PER_VIDEO_FRAME
 
-IGNORE_INDEX = -100  # label of a frame that has none
+IGNORE_INDEX = -100  # label of frames without one
 
 
 def split_label_pairs(x: torch.Tensor) -> torch.Tensor:
-    """``(B, T, 2 C)`` to ``(B, 2 T, C)``: both labels of a video frame."""
+    """Reshape ``(B, T, 2 C)`` to ``(B, 2 T, C)``, two labels per video frame."""
     return x.reshape(x.shape[0], UNITS_PER_VIDEO_FRAME * x.shape[1], -1)
 
 
 def cross_entropy(logits: torch.Tensor, labels: torch.Tensor, frames: torch.Tensor, smoothing: float) -> torch.Tensor:
-    """Mean cross entropy over the labels of chosen video frames; 0 where there are none.
+    """Compute the mean cross entropy over the labels of selected video frames; 0 without labels.
 
     Args:
-        logits: ``(B, 2 T, C)``.
-        labels: ``(B, 2 T)``, ``IGNORE_INDEX`` where there is none.
-        frames: bool ``(B, T)``.
-        smoothing: of the labels.
+        logits: logits ``(B, 2 T, C)``.
+        labels: class indices ``(B, 2 T)``, or ``IGNORE_INDEX``.
+        frames: selected video frames, bool ``(B, T)``.
+        smoothing: label smoothing, 0 to 1.
     """
-    chosen = frames.repeat_interleave(UNITS_PER_VIDEO_FRAME, 1) & (labels != IGNORE_INDEX)
-    picked = labels.masked_fill(~chosen, IGNORE_INDEX)
+    selected = frames.repeat_interleave(UNITS_PER_VIDEO_FRAME, 1) & (labels != IGNORE_INDEX)
+    targets = labels.masked_fill(~selected, IGNORE_INDEX)
     total = functional.cross_entropy(
-        logits.float().transpose(1, 2), picked, ignore_index=IGNORE_INDEX, reduction="sum", label_smoothing=smoothing
+        logits.float().transpose(1, 2), targets, ignore_index=IGNORE_INDEX, reduction="sum", label_smoothing=smoothing
     )
-    return total / chosen.sum().clamp(min=1)
+    return total / selected.sum().clamp(min=1)

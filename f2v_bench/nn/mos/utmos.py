@@ -62,16 +62,16 @@ class UTMOS22Strong(nn.Module):
         return mean * 2 + 3  # trained on opinions brought from [1, 5] to [-1, 1]
 
 
-def load_utmos(path: Path, get_again: str, device: str = "cpu") -> UTMOS22Strong:
+def load_utmos(path: Path, instructions: str, device: str = "cpu") -> UTMOS22Strong:
     """The network with the weights of either published file.
 
     Raises:
         F2VError: another file, or one that holds more than weights.
     """
-    content = read_checkpoint(path, get_again, with_settings=True)
+    content = read_checkpoint(path, instructions, with_settings=True)
     weights = from_official(content["state_dict"]) if isinstance(content.get("state_dict"), dict) else content
     network = UTMOS22Strong()
-    load_weights(network, weights, path, get_again)
+    load_weights(network, weights, path, instructions)
     return network.to(device)
 
 

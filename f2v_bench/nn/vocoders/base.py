@@ -1,4 +1,4 @@
-"""What every vocoder's network promises, whatever it is made of."""
+"""Base class of vocoders."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from f2v_bench.signal.mel import N_MELS
 
 
 class Vocoder(nn.Module, ABC):
-    """Mel to samples.
+    """Log mel spectrogram to waveform at 16 kHz.
 
     Attributes:
-        context: frames on either side of its own that a sample depends on at most, the source apart.
-        inputs: channels that it takes: the mel's 80, and what it is told beside them.
-        step: pieces of what it takes begin at a multiple of so many frames.
+        context: receptive field, frames on either side of a sample's own frame, the excitation apart.
+        inputs: channels of the input: the mel's 80, and further features.
+        step: frames; segments of the input start at a multiple of it.
     """
 
     context: int
@@ -25,27 +25,28 @@ class Vocoder(nn.Module, ABC):
     step: int = 1
 
     @abstractmethod
-    def forward(self, mel: torch.Tensor, source: Excitation | None = None) -> torch.Tensor:
-        """Natural-log mel, ``(B, T, inputs)`` with what stands beside it, to float32 ``(B, 160 T)`` at 16 kHz.
+    def forward(self, mel: torch.Tensor, excitation: Excitation | None = None) -> torch.Tensor:
+        """Convert to float32 samples ``(B, 160 T)`` at 16 kHz.
 
         Args:
-            mel: of whole clips, or of pieces with ``context`` frames around them.
-            source: of the same frames, for a generator that filters one; None makes it of the mel, which must then be
-                whole.
+            mel: log mel spectrogram and further features, ``(B, T, inputs)``, natural log: whole clips, or segments
+                with ``context`` frames around them.
+            excitation: excitation of the same frames, for a source-filter vocoder; None computes it from the mel, which
+                must then be of whole clips.
         """
 
-    def source(self, mel: torch.Tensor, f0: torch.Tensor | None = None) -> Excitation | None:
-        """What the generator filters, of whole clips, since a voice's phase runs on from their beginning.
+    def excitation(self, mel: torch.Tensor, f0: torch.Tensor | None = None) -> Excitation | None:
+        """Compute the excitation of whole clips, whose phase is continuous from their start.
 
         Args:
-            mel: ``(B, T, inputs)``.
-            f0: Hz, 0 where unvoiced, ``(B, T)``; None estimates it from the mel.
+            mel: log mel spectrogram and further features, ``(B, T, inputs)``.
+            f0: F0 in Hz, 0 where unvoiced, ``(B, T)``; None estimates it from the mel.
 
         Returns:
-            None for a generator without a source.
+            None for a vocoder without excitation.
         """
         return None
 
     def losses(self, mel: torch.Tensor, f0: torch.Tensor) -> dict[str, torch.Tensor]:
-        """What training adds to the spectral losses, by name, given the true F0 ``(B, T)`` in Hz."""
+        """Compute the vocoder's own losses by name, given the true F0 ``(B, T)`` in Hz."""
         return {}

@@ -1,8 +1,6 @@
-"""Vocoders: the suite's mel spectrogram back to samples, by one of two generators under one contract.
+"""Settings, construction and chunked inference of the vocoders.
 
-A generator maps natural-log mels ``(B, T, 80)`` to samples ``(B, 160 T)`` at 16 kHz and says in ``context`` how many
-frames beyond its own a sample may depend on. ``hifigan`` loads published checkpoints; ``istft``, which filters pulses
-and noise, is light enough for a CPU to train.
+``hifigan`` loads published checkpoints. ``istft``, a source-filter vocoder, is small enough for training on a CPU.
 """
 
 from __future__ import annotations
@@ -13,7 +11,6 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from f2v_bench.errors import F2VError
 from f2v_bench.signal.mel import HOP, N_MELS
 
 if TYPE_CHECKING:
@@ -21,39 +18,39 @@ if TYPE_CHECKING:
 
     from f2v_bench.nn.vocoders.base import Vocoder
 
-CHUNK = 1000  # frames that go through a generator at once, 10 s
+CHUNK = 1000  # frames per forward pass, 10 s
 
 
 @dataclass(frozen=True, slots=True)
 class VocoderConfig:
-    """A generator, and how it is trained.
+    """Sizes of a vocoder and settings of its training.
 
     Attributes:
-        generator: ``hifigan`` (Kong 2020) or ``istft``, ConvNeXt blocks that filter pulses and noise in the
-            domain of the STFT.
-        channels: hifigan: channels before the first upsampling; each halves them.
-        upsample: hifigan: factors, 160 in all.
-        upsample_kernels: hifigan: kernels of the transposed convolutions, one a factor, even or odd as it is.
-        resblock_kernels: hifigan: one residual block each, after every upsampling.
-        dilations: hifigan: of the convolutions in a residual block.
+        generator: ``hifigan`` (Kong 2020), or ``istft``, ConvNeXt blocks that filter pulses and noise in the domain of
+            the STFT.
+        channels: hifigan: channels before the first upsampling, each of which halves them.
+        upsample: hifigan: upsampling factors with the product 160.
+        upsample_kernels: hifigan: kernel sizes of the transposed convolutions, one per factor and of its parity.
+        resblock_kernels: hifigan: kernel sizes of the residual blocks after every upsampling, one block each.
+        dilations: hifigan: dilations of the convolutions in a residual block.
         width: istft: channels.
-        blocks: istft: ConvNeXt blocks.
+        blocks: istft: number of ConvNeXt blocks.
         hidden: istft: channels inside a block.
         n_fft: istft: samples of an inverse transform, an even multiple of 160.
-        pitch_width: istft: channels of the network that hears F0 in the mel.
-        pitch_blocks: istft: its ConvNeXt blocks.
-        pitch_weight: istft: of its losses of F0 and voicing.
-        mel_weight: of the L1 distance of log mels.
-        spectral_weight: of the multi-resolution STFT loss.
-        spectral_sizes: its transforms, samples; each hops by a quarter.
-        adversarial_from: step of training from which the discriminators take part; negative is never.
-        adversarial_weight: of the generator's adversarial loss.
-        feature_weight: of feature matching.
-        discriminator_width: channels of the discriminators as a share of the published ones.
-        periods: of the multi-period discriminator; none leaves it out.
-        scales: of the multi-scale discriminator; 0 leaves it out.
+        pitch_width: istft: channels of the network that estimates F0 from the mel.
+        pitch_blocks: istft: number of its ConvNeXt blocks.
+        pitch_weight: istft: weight of its losses of F0 and voicing.
+        mel_weight: weight of the L1 distance of log mels.
+        spectral_weight: weight of the multi-resolution STFT loss.
+        spectral_sizes: transforms of that loss, samples, each with a hop of a quarter.
+        adversarial_from: training step from which the discriminators are used; negative for never.
+        adversarial_weight: weight of the generator's adversarial loss.
+        feature_weight: weight of the feature matching loss.
+        discriminator_width: channels of the discriminators relative to the published ones.
+        periods: periods of the multi-period discriminator; none leaves it out.
+        scales: number of scales of the multi-scale discriminator; 0 leaves it out.
         resolutions: transforms of the multi-resolution discriminator, samples; none leaves it out.
-        segment: samples of each clip that a training step sees, a multiple of 160.
+        segment: samples of each clip in a training step, a multiple of 160.
     """
 
     generator: Literal["hifigan", "istft"] = "hifigan"
@@ -83,14 +80,14 @@ class VocoderConfig:
 
 
 def build_vocoder(config: VocoderConfig, inputs: int = N_MELS) -> Vocoder:
-    """The generator of a configuration: ``(B, T, inputs)`` to ``(B, 160 T)``.
+    """Build a vocoder with random weights, ``(B, T, inputs)`` to ``(B, 160 T)``.
 
     Args:
-        config: which, and its sizes.
-        inputs: channels that it takes: the mel's 80, and what it is told beside them.
+        config: kind and sizes.
+        inputs: channels of the input: the mel's 80, and further features.
 
     Raises:
-        F2VError: sizes that do not make 160 samples of a frame.
+        ValueError: impossible sizes.
     """
     check(config)
     if config.generator == "istft":
@@ -103,65 +100,63 @@ def build_vocoder(config: VocoderConfig, inputs: int = N_MELS) -> Vocoder:
 
 
 def check(config: VocoderConfig, frame: int = HOP) -> None:
-    """Refuse sizes that cannot work.
+    """Check the sizes of a vocoder.
 
     Args:
-        config: of a generator.
-        frame: samples that it makes of a frame.
+        config: sizes.
+        frame: samples of an output frame.
 
     Raises:
-        F2VError: which one, and what it must be.
+        ValueError: impossible sizes.
     """
     if config.segment < frame or config.segment % frame:
-        raise F2VError(
-            f"vocoder.segment is {config.segment} samples", f"give a multiple of {frame}, for example {51 * frame}"
-        )
+        raise ValueError(f"vocoder.segment is {config.segment} samples, not a multiple of {frame}")
     if config.adversarial_from >= 0 and not (config.periods or config.scales or config.resolutions):
-        raise F2VError("vocoder.periods, scales and resolutions leave no discriminator", "set adversarial_from to -1")
+        raise ValueError("vocoder.adversarial_from is not negative, but periods, scales and resolutions are all empty")
     if config.generator == "istft":
         if config.n_fft < 2 * HOP or config.n_fft % (2 * HOP):
-            raise F2VError(f"vocoder.n_fft is {config.n_fft}", f"give an even multiple of {HOP}")
+            raise ValueError(f"vocoder.n_fft is {config.n_fft}, not an even multiple of {HOP}")
         return
     factors, kernels = config.upsample, config.upsample_kernels
     if prod(factors) != frame:
-        raise F2VError(f"vocoder.upsample {factors} makes {prod(factors)} samples of a frame", f"make {frame}")
+        raise ValueError(f"vocoder.upsample {factors} has the product {prod(factors)}, not {frame}")
     if len(factors) != len(kernels) or any(k < u or (k - u) % 2 for u, k in zip(factors, kernels, strict=True)):
-        raise F2VError(
-            f"vocoder.upsample_kernels {kernels} do not fit the factors {factors}",
-            "give one kernel a factor, at least as large, and larger by an even number",
+        raise ValueError(
+            f"vocoder.upsample_kernels {kernels} do not fit the factors {factors}: each kernel must be as large as its "
+            "factor, or larger by an even number"
         )
 
 
 def vocode(
-    generator: Vocoder, mel: NDArray[np.float32], f0: NDArray[np.float32] | None = None, chunk: int = CHUNK
+    vocoder: Vocoder, mel: NDArray[np.float32], f0: NDArray[np.float32] | None = None, chunk: int = CHUNK
 ) -> NDArray[np.float32]:
-    """Samples of one clip, in pieces that know enough of their neighbours to equal the whole.
+    """Convert the mel spectrogram of one clip to samples, in chunks with enough context to equal the whole.
 
     Args:
-        generator: in evaluation mode, on any device.
-        mel: float32 ``(T, 80)``, natural log, see ``f2v_bench.signal.mel``; ``(T, inputs)`` where the generator takes
-            more.
-        f0: Hz, 0 where unvoiced, float32 ``(T,)``, for a generator that filters a source; None hears it in the mel.
-        chunk: frames of a piece.
+        vocoder: vocoder in evaluation mode, on any device.
+        mel: log mel spectrogram of ``f2v_bench.signal.mel``, float32 ``(T, 80)``, natural log; ``(T, inputs)`` with
+            further features.
+        f0: F0 in Hz, 0 where unvoiced, float32 ``(T,)``, for a source-filter vocoder; None estimates it from the mel.
+        chunk: frames of a chunk.
 
     Returns:
         float32 ``(160 T,)`` at 16 kHz.
     """
     import torch
 
-    if mel.ndim != 2 or mel.shape[1] != generator.inputs:
-        raise ValueError(f"a mel spectrogram is (T, {generator.inputs}), got {mel.shape}")
-    context = generator.context
-    device = next(generator.parameters()).device
+    if mel.ndim != 2 or mel.shape[1] != vocoder.inputs:
+        raise ValueError(f"a mel spectrogram is (T, {vocoder.inputs}), got {mel.shape}")
+    context = vocoder.context
+    device = next(vocoder.parameters()).device
     samples = np.empty(HOP * len(mel), np.float32)
     with torch.inference_mode():
         whole = torch.from_numpy(mel)[None].to(device, torch.float32)  # (1, T, inputs)
-        source = generator.source(whole, None if f0 is None else torch.from_numpy(f0)[None].to(device))
+        excitation = vocoder.excitation(whole, None if f0 is None else torch.from_numpy(f0)[None].to(device))
         for start in range(0, len(mel), chunk):
             end = min(start + chunk, len(mel))
             first, last = max(start - context, 0), min(end + context, len(mel))
-            first -= first % generator.step
-            piece = generator(whole[:, first:last], source.piece(first, last) if source else None)
-            made = piece[0, HOP * (start - first) : HOP * (end - first)]
-            samples[HOP * start : HOP * end] = made.float().cpu().numpy()
+            first -= first % vocoder.step
+            padded = vocoder(whole[:, first:last], excitation.segment(first, last) if excitation else None)
+            inner = padded[0, HOP * (start - first) : HOP * (end - first)]
+            samples[HOP * start : HOP * end] = inner.float().cpu().numpy()
     return samples

@@ -1,4 +1,4 @@
-"""What tells made speech from real in training, and the losses of both sides.
+"""Discriminators of vocoder training, and the losses of generator and discriminators.
 
 Multi-period and multi-scale discriminators of HiFi-GAN (Kong 2020, the latter from MelGAN), under its names; the
 multi-resolution discriminator of UnivNet (Jang 2021). Each returns scores and the feature maps of its layers.
@@ -17,16 +17,16 @@ from torch.nn.utils.parametrizations import spectral_norm, weight_norm
 from f2v_bench.nn.layers.log_mel import magnitude
 from f2v_bench.nn.vocoders.build import VocoderConfig
 
-SLOPE = 0.1  # of the leaky ReLU
+SLOPE = 0.1  # slope of the leaky ReLU
 DiscriminatorOutput = tuple[torch.Tensor, list[torch.Tensor]]  # scores (B, n), feature maps
 
 
 class PeriodDiscriminator(nn.Module):
-    """Sees samples that lie a period apart: 2-D convolutions along the columns of ``(n / period, period)``.
+    """Discriminator of samples a period apart: 2-D convolutions along the columns of ``(n / period, period)``.
 
     Args:
-        period: samples.
-        width: channels as a share of the published 32, 128, 512, 1024, 1024.
+        period: period in samples.
+        width: channels relative to the published 32, 128, 512, 1024, 1024.
     """
 
     def __init__(self, period: int, width: float) -> None:
@@ -40,17 +40,17 @@ class PeriodDiscriminator(nn.Module):
         self.conv_post = weight_norm(nn.Conv2d(channels[-1], 1, (3, 1), padding=(1, 0)))
 
     def forward(self, samples: torch.Tensor) -> DiscriminatorOutput:
-        """``(B, n)``, n above the period, reflected at its end to a multiple of it."""
+        """Map samples ``(B, n)``, n above the period, padded by reflection at the end to a multiple of it."""
         x = functional.pad(samples[:, None], (0, -samples.shape[1] % self.period), "reflect")  # (B, 1, n')
         columns = x.view(len(x), 1, -1, self.period)  # (B, 1, n' / p, p)
         return _run_discriminator(columns, self.convs, self.conv_post)
 
 
 class ScaleDiscriminator(nn.Module):
-    """Sees the waveform through grouped convolutions of 41 samples.
+    """Discriminator of the waveform by grouped convolutions of 41 samples.
 
     Args:
-        width: channels as a share of the published ones.
+        width: channels relative to the published ones.
         spectral: spectral norm in place of weight norm.
     """
 
@@ -78,12 +78,12 @@ class ScaleDiscriminator(nn.Module):
         self.conv_post = norm(nn.Conv1d(channels[-1], 1, 3, padding=1))
 
     def forward(self, samples: torch.Tensor) -> DiscriminatorOutput:
-        """``(B, n)``."""
+        """Map samples ``(B, n)``."""
         return _run_discriminator(samples[:, None], self.convs, self.conv_post)
 
 
 class MultiScaleDiscriminator(nn.Module):
-    """The waveform as it is, and averaged to a half, a quarter, ... of the rate; the first with spectral norm."""
+    """Discriminators of the waveform at its rate, a half, a quarter, ... of it; the first has spectral norm."""
 
     def __init__(self, scales: int, width: float) -> None:
         super().__init__()
@@ -91,32 +91,32 @@ class MultiScaleDiscriminator(nn.Module):
         self.meanpools = nn.ModuleList(nn.AvgPool1d(4, 2, padding=2) for _ in range(scales - 1))
 
     def forward(self, samples: torch.Tensor) -> list[DiscriminatorOutput]:
-        """``(B, n)``."""
-        judgements = [self.discriminators[0](samples)]
+        """Map samples ``(B, n)``."""
+        outputs = [self.discriminators[0](samples)]
         for pool, discriminator in zip(self.meanpools, self.discriminators[1:], strict=True):
             samples = pool(samples[:, None])[:, 0]  # (B, n / 2 + 1)
-            judgements.append(discriminator(samples))
-        return judgements
+            outputs.append(discriminator(samples))
+        return outputs
 
 
 class MultiPeriodDiscriminator(nn.Module):
-    """One discriminator a period."""
+    """Discriminators of several periods."""
 
     def __init__(self, periods: Sequence[int], width: float) -> None:
         super().__init__()
         self.discriminators = nn.ModuleList(PeriodDiscriminator(period, width) for period in periods)
 
     def forward(self, samples: torch.Tensor) -> list[DiscriminatorOutput]:
-        """``(B, n)``."""
+        """Map samples ``(B, n)``."""
         return [discriminator(samples) for discriminator in self.discriminators]
 
 
 class SpectrogramDiscriminator(nn.Module):
-    """Sees the magnitude spectrogram through 2-D convolutions that halve the frequencies.
+    """Discriminator of the magnitude spectrogram by 2-D convolutions that halve the frequencies.
 
     Args:
-        n_fft: samples of its transform, which hops by a quarter.
-        width: channels as a share of the published 32.
+        n_fft: samples of the transform, with a hop of a quarter.
+        width: channels relative to the published 32.
     """
 
     window: torch.Tensor
@@ -133,25 +133,25 @@ class SpectrogramDiscriminator(nn.Module):
         self.conv_post = weight_norm(nn.Conv2d(channels, 1, 3, padding=1))
 
     def forward(self, samples: torch.Tensor) -> DiscriminatorOutput:
-        """``(B, n)``, n above three eighths of n_fft."""
-        spectrogram = spectrum(samples, self.window)  # (B, T, F)
-        return _run_discriminator(spectrogram[:, None], self.convs, self.conv_post)
+        """Map samples ``(B, n)``, n above three eighths of n_fft."""
+        magnitudes = spectrogram(samples, self.window)  # (B, T, F)
+        return _run_discriminator(magnitudes[:, None], self.convs, self.conv_post)
 
 
 class MultiResolutionDiscriminator(nn.Module):
-    """One spectrogram discriminator a resolution."""
+    """Discriminators of spectrograms at several resolutions."""
 
     def __init__(self, resolutions: Sequence[int], width: float) -> None:
         super().__init__()
         self.discriminators = nn.ModuleList(SpectrogramDiscriminator(n_fft, width) for n_fft in resolutions)
 
     def forward(self, samples: torch.Tensor) -> list[DiscriminatorOutput]:
-        """``(B, n)``."""
+        """Map samples ``(B, n)``."""
         return [discriminator(samples) for discriminator in self.discriminators]
 
 
 class Discriminators(nn.Module):
-    """All that a configuration asks for, under HiFi-GAN's names ``mpd`` and ``msd``, and ``mrd``."""
+    """All discriminators of a configuration, under HiFi-GAN's names ``mpd`` and ``msd``, and ``mrd``."""
 
     def __init__(self, config: VocoderConfig) -> None:
         super().__init__()
@@ -164,17 +164,17 @@ class Discriminators(nn.Module):
             self.mrd = MultiResolutionDiscriminator(config.resolutions, width)
 
     def forward(self, samples: torch.Tensor) -> list[DiscriminatorOutput]:
-        """``(B, n)`` to the judgements of each discriminator."""
-        return [judgement for kind in self.children() for judgement in kind(samples)]
+        """Map samples ``(B, n)`` to the outputs of each discriminator."""
+        return [output for kind in self.children() for output in kind(samples)]
 
 
 class SpectralLoss(nn.Module):
     """Multi-resolution STFT loss (Yamamoto 2020): spectral convergence and L1 of log magnitudes, averaged over sizes.
 
-    ||S - S^||_F / ||S||_F + mean |ln S - ln S^|, with S of the real samples.
+    ||S - S^||_F / ||S||_F + mean |ln S - ln S^|, with S the magnitudes of the real samples.
 
     Args:
-        sizes: of the transforms, samples; each hops by a quarter.
+        sizes: samples of the transforms, each with a hop of a quarter.
     """
 
     def __init__(self, sizes: Sequence[int]) -> None:
@@ -182,42 +182,42 @@ class SpectralLoss(nn.Module):
         for size in sizes:
             self.register_buffer(f"window{size}", torch.hann_window(size), persistent=False)
 
-    def forward(self, made: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
-        """``(B, n)`` each."""
+    def forward(self, predicted: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
+        """Compute the loss of predicted and real samples, ``(B, n)`` each."""
         parts = []
         for window in self.buffers():
-            ours, theirs = spectrum(made, window), spectrum(real, window)  # (B, T, F) each
-            parts.append(torch.linalg.norm(theirs - ours) / torch.linalg.norm(theirs))
-            parts.append(functional.l1_loss(ours.log(), theirs.log()))
+            estimate, target = spectrogram(predicted, window), spectrogram(real, window)  # (B, T, F) each
+            parts.append(torch.linalg.norm(target - estimate) / torch.linalg.norm(target))
+            parts.append(functional.l1_loss(estimate.log(), target.log()))
         return torch.stack(parts).sum() / max(1, len(parts) // 2)
 
 
-def discriminator_loss(real: Sequence[DiscriminatorOutput], made: Sequence[DiscriminatorOutput]) -> torch.Tensor:
-    """Least squares (Mao 2017): real speech should score 1 and made speech 0."""
+def discriminator_loss(real: Sequence[DiscriminatorOutput], generated: Sequence[DiscriminatorOutput]) -> torch.Tensor:
+    """Compute the least-squares loss (Mao 2017) with targets 1 for real and 0 for generated speech."""
     losses = [
-        (1 - of_real.float()).square().mean() + of_made.float().square().mean()
-        for (of_real, _), (of_made, _) in zip(real, made, strict=True)
+        (1 - real_scores.float()).square().mean() + generated_scores.float().square().mean()
+        for (real_scores, _), (generated_scores, _) in zip(real, generated, strict=True)
     ]
     return torch.stack(losses).sum()
 
 
-def adversarial_loss(made: Sequence[DiscriminatorOutput]) -> torch.Tensor:
-    """Least squares of the generator: made speech should score 1."""
-    return torch.stack([(1 - scores.float()).square().mean() for scores, _ in made]).sum()
+def adversarial_loss(generated: Sequence[DiscriminatorOutput]) -> torch.Tensor:
+    """Compute the generator's least-squares loss with target 1."""
+    return torch.stack([(1 - scores.float()).square().mean() for scores, _ in generated]).sum()
 
 
-def feature_loss(real: Sequence[DiscriminatorOutput], made: Sequence[DiscriminatorOutput]) -> torch.Tensor:
-    """Feature matching (Larsen 2016, Kumar 2019): mean L1 of every feature map, summed."""
+def feature_loss(real: Sequence[DiscriminatorOutput], generated: Sequence[DiscriminatorOutput]) -> torch.Tensor:
+    """Compute the feature matching loss (Larsen 2016, Kumar 2019): mean L1 of every feature map, summed."""
     losses = [
-        functional.l1_loss(ours.float(), theirs.float().detach())
-        for (_, of_real), (_, of_made) in zip(real, made, strict=True)
-        for theirs, ours in zip(of_real, of_made, strict=True)
+        functional.l1_loss(estimate.float(), target.float().detach())
+        for (_, real_maps), (_, generated_maps) in zip(real, generated, strict=True)
+        for target, estimate in zip(real_maps, generated_maps, strict=True)
     ]
     return torch.stack(losses).sum()
 
 
-def spectrum(samples: torch.Tensor, window: torch.Tensor) -> torch.Tensor:
-    """Magnitudes ``(B, T, F)`` of samples ``(B, n)`` at a quarter of the window's length apart."""
+def spectrogram(samples: torch.Tensor, window: torch.Tensor) -> torch.Tensor:
+    """Compute magnitudes ``(B, T, F)`` of samples ``(B, n)`` with a hop of a quarter of the window."""
     size = len(window)
     return magnitude(samples, window, size // 4, (size - size // 4) // 2)
 

@@ -1,8 +1,8 @@
-"""What a voice is made of before the mouth shapes it: pulses at the fundamental frequency, and noise.
+"""Excitation of source-filter vocoders: pulses at the fundamental frequency, and noise.
 
-The source of source-filter vocoders: Wang et al., "Neural source-filter waveform models" (ICASSP 2019); Li et al.,
-"HiFTNet" (2023), who estimate F0 from the mel and filter in the domain of the short-time Fourier transform. Both parts
-have the power of white noise of variance 1 wherever they sound, so that a filter's gain means the same for each.
+Wang et al., "Neural source-filter waveform models" (ICASSP 2019); Li et al., "HiFTNet" (2023), who estimate F0 from the
+mel and filter in the domain of the short-time Fourier transform. Both parts have the power of white noise of variance 1
+where they are not zero, so that a filter's gain has the same scale for each.
 """
 
 from __future__ import annotations
@@ -18,37 +18,37 @@ from f2v_bench.nn.layers.transformer import ConvBlock
 from f2v_bench.signal.mel import FLOOR, HOP, N_MELS
 from f2v_bench.timing import SAMPLE_RATE
 
-KERNEL = 7  # frames, of every convolution
-MIDDLE, SPREAD = 150.0, 0.35  # Hz, and the deviation of log F0, of human voices: what the network's numbers stand on
-HIGHEST = SAMPLE_RATE / 2  # Hz, below which all harmonics lie
-NOISE_SEED = 0  # of the noise outside training, the same for every clip
+KERNEL = 7  # kernel size of every convolution, frames
+F0_CENTER, LOG_F0_STD = 150.0, 0.35  # Hz, and standard deviation of log F0, of human voices: for standardization
+NYQUIST = SAMPLE_RATE / 2  # Hz, upper limit of the harmonics
+NOISE_SEED = 0  # seed of the noise outside training, the same for every clip
 
 
 class Excitation(NamedTuple):
-    """T mel frames of a source.
+    """Excitation of T mel frames.
 
     Attributes:
-        f0: Hz, 0 where unvoiced, ``(B, T)``.
-        pulses: ``(B, 160 T)``.
-        noise: ``(B, 160 T)``.
+        f0: F0 in Hz, 0 where unvoiced, ``(B, T)``.
+        pulses: pulse train ``(B, 160 T)``.
+        noise: white noise ``(B, 160 T)``.
     """
 
     f0: torch.Tensor
     pulses: torch.Tensor
     noise: torch.Tensor
 
-    def piece(self, first: int, end: int) -> Excitation:
-        """The frames from ``first`` up to ``end``."""
+    def segment(self, first: int, end: int) -> Excitation:
+        """Return the frames from ``first`` up to ``end``."""
         samples = slice(HOP * first, HOP * end)
         return Excitation(self.f0[:, first:end], self.pulses[:, samples], self.noise[:, samples])
 
 
 class PitchNet(nn.Module):
-    """F0 and voicing heard from a mel spectrogram.
+    """Estimator of F0 and voicing from a mel spectrogram.
 
     Args:
         width: channels.
-        blocks: convolution blocks.
+        blocks: number of convolution blocks.
     """
 
     def __init__(self, width: int, blocks: int) -> None:
@@ -60,7 +60,7 @@ class PitchNet(nn.Module):
         self.head = nn.Linear(width, 2)
 
     def forward(self, mel: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Natural-log mel ``(B, T, 80)`` to standardised log F0 and the logit of voicing, ``(B, T)`` each."""
+        """Map log mel ``(B, T, 80)``, natural log, to standardized log F0 and the logit of voicing, ``(B, T)`` each."""
         x = self.embed_norm(self.embed(pad_silence(mel, KERNEL // 2)).transpose(1, 2))  # (B, T, C)
         mask = x.new_ones(x.shape[:2], dtype=torch.bool)
         for block in self.blocks:
@@ -70,13 +70,13 @@ class PitchNet(nn.Module):
 
     @torch.no_grad()
     def f0(self, mel: torch.Tensor) -> torch.Tensor:
-        """Hz, 0 where unvoiced, ``(B, T)``."""
+        """Estimate F0 in Hz, 0 where unvoiced, ``(B, T)``."""
         pitch, voicing = self(mel)
-        f0: torch.Tensor = MIDDLE * (SPREAD * pitch).exp() * (voicing > 0)
+        f0: torch.Tensor = F0_CENTER * (LOG_F0_STD * pitch).exp() * (voicing > 0)
         return f0
 
     def losses(self, mel: torch.Tensor, f0: torch.Tensor) -> dict[str, torch.Tensor]:
-        """L1 of standardised log F0 where voiced, and cross entropy of voicing, against ``f0`` ``(B, T)`` in Hz."""
+        """Compute the L1 of standardized log F0 where voiced, and the cross entropy of voicing, given ``f0`` in Hz."""
         pitch, voicing = self(mel)
         voiced = (f0 > 0).float()
         error = (pitch - standardize_log_f0(f0)).abs()
@@ -87,63 +87,60 @@ class PitchNet(nn.Module):
 
 
 def standardize_log_f0(f0: torch.Tensor) -> torch.Tensor:
-    """Log F0 as the networks see it, of Hz; unvoiced frames mean nothing."""
-    return (f0.clamp(min=1) / MIDDLE).log() / SPREAD
+    """Standardize log F0, given Hz; the result has no meaning in unvoiced frames."""
+    return (f0.clamp(min=1) / F0_CENTER).log() / LOG_F0_STD
 
 
 def pad_silence(mel: torch.Tensor, frames: int) -> torch.Tensor:
-    """``(B, T, C)`` to ``(B, C, T + 2 frames)``: beyond a clip's ends the mel is silence, not 0, which is loud.
-
-    Channels beside the mel's 80 are 0 there.
-    """
-    quiet = functional.pad(mel[..., :N_MELS].transpose(1, 2), (frames, frames), value=float(np.log(FLOOR)))
-    beside = functional.pad(mel[..., N_MELS:].transpose(1, 2), (frames, frames))
-    return torch.cat([quiet, beside], dim=1)
+    """Pad ``(B, T, C)`` to ``(B, C, T + 2 frames)``: the mel with silence, since 0 is loud, other channels with 0."""
+    bins = functional.pad(mel[..., :N_MELS].transpose(1, 2), (frames, frames), value=float(np.log(FLOOR)))
+    others = functional.pad(mel[..., N_MELS:].transpose(1, 2), (frames, frames))
+    return torch.cat([bins, others], dim=1)
 
 
 @torch.no_grad()
 def excitation_inputs(f0: torch.Tensor, *, vary: bool) -> Excitation:
-    """Pulses and noise for a contour.
+    """Generate pulses and noise for an F0 contour.
 
     Args:
-        f0: Hz, 0 where unvoiced, ``(B, T)``; frame t is centred on sample 160 t, as ``signal.f0`` has it.
-        vary: draw the noise anew, for training; otherwise every clip gets the beginning of the same one.
+        f0: F0 in Hz, 0 where unvoiced, ``(B, T)``; frame t is centered on sample 160 t, as in ``signal.f0``.
+        vary: draw new noise, for training; otherwise every clip gets the start of the same noise.
     """
     samples = HOP * f0.shape[1]
     if vary:
         noise = torch.randn(len(f0), samples, device=f0.device)
     else:
-        drawn = np.random.default_rng(NOISE_SEED).standard_normal(samples, np.float32)
-        noise = torch.from_numpy(drawn).to(f0.device).expand(len(f0), -1)
-    return Excitation(f0, pulses_at(f0), noise)
+        fixed = np.random.default_rng(NOISE_SEED).standard_normal(samples, np.float32)
+        noise = torch.from_numpy(fixed).to(f0.device).expand(len(f0), -1)
+    return Excitation(f0, pulse_train(f0), noise)
 
 
-def pulses_at(f0: torch.Tensor) -> torch.Tensor:
-    """As many harmonics as fit below 8 kHz, all equally loud and in phase, of unit power; zero where unvoiced.
+def pulse_train(f0: torch.Tensor) -> torch.Tensor:
+    """Generate all harmonics below 8 kHz with equal amplitudes and phases, of unit power; zero where unvoiced.
 
-    With p periods passed, sum over k = 1..K of cos(2 pi k p) = sin(pi (2 K + 1) p) / (2 sin(pi p)) - 1 / 2.
+    After p periods, sum over k = 1..K of cos(2 pi k p) = sin(pi (2 K + 1) p) / (2 sin(pi p)) - 1 / 2.
 
     Args:
-        f0: Hz, 0 where unvoiced, ``(B, T)``, frame t centred on sample 160 t.
+        f0: F0 in Hz, 0 where unvoiced, ``(B, T)``, frame t centered on sample 160 t.
 
     Returns:
         ``(B, 160 T)``.
     """
     f0 = f0.float()
-    after = torch.cat([f0[:, 1:], f0[:, -1:]], dim=1)  # (B, T): the frame after each
-    share = torch.arange(HOP, device=f0.device) / HOP  # (160,): the way to it
-    here, there = f0[..., None].expand(-1, -1, HOP), after[..., None].expand(-1, -1, HOP)  # (B, T, 160)
-    between = here + (there - here) * share
-    nearest = torch.where(share < 0.5, here, there)
-    frequency = torch.where((here > 0) & (there > 0), between, nearest)  # (B, T, 160) Hz
-    inside = (frequency.double() / SAMPLE_RATE).cumsum(2)  # periods since the frame began
-    whole = inside[..., -1:] % 1  # what a frame adds; few and small numbers, so that an hour's sum stays exact
-    passed = inside + whole.cumsum(1) - whole
-    phase = (passed - passed.round()).float().flatten(1)  # in -1/2..1/2
+    following = torch.cat([f0[:, 1:], f0[:, -1:]], dim=1)  # (B, T): the next frame of each
+    position = torch.arange(HOP, device=f0.device) / HOP  # (160,): from this frame to the next, 0 to 1
+    this, following = f0[..., None].expand(-1, -1, HOP), following[..., None].expand(-1, -1, HOP)  # (B, T, 160)
+    interpolated = this + (following - this) * position
+    nearest = torch.where(position < 0.5, this, following)
+    frequency = torch.where((this > 0) & (following > 0), interpolated, nearest)  # (B, T, 160) Hz
+    inside = (frequency.double() / SAMPLE_RATE).cumsum(2)  # periods since the start of the frame
+    whole = inside[..., -1:] % 1  # fraction that a frame adds; few and small terms, so that an hour's sum stays exact
+    periods = inside + whole.cumsum(1) - whole
+    phase = (periods - periods.round()).float().flatten(1)  # in -1/2..1/2
     frequency = frequency.flatten(1)  # (B, 160 T)
-    count = torch.floor(HIGHEST / frequency.clamp(min=1))  # K
-    below = (torch.pi * phase).sin()
-    near = below.abs() < 1e-4
-    kernel = ((2 * count + 1) * torch.pi * phase).sin() / (2 * torch.where(near, torch.ones_like(below), below)) - 0.5
-    summed = torch.where(near, count, kernel)
-    return summed * (2 / count).sqrt() * (frequency > 0)
+    count = torch.floor(NYQUIST / frequency.clamp(min=1))  # K
+    sine = (torch.pi * phase).sin()
+    at_pulse = sine.abs() < 1e-4
+    kernel = ((2 * count + 1) * torch.pi * phase).sin() / (2 * torch.where(at_pulse, torch.ones_like(sine), sine)) - 0.5
+    harmonics = torch.where(at_pulse, count, kernel)
+    return harmonics * (2 / count).sqrt() * (frequency > 0)

@@ -1,8 +1,8 @@
-"""HiFi-GAN's generator for the suite's mel spectrogram, with the names of published checkpoints.
+"""HiFi-GAN's generator for the mel spectrogram of ``f2v_bench.signal.mel``, with the published parameter names.
 
 Kong, Kim, Bae, "HiFi-GAN: generative adversarial networks for efficient and high fidelity speech synthesis" (NeurIPS
-2020), generator with residual blocks of kind 1. Weight norm is torch's own: a weight is stored as a length and a
-direction, ``weight_g`` and ``weight_v`` in published files, ``parametrizations.weight.original0`` and ``1`` in torch's.
+2020), generator with residual blocks of kind 1. Weight norm is torch's own: a weight is stored as norm and direction,
+``weight_g`` and ``weight_v`` in published files, ``parametrizations.weight.original0`` and ``original1`` in torch.
 """
 
 from __future__ import annotations
@@ -23,50 +23,47 @@ from f2v_bench.nn.vocoders.build import VocoderConfig
 from f2v_bench.nn.vocoders.excitation import Excitation
 from f2v_bench.signal.mel import N_MELS
 
-SLOPE = 0.1  # of the leaky ReLU
-LAST_SLOPE = 0.01  # of the one before the last convolution, which the published code leaves at torch's default
-KERNEL = 7  # of the first and the last convolution
+SLOPE = 0.1  # slope of the leaky ReLU
+LAST_SLOPE = 0.01  # slope before the last convolution, torch's default as in the published code
+KERNEL = 7  # kernel size of the first and the last convolution
 Norm = Callable[[nn.Module], nn.Module]
 _TORCH_NAMES = {"weight_g": "parametrizations.weight.original0", "weight_v": "parametrizations.weight.original1"}
 
 
 class ResidualBlock(nn.Module):
-    """For each dilation x + conv(act(dilated(act(x)))).
+    """Residual block: x + conv(act(dilated(act(x)))) for each dilation.
 
     Args:
-        channels: of x.
-        kernel: of all convolutions, odd.
-        dilations: of the first convolution of each pair.
-        norm: of their weights.
+        channels: channels of x.
+        kernel: kernel size of all convolutions, odd.
+        dilations: dilations of the first convolution of each pair.
+        norm: function that adds weight norm.
     """
 
     def __init__(self, channels: int, kernel: int, dilations: tuple[int, ...], norm: Norm) -> None:
         super().__init__()
 
-        def same(dilation: int) -> nn.Module:
+        def conv(dilation: int) -> nn.Module:
             padding = kernel // 2 * dilation
             return norm(nn.Conv1d(channels, channels, kernel, dilation=dilation, padding=padding))
 
-        self.convs1 = nn.ModuleList(same(dilation) for dilation in dilations)
-        self.convs2 = nn.ModuleList(same(1) for _ in dilations)
+        self.convs1 = nn.ModuleList(conv(dilation) for dilation in dilations)
+        self.convs2 = nn.ModuleList(conv(1) for _ in dilations)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """``(B, C, n)`` to the same."""
+        """Map ``(B, C, n)`` to ``(B, C, n)``."""
         for dilated, plain in zip(self.convs1, self.convs2, strict=True):
             x = x + plain(functional.leaky_relu(dilated(functional.leaky_relu(x, SLOPE)), SLOPE))
         return x
 
 
 class HiFiGAN(Vocoder):
-    """Mel ``(B, T, 80)`` to samples ``(B, 160 T)``.
+    """Log mel spectrogram ``(B, T, 80)`` to samples ``(B, 160 T)``.
 
     Args:
         config: sizes.
         folded: plain weights in place of weight norm, for inference.
-        inputs: channels that it takes, the mel's first.
-
-    Attributes:
-        context: frames on either side of its own that a sample depends on at most.
+        inputs: channels of the input, the mel's first.
     """
 
     def __init__(self, config: VocoderConfig, folded: bool = False, inputs: int = N_MELS) -> None:
@@ -90,23 +87,23 @@ class HiFiGAN(Vocoder):
         )
         self.conv_post = norm(nn.Conv1d(widths[-1], 1, KERNEL, padding=KERNEL // 2))
 
-    def forward(self, mel: torch.Tensor, source: Excitation | None = None) -> torch.Tensor:
+    def forward(self, mel: torch.Tensor, excitation: Excitation | None = None) -> torch.Tensor:
         x = self.conv_pre(mel.transpose(1, 2))  # (B, C, T)
         kinds = len(self.resblocks) // len(self.ups)
         for level, up in enumerate(self.ups):
-            x = up(functional.leaky_relu(x, SLOPE))  # (B, C / 2, n u): a factor of u more samples
+            x = up(functional.leaky_relu(x, SLOPE))  # (B, C / 2, n u) for a factor u
             blocks = self.resblocks[level * kinds : (level + 1) * kinds]
-            x = torch.stack([block(x) for block in blocks]).mean(0)  # receptive fields of several sizes, averaged
+            x = torch.stack([block(x) for block in blocks]).mean(0)  # mean over receptive fields of several sizes
         samples = self.conv_post(functional.leaky_relu(x, LAST_SLOPE))  # (B, 1, 160 T)
         return torch.tanh(samples[:, 0].float())
 
 
 def context_frames(config: VocoderConfig) -> int:
-    """Frames on either side that reach a sample, counted back from the samples through every layer."""
+    """Return the receptive field in frames on either side, counted from the samples back through every layer."""
     block = max(config.resblock_kernels) // 2 * sum(dilation + 1 for dilation in config.dilations)
-    reach = KERNEL // 2  # of conv_post, in samples of the level at hand
+    reach = KERNEL // 2  # of conv_post, in samples of the current level
     for factor, kernel in zip(reversed(config.upsample), reversed(config.upsample_kernels), strict=True):
-        # sample i u + j comes of inputs up to i + floor((j + padding) / u), and j is u - 1 at most
+        # sample i u + j depends on inputs up to i + floor((j + padding) / u), and j is u - 1 at most
         reach = (reach + block + (kernel - factor) // 2 + factor - 1) // factor
     return reach + KERNEL // 2  # of conv_pre
 
@@ -115,28 +112,28 @@ def _plain(layer: nn.Module) -> nn.Module:
     return layer
 
 
-def load_hifigan(path: Path, get_again: str, config: VocoderConfig | None = None, device: str = "cpu") -> HiFiGAN:
-    """The generator with the weights of a published checkpoint, ready for inference.
+def load_hifigan(path: Path, instructions: str, config: VocoderConfig | None = None, device: str = "cpu") -> HiFiGAN:
+    """Load the generator with the weights of a published checkpoint, for inference.
 
     Args:
-        path: what ``torch.save`` wrote: the state dict, or a dictionary that holds it as ``generator``; with weight
-            norm under published or torch's names, or folded already.
-        get_again: how a person gets a sound copy, for the error message.
-        config: sizes of the generator, those of 16 kHz speech where None.
-        device: where it goes.
+        path: file of ``torch.save``: the state dict, or a dictionary that contains it as ``generator``; with weight
+            norm under published or torch's names, or with plain weights.
+        instructions: how to get the file, for the error message.
+        config: sizes of the generator; None for those of 16 kHz speech.
+        device: device of the generator.
 
     Raises:
         F2VError: another file, or other sizes.
     """
-    content = read_checkpoint(path, get_again)
-    state = torch_names(content.get("generator", content)) if isinstance(content.get("generator", {}), dict) else {}
+    content = read_checkpoint(path, instructions)
+    state = to_torch_names(content.get("generator", content)) if isinstance(content.get("generator", {}), dict) else {}
     generator = HiFiGAN(config or VocoderConfig(), folded="conv_pre.weight" in state)
-    load_weights(generator, state, path, get_again)
+    load_weights(generator, state, path, instructions)
     return generator.to(device)
 
 
 def fold_weight_norm(generator: HiFiGAN) -> HiFiGAN:
-    """A copy with plain weights in place of weight norm: the same output, for inference."""
+    """Return a copy with plain weights in place of weight norm and the same output, for inference."""
     plain = HiFiGAN(generator.config, folded=True, inputs=generator.inputs)
     for name, parameter in plain.named_parameters():
         layer, _, part = name.rpartition(".")
@@ -144,17 +141,17 @@ def fold_weight_norm(generator: HiFiGAN) -> HiFiGAN:
     return plain.requires_grad_(False).eval()
 
 
-def published_names(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """A state dict under the names of published checkpoints: ``weight_g`` and ``weight_v``."""
-    return _renamed(state, {ours: theirs for theirs, ours in _TORCH_NAMES.items()})
+def to_published_names(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Rename a state dict to the names of published checkpoints, ``weight_g`` and ``weight_v``."""
+    return _rename(state, {new: published for published, new in _TORCH_NAMES.items()})
 
 
-def torch_names(state: Mapping[str, Any]) -> dict[str, Any]:
-    """A state dict of either kind of names under those of torch's weight norm."""
-    return _renamed(state, _TORCH_NAMES)
+def to_torch_names(state: Mapping[str, Any]) -> dict[str, Any]:
+    """Rename a state dict with either names to those of torch's weight norm."""
+    return _rename(state, _TORCH_NAMES)
 
 
-def _renamed(state: Mapping[str, Any], endings: Mapping[str, str]) -> dict[str, Any]:
+def _rename(state: Mapping[str, Any], endings: Mapping[str, str]) -> dict[str, Any]:
     def rename(name: str) -> str:
         for old, new in endings.items():
             if name.endswith(f".{old}"):
