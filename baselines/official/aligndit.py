@@ -29,7 +29,7 @@ from typing import ClassVar
 import numpy as np
 
 from baselines.official.adapter import SETTINGS, OfficialCode, write_lips
-from baselines.official.chunking import SAMPLES_PER_VIDEO_FRAME, Chunk, split_frames
+from baselines.official.chunking import Chunk, split_frames
 from baselines.official.environment import Environment
 from baselines.official.requirements import MissingRequirement, Requirement
 from f2v_bench.clip import Clip, Waveform
@@ -40,7 +40,7 @@ from f2v_bench.media import write_audio
 from f2v_bench.signal.mel import N_MELS
 from f2v_bench.systems.base import SpeakerReference
 from f2v_bench.systems.speaker_reference import pick_reference_clip, reference_audio
-from f2v_bench.timing import SAMPLE_RATE
+from f2v_bench.timing import SAMPLE_RATE, SAMPLES_PER_VIDEO_FRAME
 
 LONGEST = 600  # frames of a chunk
 LONGEST_REFERENCE = 375  # frames

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from baselines.official.adapter import SETTINGS, OfficialCode, write_lips
-from baselines.official.chunking import SAMPLES_PER_VIDEO_FRAME, Chunk, split_frames
+from baselines.official.chunking import Chunk, split_frames
 from baselines.official.overrides import option
 from baselines.official.requirements import MissingRequirement, Requirement
 from f2v_bench.assets import AssetMissing, find_asset, get_asset
@@ -31,7 +31,7 @@ from f2v_bench.errors import ClipFailure
 from f2v_bench.signal.mel import N_MELS
 from f2v_bench.systems.base import SpeakerReference
 from f2v_bench.systems.speaker_reference import pick_reference_clip, reference_audio
-from f2v_bench.timing import MEL_FRAMES_PER_VIDEO_FRAME, SAMPLE_RATE, UNITS_PER_VIDEO_FRAME
+from f2v_bench.timing import MEL_FRAMES_PER_VIDEO_FRAME, SAMPLE_RATE, SAMPLES_PER_VIDEO_FRAME, UNITS_PER_VIDEO_FRAME
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

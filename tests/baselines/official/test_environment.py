@@ -21,7 +21,7 @@ def test_it_is_a_program_or_a_name_and_never_both() -> None:
     with pytest.raises(F2VError, match="'x' has no environment") as error:
         Environment.of("x", {"features_python": "python"})
     assert "--set LABEL.python=" in error.value.do
-    with pytest.raises(F2VError, match="told two environments"):
+    with pytest.raises(F2VError, match="has two environments"):
         Environment.of("x", {"features_python": "python", "features_conda": "a"}, "features_")
 
 
