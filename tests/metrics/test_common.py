@@ -66,6 +66,15 @@ def test_settings_default_to_the_first_value_and_refuse_others() -> None:
         common.parse_settings(MetricOptions(settings={"mode": "fancier"}), "m", allowed)
 
 
+def test_earlier_names_of_settings_are_read() -> None:
+    allowed, renamed = {"color": ("red", "blue")}, {"hue": "color"}
+    for name in ("color", "hue"):
+        options = MetricOptions(settings={name: "blue"})
+        assert common.parse_settings(options, "m", allowed, renamed) == {"color": "blue"}
+    with pytest.raises(F2VError, match="no value of m's setting 'color'"):
+        common.parse_settings(MetricOptions(settings={"hue": "blew"}), "m", allowed, renamed)
+
+
 def test_threads_follow_the_pool_that_sets_them(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
     assert common.usable_threads() == 3

@@ -218,6 +218,8 @@ def test_signatures_tell_the_modes_apart() -> None:
     assert len(set(signatures)) == 3
     assert "p835:269fbebdb513|p808:9246480c5856|compat:reference" in signatures[0]
     assert "p835:personalized-9e3a197449ca" in signatures[2]
+    earlier = DNSMOS(MetricOptions(settings={"personali" + "sed": "true"}))
+    assert earlier.signature == signatures[2]
     with pytest.raises(F2VError, match="Known: all-segments, reference"):
         DNSMOS(MetricOptions(settings={"compat": "none"}))
 

@@ -41,9 +41,9 @@ PERFECT = {
     "estoi": 1.0,
     "mcd": 0.0,
     "energy_rmse": 0.0,
-    "energy_rmse_centred": 0.0,
+    "energy_rmse_centered": 0.0,
     "mel_l1": 0.0,
-    "mel_l1_centred": 0.0,
+    "mel_l1_centered": 0.0,
     "health_clipping": 0.0,
     "health_duration": 0.0,
     "health_offset": 0.0,
@@ -168,8 +168,8 @@ def mixed(speech, number: int, share: float) -> np.ndarray:
         ("stoi", ("stoi", "estoi")),
         ("pesq", ("pesq_wb", "pesq_nb")),
         ("mcd", ("mcd",)),
-        ("energy_rmse", ("energy_rmse", "energy_rmse_centred")),
-        ("mel_distance", ("mel_l1", "mel_l1_centred")),
+        ("energy_rmse", ("energy_rmse", "energy_rmse_centered")),
+        ("mel_distance", ("mel_l1", "mel_l1_centered")),
         pytest.param("rmse_f0", ("vde", "ffe"), marks=pytest.mark.slow),
         pytest.param("dnsmos", ("dnsmos_ovrl", "dnsmos_bak", "dnsmos_p808"), marks=pytest.mark.slow),
     ],
@@ -205,5 +205,5 @@ def test_gain_moves_level_alone(gain: float, seed: int, speechlike, sample) -> N
         values |= outcome.values
     assert values["stoi"] == pytest.approx(1, abs=1e-3)
     assert values["mcd"] == pytest.approx(0, abs=0.05)
-    assert values["energy_rmse_centred"] == pytest.approx(0, abs=0.05)
+    assert values["energy_rmse_centered"] == pytest.approx(0, abs=0.05)
     assert values["energy_rmse"] == pytest.approx(-20 * np.log10(gain), abs=0.05)
