@@ -1,4 +1,4 @@
-"""Real metrics on the way: every validation, a few clips are spoken, recognised, measured and shown to TensorBoard."""
+"""Callbacks of the trainer: metrics of synthesized validation clips, TensorBoard logs, and throughput."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 import lightning
 import numpy as np
 import torch
+from lightning.pytorch.loggers import TensorBoardLogger
 from numpy.typing import NDArray
 
 from f2v_bench.metrics.base import MetricOptions
@@ -20,112 +21,112 @@ from f2v_bench.modeling.batch import Batch
 from f2v_bench.signal.mel import HOP, log_mel
 from f2v_bench.timing import FPS, SAMPLE_RATE
 
-_LOGGED = ("wer", "rmse_f0", "estoi")
+LOGGED_CLIPS = 3  # clips of a validation that TensorBoard gets
+_LOGGED_METRICS = ("wer", "rmse_f0", "estoi")
+_FIRST_REPORT, _REPORT_EVERY = 50, 1000  # steps
 
-#: the samples of a validation clip, float32 ``(n,)`` at 16 kHz, from the network as it stands
+#: synthesis of a validation clip by its index: float32 ``(n,)`` at 16 kHz, with the present weights
 SynthesizeClip = Callable[[int], NDArray[np.float32]]
 
 
 class SpeechMetricsCallback(lightning.Callback):
-    """Word error rate by the corpus's recogniser, F0 error and ESTOI of spoken validation clips.
+    """Word error rate, F0 error and ESTOI of synthesized validation clips.
 
     Args:
-        speak: says a clip.
-        real: the real speech of each clip, float32 ``(n,)`` at 16 kHz.
-        texts: their transcripts; without all of them, or without a grammar, there is no word error rate.
-        grammar: of the corpus's sentences.
+        synthesize: synthesis of a clip by its index.
+        references: reference audio of each clip, float32 ``(n,)`` at 16 kHz.
+        texts: transcripts of the clips; without all of them, or without a grammar, there is no word error rate.
+        grammar: JSGF grammar of the corpus's sentences.
     """
 
     def __init__(
         self,
-        speak: SynthesizeClip,
-        real: Sequence[NDArray[np.float32]],
+        synthesize: SynthesizeClip,
+        references: Sequence[NDArray[np.float32]],
         texts: Sequence[str | None],
         grammar: str | None,
     ) -> None:
-        self.speak, self.real, self.texts = speak, real, [text or "" for text in texts]
+        self.synthesize, self.references, self.texts = synthesize, references, [text or "" for text in texts]
         self.metrics = [TorchMetric(RMSEF0(MetricOptions())), TorchMetric(STOI(MetricOptions()), SAMPLE_RATE)]
         if grammar and all(texts):
             self.metrics.append(TorchMetric(WER(MetricOptions(grammar=grammar))))
 
     def on_validation_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        """Synthesize and score the clips, and log the values."""
         for metric in self.metrics:
             metric.reset()
-        # every device speaks its share: compute adds all of them up, and waits for all
-        for at in range(trainer.global_rank, len(self.real), trainer.world_size):
-            real, made = self.real[at], self.speak(at)
+        # every device synthesizes its share of the clips; compute gathers the scores of all devices
+        for index in range(trainer.global_rank, len(self.references), trainer.world_size):
+            reference, audio = self.references[index], self.synthesize(index)
             for metric in self.metrics:
                 metric.update(
-                    torch.from_numpy(made)[None], reference=torch.from_numpy(real)[None],
-                    reference_lengths=[len(real)], text=[self.texts[at]],
-                )  # fmt: skip
-            if at < SHOWN * trainer.world_size:
-                show_clip(trainer.loggers, trainer.global_step, at, real, made)
+                    torch.from_numpy(audio)[None],
+                    reference=torch.from_numpy(reference)[None],
+                    reference_lengths=[len(reference)],
+                    text=[self.texts[index]],
+                )
+            if index < LOGGED_CLIPS * trainer.world_size:
+                log_clip(trainer.loggers, trainer.global_step, index, reference, audio)
         values = {name: value for metric in self.metrics for name, value in metric.compute().items()}
-        chosen = {f"val/{name}": float(values[name]) for name in _LOGGED if name in values}
+        logged = {f"val/{name}": float(values[name]) for name in _LOGGED_METRICS if name in values}
         for logger in trainer.loggers if trainer.is_global_zero else ():
-            logger.log_metrics(chosen, step=trainer.global_step)
-        trainer.callback_metrics.update({name: torch.tensor(value) for name, value in chosen.items()})
+            logger.log_metrics(logged, step=trainer.global_step)
+        trainer.callback_metrics.update({name: torch.tensor(value) for name, value in logged.items()})
 
 
-SHOWN = 3  # clips of a validation
-
-
-def show_clip(
-    loggers: Iterable[Any], step: int, place: int, real: NDArray[np.float32], made: NDArray[np.float32]
+def log_clip(
+    loggers: Iterable[Any], step: int, index: int, reference: NDArray[np.float32], audio: NDArray[np.float32]
 ) -> None:
-    """Show a clip to those of Lightning's loggers that draw.
+    """Log mel spectrograms and audio of a clip to TensorBoard, if it is among the loggers.
 
     Args:
-        loggers: of the trainer.
-        step: of the training.
-        place: of the clip among those shown.
-        real: samples ``(n,)`` at 16 kHz.
-        made: what stands for them, ``(m,)``.
+        loggers: loggers of the trainer.
+        step: optimizer step.
+        index: index of the clip among those logged.
+        reference: reference audio ``(n,)`` at 16 kHz.
+        audio: synthesized audio ``(m,)`` at 16 kHz.
     """
-    from lightning.pytorch.loggers import TensorBoardLogger
-
     for logger in loggers:
         if isinstance(logger, TensorBoardLogger):
-            frames = min(len(real), len(made)) // HOP
-            mels = np.concatenate([log_mel(one, SAMPLE_RATE)[:frames] for one in (real, made)], axis=1).T[::-1]
-            picture = (mels - mels.min()) / max(float(np.ptp(mels)), 1e-6)  # (160, T)
-            board = logger.experiment
-            board.add_image(f"clip{place}/real_below_made", picture.copy(), step, dataformats="HW")
-            for name, samples in (("real", real), ("made", made)):
-                board.add_audio(f"clip{place}/{name}", samples, step, SAMPLE_RATE)
-
-
-_FIRST, _EVERY = 50, 1000  # steps after which it is told
+            frames = min(len(reference), len(audio)) // HOP
+            mels = np.concatenate([log_mel(one, SAMPLE_RATE)[:frames] for one in (reference, audio)], axis=1).T[::-1]
+            image = (mels - mels.min()) / max(float(np.ptp(mels)), 1e-6)  # (160, T)
+            writer = logger.experiment
+            writer.add_image(f"clip{index}/real_below_made", image.copy(), step, dataformats="HW")
+            for name, samples in (("real", reference), ("made", audio)):
+                writer.add_audio(f"clip{index}/{name}", samples, step, SAMPLE_RATE)
 
 
 class ThroughputCallback(lightning.Callback):
-    """Tells hours of audio heard in an hour of training, and the time that is left.
+    """Hours of audio processed in an hour of training, and the time that is left.
 
     Args:
-        steps: of the whole stage.
-        notice: is told.
+        steps: optimizer steps of the whole stage.
+        log: called with a message after 50 steps and after every 1,000.
     """
 
-    def __init__(self, steps: int, notice: Callable[[str], None]) -> None:
-        self.steps, self.notice = steps, notice
-        self.heard = 0.0  # hours since the start
-        self.seen = 0  # steps since the start
+    def __init__(self, steps: int, log: Callable[[str], None]) -> None:
+        self.steps, self.log = steps, log
+        self.processed_hours = 0.0  # of audio since the start
+        self.steps_since_start = 0
 
     def on_train_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
-        self.began = time.perf_counter()
+        """Start the clock."""
+        self.start_time = time.perf_counter()
 
     def on_train_batch_end(
         self, trainer: lightning.Trainer, module: lightning.LightningModule, outputs: Any, batch: Batch, index: int
     ) -> None:
-        self.heard += float(batch["lengths"].sum()) / FPS / 3600 * trainer.world_size
-        self.seen += 1
+        """Count the batch, and log the throughput when it is due."""
+        self.processed_hours += float(batch["lengths"].sum()) / FPS / 3600 * trainer.world_size
+        self.steps_since_start += 1
         done = int(batch["step"]) + 1
-        if trainer.is_global_zero and (self.seen == _FIRST or done % _EVERY == 0 or done == self.steps):
-            self.notice(self.told(done, time.perf_counter() - self.began))
+        is_due = self.steps_since_start == _FIRST_REPORT or done % _REPORT_EVERY == 0 or done == self.steps
+        if trainer.is_global_zero and is_due:
+            self.log(self.describe(done, time.perf_counter() - self.start_time))
 
-    def told(self, done: int, seconds: float) -> str:
-        """The sentence after a step, some seconds after the start."""
-        left = round((self.steps - done) * seconds / self.seen / 60)
-        speed = self.heard / seconds * 3600
+    def describe(self, done: int, seconds: float) -> str:
+        """Return the message after ``done`` steps of the stage, ``seconds`` after the start."""
+        left = round((self.steps - done) * seconds / self.steps_since_start / 60)
+        speed = self.processed_hours / seconds * 3600
         return f"audio: step {done:,} of {self.steps:,}, {speed:,.0f} hours of audio an hour, {left} min left"

@@ -1,4 +1,4 @@
-"""A running average of a network's weights: what validation, checkpoints for use and synthesis take."""
+"""Moving average of a network's weights, which validation, exported weights and synthesis use."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from torch import nn
 
 
 class EMA(nn.Module):
-    """An exponential moving average of a module's parameters; buffers are copied.
+    """Exponential moving average of a module's parameters; buffers are copied.
 
-    The decay grows from 0 as (1 + n) / (10 + n), so that the first steps are soon forgotten. As a module of its own it
-    travels in the checkpoint.
+    The decay rises from 0 as (1 + n) / (10 + n), so that the average soon forgets the first steps. As a submodule, it
+    is part of the checkpoint.
 
     Args:
-        module: what is averaged.
-        decay: of the average, in [0, 1).
+        module: module to average.
+        decay: largest decay, in [0, 1).
     """
 
     updates: torch.Tensor
@@ -31,27 +31,27 @@ class EMA(nn.Module):
 
     @torch.no_grad()
     def update(self, module: nn.Module) -> None:
-        """Take the module's present weights into the average."""
+        """Add the module's present weights to the average."""
         self.updates += 1
-        done = int(self.updates)
-        decay = min(self.decay, (1 + done) / (10 + done))
-        ours, theirs = ([one.detach() for one in side.parameters()] for side in (self.average, module))
-        torch._foreach_lerp_(ours, theirs, 1 - decay)
-        for mine, other in zip(self.average.buffers(), module.buffers(), strict=True):
-            mine.copy_(other)
+        count = int(self.updates)
+        decay = min(self.decay, (1 + count) / (10 + count))
+        averages, parameters = ([one.detach() for one in side.parameters()] for side in (self.average, module))
+        torch._foreach_lerp_(averages, parameters, 1 - decay)
+        for target, source in zip(self.average.buffers(), module.buffers(), strict=True):
+            target.copy_(source)
 
     def train(self, mode: bool = True) -> EMA:
-        """The average is never trained."""
+        """Keep evaluation mode: the average itself is never trained."""
         return super().train(False)
 
 
 @contextmanager
 def evaluating(module: nn.Module) -> Iterator[None]:
-    """Evaluation mode and no gradients, and back to the mode before."""
-    before = module.training
+    """Set evaluation mode without gradients, and restore the previous mode at the end."""
+    training = module.training
     module.eval()
     try:
         with torch.no_grad():
             yield
     finally:
-        module.train(before)
+        module.train(training)

@@ -118,9 +118,7 @@ class LipNetwork(nn.Module):
         return split_label_pairs(self.units(top)), split_label_pairs(self.phones(top))
 
 
-def lip_example(
-    features: ClipFeatures, units: UnitLabeler, change: float, rng: np.random.Generator | None
-) -> Example:
+def lip_example(features: ClipFeatures, units: UnitLabeler, change: float, rng: np.random.Generator | None) -> Example:
     """Build the stage's example of a clip, with a random tempo if there is a generator.
 
     Args:

@@ -11,31 +11,33 @@ from f2v_bench.modeling.shared_config import StageConfig
 
 
 def build_optimizer(
-    named: Iterable[tuple[str, torch.nn.Parameter]], stage: StageConfig, shares: Mapping[str, float] | None = None
+    named_parameters: Iterable[tuple[str, torch.nn.Parameter]],
+    stage: StageConfig,
+    lr_factors: Mapping[str, float] | None = None,
 ) -> torch.optim.AdamW:
-    """AdamW; biases, norms and single vectors are not decayed.
+    """Build AdamW without decay on biases, norms and single vectors.
 
     Args:
-        named: weights; those that want no gradient are left out.
-        stage: rate, betas and decay.
-        shares: of the learning rate, by the beginning of weights' names; 1 for all others.
+        named_parameters: parameters by name; frozen ones are left out.
+        stage: learning rate, betas and decay.
+        lr_factors: factors on the learning rate by prefix of the parameters' names; 1 for all others.
     """
     parts: dict[float, list[torch.nn.Parameter]] = {1.0: []}
-    for name, parameter in named:
+    for name, parameter in named_parameters:
         if parameter.requires_grad:
-            share = next((one for start, one in (shares or {}).items() if name.startswith(start)), 1.0)
-            parts.setdefault(share, []).append(parameter)
+            factor = next((one for prefix, one in (lr_factors or {}).items() if name.startswith(prefix)), 1.0)
+            parts.setdefault(factor, []).append(parameter)
     groups = [
-        {"params": [one for one in part if (one.ndim > 1) == matrix], "weight_decay": decay, "lr": rate}
-        for rate, part in ((share * stage.learning_rate, part) for share, part in parts.items())
-        for matrix, decay in ((True, stage.weight_decay), (False, 0.0))
+        {"params": [one for one in part if (one.ndim > 1) == is_matrix], "weight_decay": decay, "lr": rate}
+        for rate, part in ((factor * stage.learning_rate, part) for factor, part in parts.items())
+        for is_matrix, decay in ((True, stage.weight_decay), (False, 0.0))
     ]
     return torch.optim.AdamW(groups, lr=stage.learning_rate, betas=(stage.betas[0], stage.betas[1]))
 
 
 def lr_scale(step: int, stage: StageConfig) -> float:
-    """The learning rate's share of its peak: a straight rise, then half a cosine down to the floor."""
+    """Return the learning rate as a share of its peak: linear warm-up, then half a cosine down to the floor."""
     if step < stage.warmup:
         return (step + 1) / stage.warmup
-    through = min(1.0, (step - stage.warmup) / max(1, stage.steps - stage.warmup))
-    return stage.floor + (1 - stage.floor) * 0.5 * (1 + math.cos(math.pi * through))
+    progress = min(1.0, (step - stage.warmup) / max(1, stage.steps - stage.warmup))
+    return stage.floor + (1 - stage.floor) * 0.5 * (1 + math.cos(math.pi * progress))

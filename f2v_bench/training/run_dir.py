@@ -1,10 +1,10 @@
-"""The folder of a training in stages: its settings, checkpoints, and what it borrows from another's.
+"""Directory of a training in stages: settings, checkpoints, and stages shared from another directory.
 
-<folder>/settings.yaml                 all of them
-<folder>/<stage>/last.ckpt             to go on from; <folder>/<stage>/tensorboard beside it
+<folder>/settings.yaml                 all settings
+<folder>/<stage>/last.ckpt             checkpoint to resume from; <folder>/<stage>/tensorboard beside it
 <folder>/stages.json                   steps and seconds of each stage
 
-Lip encoder and vocoder are the same whatever the model is: another training's folder, the base, can lend them.
+Lip encoder and vocoder do not depend on the model: they can be taken from the directory of another training, the base.
 """
 
 from __future__ import annotations
@@ -28,43 +28,54 @@ if TYPE_CHECKING:
     import torch
 
 SHARED = ("lips", "vocoder")  # stages that do not depend on the model
-_FREE = ("steps", "validate_every", "validate_clips")  # of a stage: what may change between two starts
+_MUTABLE = ("steps", "validate_every", "validate_clips")  # settings of a stage that may change between two starts
+
+_PARTS = {"main": "model", "audio": "model"}  # prefix of a stage's tensors in weight files, where it is another name
 
 
 class TrainingDir:
-    """What is trained, and where it lies.
+    """Directory of one training.
 
     Args:
-        path: of the folder; ``claim`` makes it.
-        stages: of the model, in their order.
-        config: settings of all of them.
-        base: folder of another training that lends the shared stages which this one has not trained itself.
+        path: path of the directory; ``lock_settings`` creates it.
+        stages: stages of the model, in their order.
+        config: settings of all stages.
+        base: directory of another training, used for shared stages that this one has not trained itself.
+        renamed_keys: patterns and replacements of the model's tensor names in earlier checkpoints.
     """
 
-    def __init__(self, path: Path, stages: Sequence[str], config: SharedConfig, base: Path | None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        stages: Sequence[str],
+        config: SharedConfig,
+        base: Path | None,
+        renamed_keys: Sequence[tuple[str, str]] = (),
+    ) -> None:
         self.path = path
+        self._renamed_keys = (*LAYER_KEYS, *renamed_keys)
         self._stages = stages
         self._config = config
         self._base = base
         self._base_steps: dict[str, int] = {}
 
     def lock_settings(self, seed: int, trained_on: str) -> None:
-        """Write the settings, or check that the folder's are the same but for a stage's length and validation.
+        """Write the settings, or check that those of the directory are equal; a stage's length may differ.
 
         Args:
-            seed: of the training.
-            trained_on: id of the list of clips.
+            seed: seed of the training.
+            trained_on: id of the list of training clips.
 
         Raises:
-            F2VError: the folder, or the base, holds a training with other settings.
+            F2VError: the directory, or the base, holds a training with other settings.
         """
         path = self.path / "settings.yaml"
         ours = as_mapping(self._config) | {"seed": seed, "trained_on": trained_on}
         if path.is_file():
             before = yaml.safe_load(path.read_text(encoding="utf-8"))
-            noted = {name: before.pop(name, None) for name in ("seed", "trained_on")}
-            # settings that came after this training began have their defaults in it
-            now, before = _fixed(ours), _fixed(as_mapping(from_mapping(type(self._config), before)) | noted)
+            data = {name: before.pop(name, None) for name in ("seed", "trained_on")}
+            # settings added after this training started have their defaults in it
+            now, before = _immutable(ours), _immutable(as_mapping(from_mapping(type(self._config), before)) | data)
             for name in sorted(set(now) | set(before)):
                 if now.get(name) != before.get(name):
                     raise F2VError(
@@ -78,43 +89,46 @@ class TrainingDir:
         atomic_write(path, yaml.safe_dump(ours, sort_keys=False))
 
     def _check_base(self, base: Path, ours: Mapping[str, Any]) -> dict[str, int]:
-        """Steps of the base's stages, which are refused where they are of other sizes."""
+        """Return the steps of the base's stages; refuse a base of other sizes."""
         path = base / "settings.yaml"
         if not path.is_file():
-            raise F2VError(f"--from '{base}' holds no training", "name the folder of one, with its settings.yaml")
+            raise F2VError(
+                f"--from '{base}' is not the directory of a training: it has no settings.yaml",
+                "give a directory that a training has written",
+            )
         theirs = yaml.safe_load(path.read_text(encoding="utf-8"))
         for name in ("lips", "units", *(("vocoder",) if "vocoder" in self._stages else ())):
-            if theirs.get(name) != ours[name]:
+            found = as_mapping(from_mapping(type(getattr(self._config, name)), theirs.get(name, {})))
+            if found != ours[name]:
                 raise F2VError(
-                    f"--from '{base}' was trained with other settings under '{name}': "
-                    f"{theirs.get(name)!r}, not {ours[name]!r}",
-                    "use a base of the same settings, or train every stage anew",
+                    f"--from '{base}' was trained with other settings under '{name}': {found!r}, not {ours[name]!r}",
+                    "use a base with the same settings, or train every stage here",
                 )
         return {stage: int(theirs[f"{stage}_stage"]["steps"]) for stage in SHARED}
 
     def stage_dir(self, stage: str) -> Path:
-        """The folder whose checkpoint counts: the base, where a stage can be shared and this training has none."""
+        """Return the directory whose checkpoint counts: the base, for a shared stage that is not trained here."""
         base = self._base
         if base is None or stage not in SHARED or (self.path / stage / CHECKPOINT).is_file():
             return self.path
         return base if (base / stage / CHECKPOINT).is_file() else self.path
 
     def steps(self, stage: str) -> int:
-        """Steps of the finished stage: as the base's settings say where its checkpoint is used."""
+        """Return the steps of the finished stage: those of the base's settings where its checkpoint is used."""
         if self.stage_dir(stage) != self.path:
             return self._base_steps[stage]
         steps: int = getattr(self._config, f"{stage}_stage").steps
         return steps
 
     def is_complete(self, stage: str) -> bool:
-        """Whether the stage has all its steps."""
+        """Return True if the stage has all its steps."""
         return trained_steps(self._checkpoint_file(stage)) >= self.steps(stage)
 
     def require_complete(self, stage: str) -> None:
-        """Refuse to go on where a stage is not done.
+        """Check that a stage is complete.
 
         Raises:
-            F2VError: how far it is, and what to do.
+            F2VError: the stage has steps left.
         """
         if not self.is_complete(stage):
             done = trained_steps(self._checkpoint_file(stage))
@@ -127,41 +141,63 @@ class TrainingDir:
         return self.stage_dir(stage) / stage / CHECKPOINT
 
     def checkpoint(self, stage: str) -> dict[str, Any]:
-        """What a stage's training has written last."""
+        """Read the last checkpoint of a stage."""
         path = self._checkpoint_file(stage)
-        return read_checkpoint(path, f"remove '{path.parent}' and train the stage anew", with_settings=True)
+        return read_checkpoint(path, f"remove '{path.parent}' and train the stage again", with_settings=True)
+
+    def statistics(self, stage: str) -> dict[str, tuple[float, float]]:
+        """Return the means and deviations of the training corpus from the last checkpoint of a stage."""
+        parameters = self.checkpoint(stage)["hyper_parameters"]
+        earlier = "standard"  # name of the field before it was renamed
+        statistics: dict[str, tuple[float, float]] = parameters["statistics" if "statistics" in parameters else earlier]
+        return statistics
 
     def ema_state(self, stage: str, prefix: str = "ema.average.") -> dict[str, torch.Tensor]:
-        """The averaged weights of a stage, or others of its checkpoint, their names without the prefix."""
+        """Return the tensors of a stage's checkpoint whose names have a prefix, without it; by default the average."""
         state = self.checkpoint(stage)["state_dict"]
         average = {name.removeprefix(prefix): one for name, one in state.items() if name.startswith(prefix)}
-        return rename_keys(average, LAYER_KEYS)
+        return rename_part(average, _PARTS.get(stage, stage), self._renamed_keys)
 
     def local_steps(self, stage: str) -> int:
-        """Steps of the stage that were trained in this very folder."""
+        """Return the steps of the stage that were trained in this directory."""
         return trained_steps(self.path / stage / CHECKPOINT)
 
     def record(self, stage: str, seconds: float) -> None:
-        """Add to what a stage took."""
+        """Add the seconds of a run of a stage to its record, and note its steps."""
         path = self.path / "stages.json"
-        known = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-        before = known.get(stage, {"seconds": 0.0})["seconds"]
-        known[stage] = {"steps": self.local_steps(stage), "seconds": round(before + seconds, 1)}
-        atomic_write(path, json.dumps(known, indent=2) + "\n")
+        records = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        before = records.get(stage, {"seconds": 0.0})["seconds"]
+        records[stage] = {"steps": self.local_steps(stage), "seconds": round(before + seconds, 1)}
+        atomic_write(path, json.dumps(records, indent=2) + "\n")
 
     def records(self) -> dict[str, dict[str, float]]:
-        """Steps and seconds of each stage, the base's where its checkpoint is used."""
-        known: dict[str, dict[str, float]] = {}
+        """Return steps and seconds of each stage, the base's where its checkpoint is used."""
+        records: dict[str, dict[str, float]] = {}
         for stage in self._stages:
-            notes = self.stage_dir(stage) / "stages.json"
-            noted = json.loads(notes.read_text(encoding="utf-8")) if notes.is_file() else {}
-            known |= {stage: noted[stage]} if stage in noted else {}
-        return known
+            path = self.stage_dir(stage) / "stages.json"
+            found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+            records |= {stage: found[stage]} if stage in found else {}
+        return records
 
 
-def _fixed(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings that a training must keep from its first start to its last."""
+def rename_part(
+    state: Mapping[str, torch.Tensor], part: str, renamed_keys: Sequence[tuple[str, str]]
+) -> dict[str, torch.Tensor]:
+    """Rename the tensors of one part of a weight file.
+
+    Args:
+        state: tensors by name, without the part's prefix.
+        part: prefix of the part in weight files, without the dot.
+        renamed_keys: patterns and replacements of names with the prefix.
+    """
+    prefix = f"{part}."
+    renamed = rename_keys({prefix + name: tensor for name, tensor in state.items()}, renamed_keys)
+    return {name.removeprefix(prefix): tensor for name, tensor in renamed.items()}
+
+
+def _immutable(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings that a training must keep from its first start to its last."""
     return {
-        name: {key: one for key, one in value.items() if key not in _FREE} if name.endswith("_stage") else value
+        name: {key: one for key, one in value.items() if key not in _MUTABLE} if name.endswith("_stage") else value
         for name, value in settings.items()
     }

@@ -1,4 +1,4 @@
-"""Lightning, set up once for every stage of every model: checkpoints, resume, TensorBoard, devices."""
+"""Lightning trainer of every stage of every model: checkpoints, resume, TensorBoard, devices."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ CHECKPOINT = "last.ckpt"
 
 @dataclass(frozen=True, slots=True)
 class TrainerConfig:
-    """Where a training runs; every field is Lightning's.
+    """Devices, processes and checkpoints of a training.
 
     Attributes:
         accelerator: ``auto``, ``cpu`` or ``gpu``.
-        devices: how many, or ``auto``.
-        nodes: machines.
-        strategy: ``auto``, ``ddp``, ...
+        devices: number of devices, or ``auto``.
+        nodes: number of machines.
+        strategy: ``auto``, ``ddp`` or another one of Lightning's.
         workers: processes that load data.
         save_every: steps between two checkpoints.
-        progress: whether to draw a bar.
+        progress: True for a progress bar.
     """
 
     accelerator: str = "auto"
@@ -49,13 +49,13 @@ class TrainerConfig:
 
 @dataclass(frozen=True, slots=True)
 class TrainingData:
-    """Items to train on and batches to validate on.
+    """Training examples and validation batches.
 
     Attributes:
-        count: clips.
-        load: the item of a clip, with a generator for what is drawn on loading.
-        validation: ready batches, each pass anew.
-        groups: clips of each group, where they lie in groups that are taken one after the other.
+        count: number of training examples.
+        load: function of index and random generator that loads a training example.
+        validation: validation batches.
+        groups: numbers of examples of groups that are visited one after the other; none is one group of all.
     """
 
     count: int
@@ -66,60 +66,60 @@ class TrainingData:
 
 def fit(
     module: lightning.LightningModule,
-    source: TrainingData,
+    data: TrainingData,
     stage: StageConfig,
     folder: Path,
-    hardware: TrainerConfig,
+    config: TrainerConfig,
     seed: int,
     callbacks: Sequence[Any] = (),
 ) -> None:
-    """Train a module for its stage's steps; a folder with a checkpoint is gone on with from there.
+    """Train a module for the steps of its stage, or resume from the folder's checkpoint.
 
     Args:
-        module: takes batches of ``loader.Steps`` and keeps what synthesis needs.
-        source: what it sees.
+        module: module to train on batches of ``StepSampler``.
+        data: training examples and validation batches.
         stage: steps, batch, precision, validation.
-        folder: of checkpoint and TensorBoard files.
-        hardware: where.
-        seed: of the order of the clips.
-        callbacks: Lightning's.
+        folder: folder of checkpoint and TensorBoard files.
+        config: devices, processes and checkpoints.
+        seed: seed of the order of the examples.
+        callbacks: Lightning callbacks.
 
     Raises:
-        F2VError: the folder's checkpoint cannot be read, or the hardware is not there.
+        F2VError: the checkpoint cannot be read, or the devices are not there.
         KeyboardInterrupt: Ctrl-C; the last checkpoint is kept.
     """
-    last = folder / CHECKPOINT
-    first = trained_steps(last)
+    checkpoint = folder / CHECKPOINT
+    first = trained_steps(checkpoint)
     if first >= stage.steps:
         return
-    trainer = _trainer(module, len(source.validation), stage, folder, hardware, callbacks)
-    steps = StepSampler(
-        source.load,
-        count=source.count,
+    trainer = _build_trainer(module, len(data.validation), stage, folder, config, callbacks)
+    sampler = StepSampler(
+        data.load,
+        count=data.count,
         batch=stage.batch * trainer.world_size,
         steps=stage.steps,
         seed=seed,
         first=first,
         rank=trainer.global_rank,
-        world=trainer.world_size,
-        groups=source.groups,
+        world_size=trainer.world_size,
+        groups=data.groups,
     )
-    loader = build_loader(steps, hardware.workers, pin=trainer.strategy.root_device.type == "cuda")
-    resumed = last if first else None
+    loader = build_loader(sampler, config.workers, pin=trainer.strategy.root_device.type == "cuda")
+    resumed = checkpoint if first else None
     try:
-        trainer.fit(module, loader, _as_loader(source.validation), ckpt_path=resumed, weights_only=True)
-    except SystemExit as stop:  # what Lightning makes of Ctrl-C
+        trainer.fit(module, loader, _as_loader(data.validation), ckpt_path=resumed, weights_only=True)
+    except SystemExit as error:  # Lightning turns Ctrl-C into SystemExit
         if trainer.interrupted:
-            raise KeyboardInterrupt from stop
+            raise KeyboardInterrupt from error
         raise
 
 
-def _trainer(
+def _build_trainer(
     module: lightning.LightningModule,
     validation: int,
     stage: StageConfig,
     folder: Path,
-    hardware: TrainerConfig,
+    config: TrainerConfig,
     callbacks: Sequence[Any],
 ) -> lightning.Trainer:
     import lightning
@@ -129,16 +129,16 @@ def _trainer(
 
     def save(trainer: lightning.Trainer, _module: Any, _outputs: Any, batch: Batch, _index: int) -> None:
         done = int(batch["step"]) + 1
-        if done % hardware.save_every == 0 or done == stage.steps:
+        if done % config.save_every == 0 or done == stage.steps:
             _save(trainer, folder / CHECKPOINT)
 
     silence_lightning()
     try:
         return lightning.Trainer(
-            accelerator=hardware.accelerator,
-            devices=int(hardware.devices) if hardware.devices.isdigit() else hardware.devices,
-            num_nodes=hardware.nodes,
-            strategy=hardware.strategy,
+            accelerator=config.accelerator,
+            devices=int(config.devices) if config.devices.isdigit() else config.devices,
+            num_nodes=config.nodes,
+            strategy=config.strategy,
             precision=stage.precision,
             max_epochs=-1,
             max_steps=stage.steps,
@@ -149,20 +149,20 @@ def _trainer(
             logger=TensorBoardLogger(folder, name="", version="tensorboard"),
             callbacks=[LambdaCallback(on_train_batch_end=save), *callbacks],
             enable_checkpointing=False,
-            enable_progress_bar=hardware.progress,
+            enable_progress_bar=config.progress,
             enable_model_summary=False,
             log_every_n_steps=50,
             num_sanity_val_steps=0,
         )
     except (MisconfigurationException, TypeError, ValueError) as error:
         raise F2VError(
-            f"Lightning cannot train so on this machine: {error}",
-            "look at --accelerator, --devices, --nodes and --strategy",
+            f"Lightning cannot train with these options on this machine: {error}",
+            "check --accelerator, --devices, --nodes and --strategy",
         ) from error
 
 
 def _save(trainer: lightning.Trainer, path: Path) -> None:
-    """Write a checkpoint whole or not at all; Lightning's own way of it passes through another file system."""
+    """Write a checkpoint whole or not at all; Lightning's own atomic save passes through another file system."""
     part = path.with_name(f".{path.name}.part")
     trainer.save_checkpoint(part)
     if trainer.is_global_zero:
@@ -176,14 +176,18 @@ def _as_loader(batches: Sequence[Batch]) -> DataLoader[Batch] | None:
 
 
 def require_lightning() -> None:
-    """Raises F2VError: the packages that train are not installed."""
+    """Check that the packages for training are installed.
+
+    Raises:
+        F2VError: a package is missing.
+    """
     missing = [name for name in ("lightning", "tensorboard") if find_spec(name) is None]
     if missing:
         raise F2VError(f"training needs {' and '.join(missing)}", "install them with: pip install 'f2v-bench[train]'")
 
 
 def trained_steps(checkpoint: Path) -> int:
-    """Batches that a checkpoint of ``fit`` has seen; 0 where there is none.
+    """Return the steps of a checkpoint of ``fit``; 0 without one.
 
     Raises:
         F2VError: the file cannot be read.
@@ -192,20 +196,20 @@ def trained_steps(checkpoint: Path) -> int:
         return 0
     from f2v_bench.nn.checkpoints.torch import read_checkpoint
 
-    content = read_checkpoint(checkpoint, f"remove '{checkpoint}' to begin anew", with_settings=True)
+    content = read_checkpoint(checkpoint, f"remove '{checkpoint}' to start again", with_settings=True)
     progress = content["loops"]["fit_loop"]["epoch_loop.batch_progress"]["total"]
     return int(progress["processed"])
 
 
 def silence_lightning() -> None:
-    """Keep Lightning from telling what the suite says itself."""
+    """Silence Lightning's messages that do not apply here."""
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     for text in (
         ".*does not have many workers.*",
         ".*IterableDataset.*",
         ".*isinstance.treespec.*",
         ".*LeafSpec.*",
-        ".*in eval mode at the start of training.*",  # the average
+        ".*in eval mode at the start of training.*",  # the weight average
         ".*but have no `val_dataloader`.*",
     ):
         warnings.filterwarnings("ignore", text)

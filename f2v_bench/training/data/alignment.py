@@ -1,7 +1,7 @@
-"""Phonemes of a transcribed clip in time, by forced alignment with pocketsphinx.
+"""Forced alignment of a transcribed clip with pocketsphinx: phonemes at 50 Hz.
 
-A teacher for the lip encoder where the corpus has transcripts: clusters of sound mix what was said with who said it and
-how, phonemes do not.
+Labels for the lip encoder where the corpus has transcripts: clusters of audio depend on speaker and manner as well as
+on the words, phonemes do not.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from f2v_bench.nn.losses.units import IGNORE_INDEX
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-#: the phonemes of the CMU dictionary; 0 is silence
+#: phonemes of the CMU dictionary; 0 is silence
 PHONES = (
     *("SIL", "AA", "AE", "AH", "AO", "AW", "AY", "B", "CH", "D", "DH", "EH", "ER", "EY", "F", "G", "HH", "IH", "IY"),
     *("JH", "K", "L", "M", "N", "NG", "OW", "OY", "P", "R", "S", "SH", "T", "TH", "UH", "UW", "V", "W", "Y", "Z", "ZH"),
 )
-_RATE = 100  # frames a second of the aligner
+_RATE = 100  # Hz, frame rate of the aligner
 
 
 @cache
@@ -33,28 +33,31 @@ def _decoder() -> Any:
 
 
 def align_phones(samples: NDArray[np.float32], text: str | None, count: int) -> NDArray[np.int64]:
-    """Phonemes at 50 Hz, int64 ``(count,)``: indices into ``PHONES``, or ``IGNORE_INDEX`` throughout.
+    """Align the phonemes of a text with its audio.
 
     Args:
-        samples: float32 ``(n,)`` at 16 kHz.
-        text: words of the CMU dictionary, in either case; None is unknown.
-        count: how many 20 ms frames.
+        samples: audio, float32 ``(n,)`` at 16 kHz.
+        text: words of the CMU dictionary, in either case; None if unknown.
+        count: number of 20 ms frames.
+
+    Returns:
+        Indices into ``PHONES``, int64 ``(count,)``; ``IGNORE_INDEX`` throughout for a text that cannot be aligned.
     """
-    unknown = np.full(count, IGNORE_INDEX, np.int64)
+    unaligned = np.full(count, IGNORE_INDEX, np.int64)
     decoder = _decoder()
     text = (text or "").lower()
     if not text or any(decoder.lookup_word(word) is None for word in text.split()):
-        return unknown
+        return unaligned
     decoder.set_align_text(text)
-    for coarse in (True, False):  # first words, then the phonemes inside them
+    for is_word_pass in (True, False):  # first words, then the phonemes inside them
         recognize(decoder, samples)
-        if coarse:
+        if is_word_pass:
             if decoder.hyp() is None:
-                return unknown
+                return unaligned
             decoder.set_alignment()
-    index = {name: at for at, name in enumerate(PHONES)}
-    fine = np.zeros(_RATE * (count + 2) // 50, np.int64)  # beyond the last phoneme: silence
+    index = {name: number for number, name in enumerate(PHONES)}
+    fine = np.zeros(_RATE * (count + 2) // 50, np.int64)  # silence after the last phoneme
     for word in decoder.get_alignment():
         for phone in word:
-            fine[phone.start : phone.start + phone.duration] = index.get(phone.name, 0)  # noises are silence
+            fine[phone.start : phone.start + phone.duration] = index.get(phone.name, 0)  # noises count as silence
     return fine[: 2 * count : 2]

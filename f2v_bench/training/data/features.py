@@ -1,4 +1,4 @@
-"""What a training clip is made of: its pictures, and everything that a model may be asked to predict from them."""
+"""Features of a training clip: video inputs, and everything that a model may predict from them."""
 
 from __future__ import annotations
 
@@ -20,31 +20,31 @@ from f2v_bench.timing import (
     UNITS_PER_VIDEO_FRAME,
 )
 from f2v_bench.training.data.alignment import align_phones
-from f2v_bench.training.data.units import features as unit_features
+from f2v_bench.training.data.units import mfcc_features
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-SETTINGS = "targets:1"  # counts up whenever a value below changes
-_SILENCE = 1e-4  # largest sample of what counts as no speech
+SETTINGS = "targets:1"  # part of cache keys; incremented whenever a value below changes
+_SILENCE = 1e-4  # largest sample of a clip without speech
 _FULL_SCALE = 32_767
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ClipFeatures:
-    """One clip, ready for training; T video frames.
+    """Features of one clip of T video frames.
 
     Attributes:
-        lips: uint8 ``(T, 96, 96)``, grey.
-        face: uint8 ``(T, 56, 56)``, grey, aligned.
-        identity: uint8 ``(8, 112, 112, 3)``, RGB, aligned, spread over the clip.
-        audio: int16 ``(640 T,)`` at 16 kHz.
-        mel: float32 ``(4 T, 80)``, ``signal.mel``.
-        f0: float32 ``(4 T,)``, Hz, 0 where unvoiced, ``signal.f0``.
-        energy: float32 ``(4 T,)``, ``signal.energy``.
-        cepstra: float32 ``(2 T, 39)``, what units are clusters of.
-        phones: int64 ``(2 T,)``, ``phones.PHONES`` or ``UNKNOWN``.
-        speaker: float32 ``(256,)``, GE2E's embedding of the clip.
+        lips: gray lip crops, uint8 ``(T, 96, 96)``.
+        face: gray aligned faces, uint8 ``(T, 56, 56)``.
+        identity: aligned RGB faces at equal distances, uint8 ``(8, 112, 112, 3)``.
+        audio: audio at 16 kHz, int16 ``(640 T,)``.
+        mel: log mel spectrogram of ``signal.mel``, float32 ``(4 T, 80)``.
+        f0: F0 of ``signal.f0`` in Hz, 0 where unvoiced, float32 ``(4 T,)``.
+        energy: energy of ``signal.energy``, float32 ``(4 T,)``.
+        cepstra: MFCC features that units are clusters of, float32 ``(2 T, 39)``.
+        phones: phonemes as indices into ``alignment.PHONES``, or ``IGNORE_INDEX``, int64 ``(2 T,)``.
+        speaker: GE2E embedding of the clip, float32 ``(256,)``.
     """
 
     lips: NDArray[np.uint8]
@@ -60,20 +60,20 @@ class ClipFeatures:
 
     @property
     def frames(self) -> int:
-        """Video frames."""
+        """Number of video frames, T."""
         return len(self.lips)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """Every field by its name."""
+        """Return every field by its name."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
 def extract_features(clip: Clip) -> ClipFeatures:
-    """Crops, sound and what is measured of it.
+    """Extract crops and audio features of a clip.
 
     Raises:
-        ClipFailure: as ``face_crops`` and ``clip_audio``; ``silent`` where there is no speech.
-        AssetMissing: the GE2E weights are not here.
+        ClipFailure: as ``face_crops`` and ``clip_audio``; ``silent`` for a clip without speech.
+        AssetMissing: the GE2E weights are missing.
     """
     from f2v_bench.signal.energy import energy_contour
     from f2v_bench.signal.f0 import f0_contour
@@ -82,10 +82,10 @@ def extract_features(clip: Clip) -> ClipFeatures:
     crops = face_crops(clip.video)
     count = len(crops.lips)
     samples = pad_or_trim(
-        clip_audio(clip, SAMPLE_RATE).validate(f"the speech of {clip.id}").samples, 0, SAMPLES_PER_VIDEO_FRAME * count
+        clip_audio(clip, SAMPLE_RATE).validate(f"the audio of {clip.id}").samples, 0, SAMPLES_PER_VIDEO_FRAME * count
     )
     if np.abs(samples).max() < _SILENCE:
-        raise ClipFailure(FailureKind.SILENT, f"clip '{clip.id}' has no speech to learn from")
+        raise ClipFailure(FailureKind.SILENT, f"clip '{clip.id}' has no speech to train on")
     f0, _ = f0_contour(samples, SAMPLE_RATE)
     return ClipFeatures(
         **video_inputs(crops),
@@ -93,7 +93,7 @@ def extract_features(clip: Clip) -> ClipFeatures:
         mel=log_mel(samples, SAMPLE_RATE),
         f0=f0[: MEL_FRAMES_PER_VIDEO_FRAME * count],
         energy=energy_contour(samples, SAMPLE_RATE),
-        cepstra=unit_features(samples),
+        cepstra=mfcc_features(samples),
         phones=align_phones(samples, clip.text, UNITS_PER_VIDEO_FRAME * count),
         speaker=speaker_encoder().embed([samples])[0],
     )

@@ -1,4 +1,4 @@
-"""Batches by step: what step n sees depends on the seed and n alone, so that a resumed training goes on exactly."""
+"""Batches by step: the batch of step n depends on seed and n alone, so that resumed trainings are exact."""
 
 from __future__ import annotations
 
@@ -11,24 +11,25 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from f2v_bench.modeling.batch import Batch, Example, collate
 
-_ORDERS = 4  # a step may reach from one round, or group, into the next
+_CACHE_SIZE = 4  # permutations; a step may reach from one epoch, or group, into the next
 
 
 class StepSampler(IterableDataset[Batch]):
-    """Every clip once in an order of its own for each round, as many rounds as there are steps.
+    """Batches of randomly ordered examples: every example once per epoch, until the last step.
 
-    Clips that lie in groups, as the files of a shard, are taken group by group, both in an order of the round's own.
+    Groups, such as the shards of an index, are visited one after the other. Their order and that of the examples inside
+    them are drawn for every epoch.
 
     Args:
-        load: the item of a clip; its generator is for what is drawn on loading.
-        count: clips.
-        batch: clips a step, over all devices.
-        steps: of the whole training.
-        seed: of the orders.
-        first: step to begin with.
-        rank: which device this is.
-        world: how many devices there are.
-        groups: clips of each group, in order; none is one group of all.
+        load: function of index and random generator that loads an example.
+        count: number of examples.
+        batch: examples per step, over all devices.
+        steps: steps of the whole training.
+        seed: seed of the orders and of loading.
+        first: first step.
+        rank: index of this device.
+        world_size: number of devices.
+        groups: numbers of examples of the groups, in order; none is one group of all.
     """
 
     def __init__(
@@ -41,52 +42,52 @@ class StepSampler(IterableDataset[Batch]):
         seed: int,
         first: int = 0,
         rank: int = 0,
-        world: int = 1,
+        world_size: int = 1,
         groups: Sequence[int] = (),
     ) -> None:
         super().__init__()
         self.load, self.count, self.batch, self.steps = load, count, batch, steps
-        self.seed, self.first, self.rank, self.world = seed, first, rank, world
+        self.seed, self.first, self.rank, self.world_size = seed, first, rank, world_size
         self.groups = np.array(groups or [count])
-        self._orders: dict[tuple[int, ...], np.ndarray[Any, np.dtype[np.int64]]] = {}
+        self._permutations: dict[tuple[int, ...], np.ndarray[Any, np.dtype[np.int64]]] = {}
 
-    def clips_of(self, step: int) -> list[int]:
-        """Indices of the clips that one device sees at a step."""
-        places = range(step * self.batch, (step + 1) * self.batch)[self.rank :: self.world]
-        return [self._clip(*divmod(place, self.count)) for place in places]
+    def batch_indices(self, step: int) -> list[int]:
+        """Return the indices of this device's examples at a step."""
+        positions = range(step * self.batch, (step + 1) * self.batch)[self.rank :: self.world_size]
+        return [self._index(*divmod(position, self.count)) for position in positions]
 
-    def _clip(self, round_: int, place: int) -> int:
+    def _index(self, epoch: int, position: int) -> int:
         if len(self.groups) == 1:
-            return int(self._order(self.count, round_)[place])
-        order = self._order(len(self.groups), round_)
+            return int(self._permutation(self.count, epoch)[position])
+        order = self._permutation(len(self.groups), epoch)
         ends = self.groups[order].cumsum()
-        at = int(ends.searchsorted(place, side="right"))
-        group = int(order[at])
-        inside = place - int(ends[at] - self.groups[group])
-        return int(self.groups[:group].sum() + self._order(int(self.groups[group]), round_, group)[inside])
+        slot = int(ends.searchsorted(position, side="right"))
+        group = int(order[slot])
+        inside = position - int(ends[slot] - self.groups[group])
+        return int(self.groups[:group].sum() + self._permutation(int(self.groups[group]), epoch, group)[inside])
 
-    def _order(self, count: int, *which: int) -> np.ndarray[Any, np.dtype[np.int64]]:
-        """A permutation that seed, round and group decide; the last few are kept."""
-        if which not in self._orders:
-            while len(self._orders) >= _ORDERS:
-                del self._orders[next(iter(self._orders))]
-            self._orders[which] = np.random.default_rng([self.seed, 11, *which]).permutation(count)
-        return self._orders[which]
+    def _permutation(self, count: int, *key: int) -> np.ndarray[Any, np.dtype[np.int64]]:
+        """Return a permutation that depends on seed, epoch and group; the last few are cached."""
+        if key not in self._permutations:
+            while len(self._permutations) >= _CACHE_SIZE:
+                del self._permutations[next(iter(self._permutations))]
+            self._permutations[key] = np.random.default_rng([self.seed, 11, *key]).permutation(count)
+        return self._permutations[key]
 
     def __iter__(self) -> Iterator[Batch]:
         info = get_worker_info()
         worker, workers = (info.id, info.num_workers) if info else (0, 1)
-        for step in range(self.first + worker, self.steps, workers):  # the loader takes turns: the order stays
+        for step in range(self.first + worker, self.steps, workers):  # the loader takes turns: steps stay in order
             rng = np.random.default_rng([self.seed, 12, step, self.rank])
-            yield collate([self.load(at, rng) for at in self.clips_of(step)]) | {"step": torch.tensor(step)}
+            yield collate([self.load(index, rng) for index in self.batch_indices(step)]) | {"step": torch.tensor(step)}
 
 
-def build_loader(steps: StepSampler, workers: int, *, pin: bool = False) -> DataLoader[Batch]:
-    """A loader of ready batches; with workers, they are read ahead in other processes."""
-    return DataLoader(steps, batch_size=None, num_workers=workers, pin_memory=pin, persistent_workers=workers > 0)
+def build_loader(sampler: StepSampler, workers: int, *, pin: bool = False) -> DataLoader[Batch]:
+    """Build a data loader; with workers, other processes load batches ahead."""
+    return DataLoader(sampler, batch_size=None, num_workers=workers, pin_memory=pin, persistent_workers=workers > 0)
 
 
 def iter_batches(load: Callable[[int], Example], count: int, batch: int) -> Iterator[Batch]:
-    """Every clip once, in order: what validation and feature extraction go through."""
+    """Iterate over all examples once, in order, for validation and feature extraction."""
     for first in range(0, count, batch):
-        yield collate([load(at) for at in range(first, min(first + batch, count))])
+        yield collate([load(index) for index in range(first, min(first + batch, count))])

@@ -1,9 +1,9 @@
-"""Training clips on disk: crops, mel, F0, energy, phonemes and voice of each, made once, several at a time."""
+"""Preparation of training clips: features of each clip, extracted once in parallel and cached on disk."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,17 +17,16 @@ from f2v_bench.utils.multiprocessing import set_up_image_worker, unordered_map
 from f2v_bench.utils.paths import atomic_path, cache_folder
 
 Progress = Callable[[int, int], None]
-_Stream = Iterator[tuple[int, str]]
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """The clips of a split that can be trained on.
+    """Prepared clips of a split.
 
     Attributes:
-        clips: those that are ready.
-        files: of each.
-        failures: clip id to the reason why it is not among them.
+        clips: clips with features.
+        files: feature file of each.
+        failures: reasons by clip id, for clips without features.
     """
 
     clips: tuple[Clip, ...]
@@ -38,52 +37,52 @@ class Prepared:
         return len(self.clips)
 
     def load(self, index: int) -> ClipFeatures:
-        """Read one clip."""
-        with np.load(self.files[index], allow_pickle=False) as entry:
-            return ClipFeatures(**{name: entry[name] for name in entry.files})
+        """Load the features of a clip."""
+        with np.load(self.files[index], allow_pickle=False) as content:
+            return ClipFeatures(**{name: content[name] for name in content.files})
 
     def first(self, count: int) -> Prepared:
-        """The clips of a smaller set: every n-th, so that all speakers are among them."""
-        chosen = sorted({round(at) for at in np.linspace(0, len(self) - 1, min(count, len(self)))})
-        return Prepared(tuple(self.clips[at] for at in chosen), tuple(self.files[at] for at in chosen), self.failures)
+        """Return a subset of ``count`` clips at equal distances, so that all speakers are among them."""
+        subset = sorted({round(at) for at in np.linspace(0, len(self) - 1, min(count, len(self)))})
+        return Prepared(tuple(self.clips[at] for at in subset), tuple(self.files[at] for at in subset), self.failures)
 
 
 def prepare(clips: Sequence[Clip], workers: int, progress: Progress | None = None) -> Prepared:
-    """Make what is not made yet.
+    """Extract the features that are missing in the cache.
 
     Args:
-        clips: of one split.
-        workers: processes.
-        progress: called with (done, all) at the start and after every clip.
+        clips: clips of one split.
+        workers: number of processes.
+        progress: called with (done, total) at the start and after every clip.
 
     Returns:
-        The clips that are ready; a clip without a usable face or speech is left out and named.
+        The prepared clips; a clip without a usable face or speech is among the failures.
 
     Raises:
-        F2VError: not a single clip is left, a weight file is missing, or the cache cannot be written.
+        F2VError: no clip is left, a weight file is missing, or the cache cannot be written.
     """
     store = CropCache()
-    files = [_entry(clip, store) for clip in clips]
-    todo = [at for at, file in enumerate(files) if not file.is_file()]
-    done, failures = len(clips) - len(todo), {}
-    report = progress or (lambda _done, _all: None)
+    files = [_cache_file(clip, store) for clip in clips]
+    missing = [index for index, file in enumerate(files) if not file.is_file()]
+    done, failures = len(clips) - len(missing), {}
+    report = progress or (lambda _done, _total: None)
     report(done, len(clips))
-    jobs = [(clips[at], files[at]) for at in todo]
-    for place, failure in unordered_map(_make, jobs, workers, _start_worker):
-        at, done = todo[place], done + 1
+    jobs = [(clips[index], files[index]) for index in missing]
+    for job, failure in unordered_map(_prepare_clip, jobs, workers, _start_worker):
+        done += 1
         report(done, len(clips))
         if failure:
-            failures[clips[at].id] = failure
-    ready = [at for at, clip in enumerate(clips) if clip.id not in failures]
+            failures[clips[missing[job]].id] = failure
+    ready = [index for index, clip in enumerate(clips) if clip.id not in failures]
     if not ready:
-        first = next(iter(failures.items()), ("", "there are no clips"))
-        raise F2VError(f"none of {len(clips)} clips can be trained on; {first[0]} {first[1]}", "look at the videos")
-    return Prepared(tuple(clips[at] for at in ready), tuple(files[at] for at in ready), failures)
+        clip_id, why = next(iter(failures.items()), ("", "there are no clips"))
+        raise F2VError(f"none of {len(clips)} clips can be trained on; {clip_id} {why}", "check the videos")
+    return Prepared(tuple(clips[index] for index in ready), tuple(files[index] for index in ready), failures)
 
 
-def _entry(clip: Clip, store: CropCache) -> Path:
+def _cache_file(clip: Clip, store: CropCache) -> Path:
     if not clip.video.is_file() or clip.audio is None or not clip.audio.is_file():
-        return Path(clip.video.parent / f"{clip.video.name}.missing")  # which making it will say in full
+        return Path(clip.video.parent / f"{clip.video.name}.missing")  # extraction reports the missing file
     sources = [store.content(clip.video)] + ([store.content(clip.audio)] if clip.audio != clip.video else [])
     key = hashlib.sha256("|".join([*sources, clip.text or "", SETTINGS]).encode()).hexdigest()
     return cache_folder("training") / key[:2] / f"{key}.npz"
@@ -96,15 +95,15 @@ def _start_worker() -> None:
     torch.set_num_threads(1)
 
 
-def _make(clip: Clip, file: Path) -> str:
-    """Make one entry; returns why it cannot be made, or nothing."""
+def _prepare_clip(clip: Clip, file: Path) -> str:
+    """Write the features of a clip; return the reason of a failure, or an empty text."""
     try:
-        targets = extract_features(clip)
+        features = extract_features(clip)
     except ClipFailure as failure:
         return str(failure)
     try:
         with atomic_path(file) as part, part.open("wb") as opened:
-            np.savez(opened, **targets.arrays())  # type: ignore[arg-type]
+            np.savez(opened, **features.arrays())  # type: ignore[arg-type]
     except OSError as error:
         raise F2VError(
             f"the training cache '{file.parent.parent}' cannot be written: {error.strerror}",
