@@ -1,4 +1,4 @@
-"""The weights that ship, on clips of people whom no training saw."""
+"""Shipped weights on clips of speakers outside the training set."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ RATE = 16_000
 
 @pytest.fixture(scope="module")
 def clips() -> Sequence[Clip]:
-    found: Sequence[Clip] = DATASETS.load("demo")(DatasetOptions()).clips()[:3]
-    return found
+    first: Sequence[Clip] = DATASETS.load("demo")(DatasetOptions()).clips()[:3]
+    return first
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", MODELS)
-def test_shipped_weights_say_what_is_on_the_lips(name: str, clips: Sequence[Clip]) -> None:
+def test_shipped_weights_give_intelligible_speech(name: str, clips: Sequence[Clip]) -> None:
     system: System = SYSTEMS.load(name)(SystemOptions(clips=clips, dataset="demo"))
     assert "trained by f2v-bench on 1000 clips" in system.provenance
-    spoken = system.synthesize(clips, 0)
+    predictions = system.synthesize(clips, 0)
     samples = []
-    for clip, one in zip(clips, spoken, strict=True):
+    for clip, one in zip(clips, predictions, strict=True):
         assert isinstance(one, Waveform), one
         samples.append(Sample(clip.id, one, clip_audio(clip, RATE), clip.text))
     outcomes = STOI(MetricOptions()).score(samples)
