@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from f2v_bench import registry
+from f2v_bench.clip import Clip
 from f2v_bench.dubbing import DubResult, dub
 from f2v_bench.errors import F2VError, suggest
 from f2v_bench.reporting.comparison import Comparison, compare_runs
@@ -99,12 +100,15 @@ def load_system(
     Raises:
         F2VError: an unknown name or setting, or a missing requirement of the system.
     """
-    is_name = dataset is None or isinstance(dataset, str)
+    if dataset is None or isinstance(dataset, str):
+        corpus, clips = dataset, tuple[Clip, ...]()
+    else:
+        corpus, clips = dataset.name, tuple(dataset.clips())
     return build.load_system(
         build.ModelArgument.parse(name),
-        () if is_name else dataset.clips(),
+        clips,
         build.resolve_device(device),
-        dataset=dataset if is_name else dataset.name,
+        dataset=corpus,
         workdir=None,
         choices=build.ModelChoices(weights, speaker_reference, None if landmarks is None else Path(landmarks)),
         settings={option: str(value) for option, value in settings.items()},
@@ -374,7 +378,7 @@ def train(
     Raises:
         F2VError: an unknown name, stage or setting, a missing corpus, or an unsuitable folder.
     """
-    from f2v_bench.training.experiment import Experiment, TrainOptions, no_notice, no_progress
+    from f2v_bench.training.experiment import Experiment, TrainOptions, no_log, no_progress
     from f2v_bench.training.trainer import TrainerConfig, require_lightning
 
     require_lightning()
@@ -398,12 +402,12 @@ def train(
         seed=seed,
         processes=workers or build.default_workers(),
         hardware=trainer or TrainerConfig(),
-        watcher=progress or no_progress,
-        notice=log or no_notice,
+        progress=progress or no_progress,
+        log=log or no_log,
     )
     experiment = experiment_class(options)
     if stage and not experiment.needs(stage):
-        options.notice(f"with these settings there is nothing to train in the stage '{stage}'")
+        options.log(f"with these settings there is nothing to train in the stage '{stage}'")
     for name in [stage] if stage else experiment_class.stages:
         experiment.train(name)
     return experiment.export()

@@ -13,8 +13,8 @@ class F2VError(Exception):
     """Error that ends a command: bad usage, a missing corpus, an unwritable folder.
 
     Args:
-        what: what is wrong, with the value seen.
-        do: what the user can do about it.
+        what: description of the error, with the value that was found.
+        do: remedy for the user.
     """
 
     def __init__(self, what: str, do: str = "") -> None:
@@ -34,7 +34,7 @@ def user_error(do: str) -> Iterator[None]:
     """Raise an F2VError in place of a ValueError, for code that user settings parametrize.
 
     Args:
-        do: what the user can do about it.
+        do: remedy for the user.
     """
     try:
         yield
@@ -91,7 +91,7 @@ class ClipFailure(Exception):
 
     Args:
         kind: named kind, stored in the run folder as the clip's status.
-        detail: one line with the file or value seen.
+        detail: one line with the file or value that was found.
     """
 
     def __init__(self, kind: FailureKind, detail: str) -> None:

@@ -116,6 +116,10 @@ class Comparison:
             )
         return pd.DataFrame(rows)
 
+    def _repr_html_(self) -> str:
+        columns = ["column", "system", "baseline", "value", "baseline_value", "difference", "low", "high", "p_holm"]
+        return self.table()[[*columns, "verdict"]].to_html(index=False, float_format="{:.4g}".format)
+
 
 def compare_runs(
     folders: Sequence[RunFolder],

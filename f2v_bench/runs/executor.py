@@ -198,8 +198,8 @@ def _score_jobs(state: _Run, jobs: Sequence[Job], cache: ScoreCache | None) -> N
     for result in score_jobs(jobs, state.spec.workers):
         state.journal.append(result.rows)
         if cache:
-            cache.keep(metrics[result.metric], result.rows)
-        for name, clip, trace in result.troubles:
+            cache.store(metrics[result.metric], result.rows)
+        for name, clip, trace in result.errors:
             state.folder.log_error(f"{name} on {clip}\n{trace}")
         state.summary.scored += result.clips
         state.progress.advance(result.metric, result.clips)

@@ -25,7 +25,7 @@ from typing import IO, TYPE_CHECKING, Any, TypeVar
 from f2v_bench.clip import Waveform
 from f2v_bench.errors import F2VError
 from f2v_bench.media import read_audio, write_audio
-from f2v_bench.runs.legacy import upgrade_clips_table, upgrade_manifest, upgrade_record
+from f2v_bench.runs.legacy import upgrade_manifest, upgrade_record, upgrade_table
 from f2v_bench.scoring.records import RowKey, ScoreRow
 from f2v_bench.utils.paths import atomic_write
 
@@ -167,7 +167,7 @@ class RunFolder:
         if not path.is_file():
             raise F2VError(f"'{self.path}' has no {name}.parquet: the run did not finish", "run the same command again")
         table = pd.read_parquet(path)
-        return upgrade_clips_table(table) if name == "clips" else table
+        return upgrade_table(name, table)
 
     def _read(self, kind: str, record: Callable[..., Record]) -> Iterator[Record]:
         """Yield the complete lines of every shard of a kind, oldest shard first."""

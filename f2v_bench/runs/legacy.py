@@ -1,9 +1,11 @@
-"""Reader of the names that run folders of format 1 use; they are read for one version."""
+"""Names of run folders of format 1, read for one version."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
+
+from f2v_bench.scoring.records import canonical_column, canonical_signature
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,6 +23,15 @@ def upgrade_manifest(manifest: Mapping[str, Any]) -> dict[str, Any]:
         **manifest,
         "dataset": _rename(manifest.get("dataset", {}), _DATASET),
         "systems": [_rename(system, _SYSTEM) for system in manifest.get("systems", [])],
+        "metrics": [_upgrade_metric(metric) for metric in manifest.get("metrics", [])],
+    }
+
+
+def _upgrade_metric(metric: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        **metric,
+        "signature": canonical_signature(metric["signature"]),
+        "columns": [{**column, "name": canonical_column(column["name"])} for column in metric["columns"]],
     }
 
 
@@ -29,12 +40,20 @@ def upgrade_record(fields: Mapping[str, Any]) -> dict[str, Any]:
     return _rename(fields, _RECORD)
 
 
-def upgrade_clips_table(table: pd.DataFrame) -> pd.DataFrame:
-    """Return ``clips.parquet`` under its present column names and face statuses."""
-    table = table.rename(columns=_CLIPS_TABLE)
-    if "face_status" in table:
-        table["face_status"] = table["face_status"].replace(_FACE_STATUS)
+def upgrade_table(name: str, table: pd.DataFrame) -> pd.DataFrame:
+    """Return the table ``clips``, ``audio`` or ``scores`` under present names and spelling."""
+    if name == "clips":
+        table = table.rename(columns=_CLIPS_TABLE)
+        return table.assign(face_status=table["face_status"].replace(_FACE_STATUS))
+    if name == "scores":
+        return table.assign(
+            signature=_spell(table["signature"], canonical_signature), column=_spell(table["column"], canonical_column)
+        )
     return table
+
+
+def _spell(names: pd.Series[str], canonical: Callable[[str], str]) -> pd.Series[str]:
+    return names.map({name: canonical(name) for name in names.unique()})
 
 
 def _rename(fields: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 import soundfile
 
+import f2v_bench
 from f2v_bench.media import write_video
 from tests.cli.conftest import Output
 from tests.clips import RATE, babble, numbered_frames, tone, write_clip
@@ -42,6 +43,15 @@ def test_a_folder_of_videos_ends_in_a_table_and_pictures(f2v: Command, videos: P
     scores = pd.read_parquet(run / "scores.parquet")
     real = scores[(scores["system"] == "ground-truth") & (scores["column"] == "stoi")]
     assert np.allclose(real["value"], 1, atol=1e-6)
+
+
+def test_the_python_interface_gives_the_same_scores(f2v: Command, videos: Path) -> None:
+    words = ("run", "-d", "folder", "--data-root", videos, *QUICK, "-m", "ground-truth", "-m", "floor=shuffled")
+    assert f2v(*words, "--no-cache").code == 0
+    result = f2v_bench.evaluate(
+        ["ground-truth", "floor=shuffled"], "folder", ["stoi"], root=videos, faces=False, use_cache=False, workers=1
+    )
+    pd.testing.assert_frame_equal(pd.read_parquet("runs/folder-test/scores.parquet"), result.scores)
 
 
 def test_the_same_command_again_computes_nothing(f2v: Command, videos: Path) -> None:

@@ -30,8 +30,8 @@ class ToyExperiment(Experiment):
         ToyExperiment.given, ToyExperiment.trained = options, []
 
     def train(self, stage: str) -> None:
-        self.options.watcher("clips", 0, 2)
-        self.options.watcher("clips", 2, 2)
+        self.options.progress("clips", 0, 2)
+        self.options.progress("clips", 2, 2)
         self.trained.append(stage)
 
     def export(self) -> Path | None:
