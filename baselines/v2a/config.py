@@ -13,6 +13,7 @@ from f2v_bench.nn.encoders.visual_frontend import VisualFrontendConfig
 from f2v_bench.nn.layers.conformer import ConformerConfig
 from f2v_bench.nn.layers.domain_batchnorm import Form
 from f2v_bench.nn.vocoders.build import VocoderConfig
+from f2v_bench.timing import SAMPLE_RATE
 
 TransferMode = Literal["scratch", "init", "init+frozen", "frozen-then-unfrozen", "low-lr", "joint"]
 
@@ -131,7 +132,7 @@ class WaveConfig(V2AConfig):
 
     RENAMED: ClassVar[Mapping[str, str]] = {"rate": "sample_rate"}
 
-    sample_rate: int = 16_000
+    sample_rate: int = SAMPLE_RATE
 
 
 _GENERATOR = VocoderConfig(

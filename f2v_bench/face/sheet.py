@@ -14,12 +14,11 @@ from f2v_bench.errors import ClipFailure
 from f2v_bench.face.crops import FaceCrops, face_crops
 from f2v_bench.face.geometry import LIPS_CENTER, LIPS_SIZE
 from f2v_bench.media import VideoInfo, clip_audio, iter_frames, video_info
-from f2v_bench.timing import FPS
+from f2v_bench.timing import FPS, SAMPLE_RATE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_SAMPLE_RATE = 16_000
 _WIDTH = 16.0  # inches
 _DPI = 110
 _LEFT, _RIGHT = 1.0, 0.95  # inches of margin for labels and color bar
@@ -168,14 +167,14 @@ def _draw_audio(clip: Clip, above: Any, below: Any, duration_s: float, moments: 
     from f2v_bench.signal.mel import log_mel
 
     try:
-        samples = clip_audio(clip, _SAMPLE_RATE).samples
+        samples = clip_audio(clip, SAMPLE_RATE).samples
     except ClipFailure as failure:
         _draw_note(above, "no spectrogram", failure.detail)
         _draw_note(below, "no F0 and energy", failure.detail)
         return
-    _draw_mel(above, log_mel(samples, _SAMPLE_RATE))
-    f0, times = f0_contour(samples, _SAMPLE_RATE)
-    _draw_prosody(below, f0, times, energy_contour(samples, _SAMPLE_RATE))
+    _draw_mel(above, log_mel(samples, SAMPLE_RATE))
+    f0, times = f0_contour(samples, SAMPLE_RATE)
+    _draw_prosody(below, f0, times, energy_contour(samples, SAMPLE_RATE))
     for axes in (above, below):
         axes.set_xlim(0, duration_s)
         for moment in moments:

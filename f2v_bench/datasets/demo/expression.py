@@ -13,6 +13,7 @@ import numpy as np
 
 from f2v_bench.signal.energy import energy_contour
 from f2v_bench.signal.f0 import f0_contour
+from f2v_bench.signal.mel import FRAME_RATE
 from f2v_bench.timing import FPS
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
     from f2v_bench.clip import Waveform
 
-_MEL_RATE = 100  # frames a second of the energy contour
 _QUIET, _LOUD = -1.0, 3.6  # natural log energies that map to 0 and 1
 
 
@@ -86,7 +86,7 @@ def _semitones(audio: Waveform, voice_hz: float, frames: int) -> NDArray[np.floa
 
 def _loudness(audio: Waveform, frames: int) -> NDArray[np.float64]:
     energy = energy_contour(audio.samples, audio.sample_rate).astype(np.float64)
-    at = (np.arange(frames * 4) + 0.5) / FPS / 4 * _MEL_RATE - 0.5
+    at = (np.arange(frames * 4) + 0.5) / FPS / 4 * FRAME_RATE - 0.5
     fine = np.interp(at, np.arange(len(energy)), np.clip((energy - _QUIET) / (_LOUD - _QUIET), 0, 1.2))
     return np.asarray(_smooth(fine, 3.0).reshape(frames, 4).mean(axis=1))
 

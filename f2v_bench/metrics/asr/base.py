@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from f2v_bench.timing import SAMPLE_RATE
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -33,7 +35,7 @@ class Recognizer(ABC):
     """Speech recognizer. Models are loaded on the first ``transcribe``."""
 
     name: str
-    sample_rate: ClassVar[int] = 16_000
+    sample_rate: ClassVar[int] = SAMPLE_RATE
     #: longest clip in seconds, or None
     max_duration_s: ClassVar[float | None] = None
 

@@ -20,6 +20,7 @@ from f2v_bench.nn.checkpoints.torch import load_weights, read_checkpoint
 from f2v_bench.nn.encoders.wav2vec2 import LARGE, TransformerShape, frame_count
 from f2v_bench.nn.encoders.wavlm import WavLM, standardize_waveforms
 from f2v_bench.nn.layers.masking import length_batches, pad_sequences, valid_mask
+from f2v_bench.timing import SAMPLE_RATE
 
 if TYPE_CHECKING:
     import numpy as np
@@ -162,7 +163,7 @@ class WavLMSV(nn.Module):
     def embed(self, clips: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
         """Embed clips at 16 kHz, float32 ``(n,)``, each at least 720 samples, as unit vectors ``(clips, 256)``."""
         device = self.linear.weight.device
-        groups = length_batches([len(clip) for clip in clips], BUDGET_S[device.type] * 16_000)
+        groups = length_batches([len(clip) for clip in clips], BUDGET_S[device.type] * SAMPLE_RATE)
         rows = torch.empty(len(clips), EMBEDDING)
         for group in groups:
             rows[group] = self(*pad_sequences([clips[at] for at in group], str(device))).cpu()

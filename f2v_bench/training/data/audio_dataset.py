@@ -59,7 +59,7 @@ class AudioDataset(ABC):
         """Total duration of the audio."""
 
     def sample_padded(self, rng: np.random.Generator) -> Arrays:
-        """Load a random segment, padded to the longest, for the batch of a video clip; add ``AUDIO_PREFIX`` to names."""
+        """Load a random segment, padded to ``segment`` frames; names start with ``AUDIO_PREFIX``."""
         example = self.load(int(rng.integers(sum(self.groups))), rng)
         missing = self.segment - example.frames
         fill_values = {"mel": np.log(FLOOR)}
@@ -183,7 +183,7 @@ class FolderAudioDataset(AudioDataset):
     def _load(self, index: int, offset: float) -> Example:
         source = self.index[index]
         duration = self.segment / FPS
-        start = max(0.0, source.seconds - duration) * (source.position + offset) / source.count
+        start = max(0.0, source.seconds - duration) * (source.position + offset) / source.parts
         rate = self.rate or SAMPLE_RATE
         audio = read_audio_segment(source.path, start, duration, rate).samples
         frames = min(self.segment, len(audio) * FPS // rate)

@@ -39,13 +39,13 @@ class Segment(NamedTuple):
         path: path of the file.
         seconds: duration of the whole file.
         position: index of the part in the file.
-        count: number of parts of the file.
+        parts: number of parts of the file.
     """
 
     path: Path
     seconds: float
     position: int
-    count: int
+    parts: int
 
 
 @dataclass(frozen=True, slots=True)
