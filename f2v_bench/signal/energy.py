@@ -1,4 +1,4 @@
-"""Loudness over time: log energy at the mel's frame rate."""
+"""Log energy contour at the frame rate of the mel spectrogram."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from numpy.typing import NDArray
 
 from f2v_bench.signal.mel import magnitude
 
-FLOOR = 1e-5  # of the frame's norm
+FLOOR = 1e-5  # smallest norm of a frame
 
 
 def energy_contour(samples: NDArray[np.float32], sample_rate: int) -> NDArray[np.float32]:
-    """Natural log of the L2 norm of each frame's magnitudes (the energy of FastSpeech 2), float32 ``(n // 160,)``.
+    """Compute the log L2 norm of each frame's magnitudes (the energy of FastSpeech 2), float32 ``(n // 160,)``.
 
     Raises:
         ValueError: a sample rate other than 16,000.

@@ -1,7 +1,7 @@
-"""Fundamental frequency, protocol ``f0/v1``: what the models condition on, the plots show and the metric compares.
+"""Fundamental frequency, protocol ``f0/v1``: for models, plots and metrics.
 
-pYIN (Mauch and Dixon, 2014) as librosa implements it, at 16 kHz, on a 10 ms grid: frame ``i`` is centred on sample
-``160 * i``. Every other parameter of ``librosa.pyin`` keeps librosa's default.
+pYIN (Mauch and Dixon, 2014) as librosa implements it, at 16 kHz, on a 10 ms grid: frame ``i`` is centered on sample
+``160 * i``. All other parameters of ``librosa.pyin`` have librosa's defaults.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ F0_MAX = 500.0  # Hz
 
 
 def f0_contour(samples: NDArray[np.float32], sample_rate: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """F0 of mono speech on a 10 ms grid.
+    """Estimate F0 of mono speech on a 10 ms grid.
 
     Args:
-        samples: float32 ``(n,)``, finite, at least one sample. The scale does not matter.
-        sample_rate: of ``samples``; anything but 16 kHz is resampled first.
+        samples: float32 ``(n,)``, finite, at least one sample; the scale has no effect.
+        sample_rate: sample rate in Hz; other rates than 16 kHz are resampled first.
 
     Returns:
         F0 in Hz, float32 ``(1 + n16 // 160,)`` with ``n16`` samples at 16 kHz, 0 where unvoiced, and the times of the
-        frames' centres in seconds, of the same shape.
+        frame centers in seconds, of the same shape.
 
     Raises:
         ValueError: no samples.
@@ -50,7 +50,7 @@ def f0_contour(samples: NDArray[np.float32], sample_rate: int) -> tuple[NDArray[
 
 
 def f0_protocol() -> str:
-    """What decides a contour, the resampler apart, as metrics print it in their signatures."""
+    """Return the settings of the contour, without the resampler, for the signatures of metrics."""
     from importlib.metadata import version
 
     return (

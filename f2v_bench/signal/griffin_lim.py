@@ -1,7 +1,7 @@
-"""From mel to waveform without a network: pseudo-inverse of the filters, then Griffin-Lim.
+"""Mel spectrogram to waveform without a network: pseudo-inverse of the filters, then Griffin-Lim.
 
 Griffin and Lim, "Signal estimation from modified short-time Fourier transform" (1984), in the accelerated form of
-Perraudin et al. (2013). The named fallback of every mel-based system while no trained vocoder is at hand.
+Perraudin et al. (2013). Fallback of every mel-based system without a trained vocoder.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ def _inverse_filters_24k() -> NDArray[np.float32]:
 
 
 def griffin_lim(mel: NDArray[np.float32], generator: np.random.Generator) -> NDArray[np.float32]:
-    """A waveform whose mel spectrogram is close to ``mel``.
+    """Estimate a waveform from its mel spectrogram.
 
     Args:
-        mel: natural-log mel magnitudes ``(T, 80)`` of ``signal.mel``.
-        generator: draws the phases to start from.
+        mel: log mel spectrogram of ``signal.mel``, ``(T, 80)``, natural log.
+        generator: random generator of the initial phases.
 
     Returns:
         float32 ``(160 T,)`` at 16 kHz.
@@ -45,23 +45,23 @@ def griffin_lim(mel: NDArray[np.float32], generator: np.random.Generator) -> NDA
 
 
 def griffin_lim_24k(mel: NDArray[np.float32], generator: np.random.Generator) -> NDArray[np.float32]:
-    """A waveform whose 24 kHz mel spectrogram is close to ``mel``.
+    """Estimate a waveform at 24 kHz from its mel spectrogram.
 
     Args:
-        mel: decimal logarithms of mel magnitudes ``(T, 80)`` of ``signal.mel_24k``.
-        generator: draws the phases to start from.
+        mel: log mel spectrogram of ``signal.mel_24k``, ``(T, 80)``, decimal log.
+        generator: random generator of the initial phases.
 
     Returns:
         float32 ``(300 T,)`` at 24 kHz.
     """
-    ended = np.concatenate([mel, mel[-1:]])  # the frame on the sound's end, which log_mel leaves out
-    spectrum = np.power(10, ended) @ _inverse_filters_24k().T
+    extended = np.concatenate([mel, mel[-1:]])  # with the frame at the end of the audio, which log_mel omits
+    spectrum = np.power(10, extended) @ _inverse_filters_24k().T
     sizes = {"hop_length": mel_24k.HOP, "win_length": mel_24k.WINDOW, "n_fft": mel_24k.N_FFT}
     return _waveform(spectrum, generator, **sizes, length=mel_24k.HOP * len(mel))
 
 
 def _waveform(spectrum: NDArray[np.float32], generator: np.random.Generator, **sizes: Any) -> NDArray[np.float32]:
-    """Samples of magnitudes ``(T, n_fft / 2 + 1)`` under librosa's sizes."""
+    """Run librosa's Griffin-Lim on magnitudes ``(T, n_fft / 2 + 1)``."""
     import librosa
 
     samples = librosa.griffinlim(

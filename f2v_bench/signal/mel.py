@@ -1,8 +1,8 @@
-"""The suite's mel spectrogram: 80 bins at 100 Hz of 16 kHz speech, natural logarithm.
+"""Mel spectrogram: 80 bins at 100 Hz of 16 kHz speech, natural logarithm.
 
-As in Intelligible and AlignDiT (n_fft 640, window 640, hop 160, 0-8000 Hz, magnitude, floor 1e-5), framed as HiFi-GAN
-frames: reflected by (n_fft - hop) / 2 on both sides, so that n samples give exactly n / 160 frames and a video frame
-of 640 samples gives exactly four.
+As in Intelligible and AlignDiT (n_fft 640, window 640, hop 160, 0-8000 Hz, magnitude, floor 1e-5), with the frames of
+HiFi-GAN: reflection padding of (n_fft - hop) / 2 on both sides, so that n samples give exactly n / 160 frames and a
+video frame of 640 samples gives exactly four.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ N_FFT = 640  # samples, 40 ms: one video frame
 HOP = 160  # samples, 10 ms
 N_MELS = 80
 F_MIN, F_MAX = 0.0, 8000.0  # Hz
-FLOOR = 1e-5  # of the mel magnitude, before the logarithm
+FLOOR = 1e-5  # smallest mel magnitude, before the logarithm
 PAD = (N_FFT - HOP) // 2
-FRAME_RATE = SAMPLE_RATE // HOP  # mel frames a second
+FRAME_RATE = SAMPLE_RATE // HOP  # mel frames per second
 
 
 @cache
 def mel_filters() -> NDArray[np.float32]:
-    """Slaney's triangular filters with area normalisation, float32 ``(80, 321)``."""
+    """Return Slaney's triangular filters with area normalization, float32 ``(80, 321)``."""
     import librosa
 
     filters = librosa.filters.mel(sr=SAMPLE_RATE, n_fft=N_FFT, n_mels=N_MELS, fmin=F_MIN, fmax=F_MAX)
@@ -38,11 +38,11 @@ def _window() -> NDArray[np.float32]:
 
 
 def magnitude(samples: NDArray[np.float32], sample_rate: int) -> NDArray[np.float32]:
-    """Short-time Fourier magnitude.
+    """Compute the short-time Fourier magnitude.
 
     Args:
-        samples: float32 ``(n,)``; shorter than 241 samples is padded with zeros.
-        sample_rate: must be 16,000.
+        samples: float32 ``(n,)``; fewer than 241 samples are padded with zeros.
+        sample_rate: sample rate in Hz, 16,000.
 
     Returns:
         float32 ``(n // 160, 321)``.
@@ -61,7 +61,7 @@ def magnitude(samples: NDArray[np.float32], sample_rate: int) -> NDArray[np.floa
 
 
 def log_mel(samples: NDArray[np.float32], sample_rate: int) -> NDArray[np.float32]:
-    """Natural-log mel magnitudes, float32 ``(n // 160, 80)``, at least ln 1e-5 = -11.51.
+    """Compute log mel magnitudes, natural log, float32 ``(n // 160, 80)``, at least ln 1e-5 = -11.51.
 
     Raises:
         ValueError: a sample rate other than 16,000.

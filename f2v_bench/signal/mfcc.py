@@ -1,8 +1,8 @@
-"""The mel-frequency cepstra that SyncNet was trained on: those of the package ``python_speech_features``.
+"""MFCC of SyncNet's training, equal to those of the package ``python_speech_features``.
 
-Its recipe is its own: samples as 16-bit integers, pre-emphasis 0.97 over the whole signal, 25 ms frames each 10 ms
-without a window, zeros after the end, 26 triangles on integer FFT bins, a liftered orthonormal cosine transform, and
-the logarithm of the frame's energy in place of the first coefficient.
+Samples are 16-bit integers, with pre-emphasis 0.97 over the whole signal, 25 ms frames every 10 ms without a window,
+zeros after the end, 26 triangular filters on integer FFT bins, a liftered orthonormal cosine transform, and the
+logarithm of the frame's energy in place of the first coefficient.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ FULL_SCALE = 32_768
 
 
 def mfcc(samples: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Cepstra ``(1 + ceil((n - 400) / 160), 13)`` of float32 ``(n,)`` at 16 kHz, at least one sample.
+    """Compute MFCC ``(1 + ceil((n - 400) / 160), 13)`` of float32 ``(n,)`` at 16 kHz.
 
     Raises:
         ValueError: no samples.
@@ -36,12 +36,12 @@ def mfcc(samples: NDArray[np.float32]) -> NDArray[np.float64]:
     from scipy.fft import dct
 
     if not len(samples):
-        raise ValueError("cepstra need at least one sample")
+        raise ValueError("MFCC need at least one sample")
     integers = np.clip(np.rint(samples.astype(np.float64) * FULL_SCALE), -FULL_SCALE, FULL_SCALE - 1)
-    emphasised = np.append(integers[0], integers[1:] - PRE_EMPHASIS * integers[:-1])
-    hops = max(0, -(-(len(emphasised) - FRAME) // HOP_LENGTH))
-    filled = np.pad(emphasised, (0, hops * HOP_LENGTH + FRAME - len(emphasised)))
-    frames = np.lib.stride_tricks.sliding_window_view(filled, FRAME)[::HOP_LENGTH]
+    emphasized = np.append(integers[0], integers[1:] - PRE_EMPHASIS * integers[:-1])
+    hops = max(0, -(-(len(emphasized) - FRAME) // HOP_LENGTH))
+    padded = np.pad(emphasized, (0, hops * HOP_LENGTH + FRAME - len(emphasized)))
+    frames = np.lib.stride_tricks.sliding_window_view(padded, FRAME)[::HOP_LENGTH]
     power = np.abs(np.fft.rfft(frames, N_FFT)) ** 2 / N_FFT
     energy = _nonzero(power.sum(axis=1))
     bands = _nonzero(power @ _filters().T)
@@ -58,8 +58,8 @@ def _nonzero(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 @cache
 def _filters() -> NDArray[np.float64]:
-    """Triangles ``(26, 257)`` whose corners are whole bins, evenly spaced in mel (2595 log10(1 + f / 700))."""
-    mel = np.linspace(0, 2595 * np.log10(1 + SAMPLE_RATE / 2 / 700), FILTERS + 2)
+    """Return triangular filters ``(26, 257)`` with corners on whole bins, evenly spaced in mel."""
+    mel = np.linspace(0, 2595 * np.log10(1 + SAMPLE_RATE / 2 / 700), FILTERS + 2)  # 2595 log10(1 + f / 700)
     corners = np.floor((N_FFT + 1) * 700 * (10 ** (mel / 2595) - 1) / SAMPLE_RATE)
     low, peak, high = (corners[start : start + FILTERS, None] for start in range(3))
     bins = np.arange(N_FFT // 2 + 1)

@@ -14,7 +14,7 @@ def tone(frequency: float, seconds: float = 0.6, rate: int = SAMPLE_RATE) -> np.
 @pytest.mark.parametrize("frequency", [80.0, 150.0, 220.0, 440.0])
 def test_a_tone_has_its_own_frequency(frequency: float) -> None:
     f0, _ = f0_contour(tone(frequency), SAMPLE_RATE)
-    inner = f0[5:-5]  # the ends see zeros
+    inner = f0[5:-5]  # the ends include padding
     assert (inner > 0).all()
     assert np.abs(1200 * np.log2(inner / frequency)).max() < 25  # cents; librosa's grid is 10 cents wide
 
@@ -40,13 +40,13 @@ def test_another_rate_is_resampled_to_the_same_contour() -> None:
     np.testing.assert_allclose(other[5:-5], own[5:-5], rtol=0.01)
 
 
-def test_scale_does_not_matter() -> None:
+def test_the_scale_has_no_effect() -> None:
     loud, _ = f0_contour(tone(150.0), SAMPLE_RATE)
     quiet, _ = f0_contour(tone(150.0) * np.float32(0.25), SAMPLE_RATE)
     np.testing.assert_array_equal(loud, quiet)
 
 
-def test_without_samples_there_is_no_contour() -> None:
+def test_no_samples_are_refused() -> None:
     with pytest.raises(ValueError, match=r"\(0,\)"):
         f0_contour(np.zeros(0, np.float32), SAMPLE_RATE)
 

@@ -12,11 +12,11 @@ from tests.clips import RATE, babble, tone
 
 
 @pytest.mark.parametrize("samples", [640, 16_000, 47_360, 48_000])
-def test_four_frames_a_video_frame(samples: int) -> None:
+def test_four_frames_per_video_frame(samples: int) -> None:
     assert log_mel(babble(3)[:samples], RATE).shape == (samples // 160, 80)
 
 
-def test_magnitude_is_librosas() -> None:
+def test_magnitude_equals_that_of_librosa() -> None:
     sound = babble(1.0)
     padded = np.pad(sound, 240, mode="reflect")
     theirs = np.abs(librosa.stft(padded, n_fft=640, hop_length=160, center=False)).T
@@ -41,7 +41,7 @@ def test_another_rate_is_refused() -> None:
         log_mel(tone(1), 8000)
 
 
-def test_griffin_lim_gives_back_the_mel() -> None:
+def test_griffin_lim_recovers_the_mel() -> None:
     mel = log_mel(babble(1.5), RATE)
     sound = griffin_lim(mel, np.random.default_rng(0))
     assert sound.shape == (160 * len(mel),)

@@ -15,8 +15,8 @@ def speech(seconds: float) -> np.ndarray:
 
 
 @pytest.mark.parametrize("samples", [2400, 36_000, 35_999])
-def test_it_is_what_the_vocoder_s_recipe_measures(samples: int) -> None:
-    """As librosa with the recipe's sizes says; its last frame, on the end itself, is left out."""
+def test_it_equals_the_mel_of_the_recipe(samples: int) -> None:
+    """Equal to librosa with the recipe's sizes, without its last frame at the end."""
     sound = speech(1.5)[:samples]
     spectrum = np.abs(librosa.stft(sound, n_fft=2048, hop_length=300, win_length=1200, pad_mode="reflect")).T
     filters = librosa.filters.mel(sr=24_000, n_fft=2048, n_mels=80, fmin=80, fmax=7600)
@@ -40,7 +40,7 @@ def test_another_rate_is_refused() -> None:
         log_mel(speech(0.1), 16_000)
 
 
-def test_griffin_lim_gives_back_the_mel() -> None:
+def test_griffin_lim_recovers_the_mel() -> None:
     mel = log_mel(speech(1.5), SAMPLE_RATE)
     sound = griffin_lim_24k(mel, np.random.default_rng(0))
     assert sound.shape == (300 * len(mel),)

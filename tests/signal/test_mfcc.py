@@ -35,7 +35,7 @@ def test_digital_silence_has_the_cepstra_of_the_smallest_number() -> None:
         mfcc(np.zeros(0, np.float32))
 
 
-def test_samples_are_heard_as_16_bit_integers() -> None:
+def test_samples_are_rounded_to_16_bit_integers() -> None:
     quiet = np.full(2000, 0.4 / 32_768, np.float32)  # rounds to zero
     np.testing.assert_array_equal(mfcc(quiet), mfcc(np.zeros(2000, np.float32)))
     loud = np.full(2000, 1.5, np.float32)

@@ -1,4 +1,4 @@
-"""DNSMOS' two networks in PyTorch, with weights out of Microsoft's ONNX files, for processors and GPUs.
+"""Networks of DNSMOS in PyTorch, with the weights of Microsoft's ONNX files, for CPUs and GPUs.
 
 Transcribed from the graphs of ``sig_bak_ovr.onnx`` (P.835) and ``model_v8.onnx`` (P.808): samples or mel spectrogram to
 3x3 convolutions, the maximum over time and frequency, and three dense layers.
@@ -17,22 +17,23 @@ from torch import nn
 from torch.nn import functional
 
 from f2v_bench.errors import F2VError
+from f2v_bench.timing import SAMPLE_RATE
 
 FRAME = 320
 HOP_LENGTH = 160
 FRAMES = 900
-FLOOR = 1e-12  # of the power
-N_FFT = 321  # of the P.808 features
+FLOOR = 1e-12  # smallest power
+N_FFT = 321  # samples, of the P.808 features
 N_MELS = 120
 DYNAMIC_DB = 80.0
 
 
 class MOSNet(nn.Module):
-    """Convolutions with ReLU, some followed by 2x2 pooling, the global maximum, and dense layers.
+    """Convolutions with ReLU, some followed by 2x2 pooling, global maximum, and dense layers.
 
     Args:
-        channels: of each convolution's output.
-        pooled: after which convolutions the picture is halved.
+        channels: output channels of each convolution.
+        pooled: indices of the convolutions with pooling.
         dense: outputs of each dense layer.
     """
 
@@ -44,12 +45,12 @@ class MOSNet(nn.Module):
         before = (channels[-1], *dense[:-1])
         self.dense = nn.ModuleList(nn.Linear(i, o) for i, o in zip(before, dense, strict=True))
 
-    def rate(self, picture: torch.Tensor) -> torch.Tensor:
-        """``(B, frames, bands)`` to ``(B, outputs)``."""
-        return self.finish(functional.relu_(self.convs[0](picture[:, None])), 0)
+    def rate(self, spectrogram: torch.Tensor) -> torch.Tensor:
+        """Map ``(B, frames, bands)`` to ratings ``(B, outputs)``."""
+        return self.rate_features(functional.relu_(self.convs[0](spectrogram[:, None])), 0)
 
-    def finish(self, x: torch.Tensor, done: int) -> torch.Tensor:
-        """From convolution ``done``'s output, ``(B, channels, frames, bands)``, to the ratings ``(B, outputs)``."""
+    def rate_features(self, x: torch.Tensor, done: int) -> torch.Tensor:
+        """Map the output of convolution ``done``, ``(B, channels, frames, bands)``, to ratings ``(B, outputs)``."""
         for index, conv in enumerate(self.convs):
             if index > done:
                 x = functional.relu_(conv(x))
@@ -67,22 +68,22 @@ class P835(MOSNet):
 
     def __init__(self) -> None:
         super().__init__((128, 64, 64, 32, 32, 32, 64), (3, 4, 5), (128, 64, 3))
-        # a transform that was learned with the rest, and is no discrete Fourier transform any more
+        # a learned transform, initialized as a discrete Fourier transform
         self.real = nn.Parameter(torch.zeros(FRAME // 2 + 1, FRAME))
         self.imaginary = nn.Parameter(torch.zeros(FRAME // 2 + 1, FRAME))
 
-    def picture(self, samples: torch.Tensor) -> torch.Tensor:
-        """Samples ``(B, n)`` to log power ``(B, n // 160 - 1, 161)``."""
+    def log_power(self, samples: torch.Tensor) -> torch.Tensor:
+        """Compute the log power spectrogram of samples ``(B, n)``, ``(B, n // 160 - 1, 161)``."""
         frames = samples.unfold(1, FRAME, HOP_LENGTH)
         power = functional.linear(frames, self.real).square() + functional.linear(frames, self.imaginary).square()
         return power.clamp(min=FLOOR).log10()
 
     def forward(self, samples: torch.Tensor) -> torch.Tensor:
-        return self.rate(self.picture(samples))  # 900 frames
+        return self.rate(self.log_power(samples))  # 900 frames
 
 
 class P808(MOSNet):
-    """Samples ``(B, 144160)`` at 16 kHz to the P.808 rating ``(B, 1)``; the last 160 of them are not heard."""
+    """Samples ``(B, 144160)`` at 16 kHz to the P.808 rating ``(B, 1)``; the last 160 samples are not used."""
 
     def __init__(self) -> None:
         super().__init__((32, 32, 32, 32, 64), (0, 1, 3), (64, 64, 1))
@@ -92,7 +93,7 @@ class P808(MOSNet):
 
 
 def log_mel(samples: torch.Tensor) -> torch.Tensor:
-    """``metrics.dnsmos.log_mel`` of a batch: ``(B, n)`` to ``(B, 1 + n // 160, 120)``, 0 dB at each clip's maximum."""
+    """Compute ``metrics.dnsmos.log_mel`` of a batch ``(B, n)``: ``(B, 1 + n // 160, 120)``, 0 dB at each maximum."""
     window = torch.hann_window(N_FFT, device=samples.device)
     spectrum = torch.stft(samples, N_FFT, HOP_LENGTH, window=window, pad_mode="constant", return_complex=True)
     power = spectrum.real.square() + spectrum.imag.square()
@@ -106,12 +107,12 @@ def log_mel(samples: torch.Tensor) -> torch.Tensor:
 def _mel_filters() -> np.ndarray[Any, np.dtype[np.float32]]:
     import librosa
 
-    filters: np.ndarray[Any, np.dtype[np.float32]] = librosa.filters.mel(sr=16_000, n_fft=N_FFT, n_mels=N_MELS)
+    filters: np.ndarray[Any, np.dtype[np.float32]] = librosa.filters.mel(sr=SAMPLE_RATE, n_fft=N_FFT, n_mels=N_MELS)
     return filters
 
 
 def load_p835(path: Path, device: str = "cpu") -> P835:
-    """The P.835 network with the weights of its ONNX file, regular or personalised.
+    """Load the P.835 network with the weights of its ONNX file, regular or personalized.
 
     Raises:
         F2VError: the file is another network.
@@ -122,7 +123,7 @@ def load_p835(path: Path, device: str = "cpu") -> P835:
 
 
 def load_p808(path: Path, device: str = "cpu") -> P808:
-    """The P.808 network with the weights of its ONNX file.
+    """Load the P.808 network with the weights of its ONNX file.
 
     Raises:
         F2VError: the file is another network.
@@ -133,8 +134,8 @@ def load_p808(path: Path, device: str = "cpu") -> P808:
 
 
 def _fill(network: MOSNet, path: Path, spectra: Sequence[str] = ()) -> None:
-    """Give each layer what the graph's convolutions (first those called ``spectra``) and products hold, in order."""
-    convolutions, products = _constants(path)
+    """Load the constants of the graph's convolutions, ``spectra`` first, and of its matrix products, in order."""
+    convolutions, products = _read_constants(path)
     state = {name: kernel[0].squeeze(-1) for name, kernel in zip(spectra, convolutions, strict=False)}
     for at, constants in enumerate(convolutions[len(spectra) :]):
         state |= {f"convs.{at}.{kind}": tensor for kind, tensor in zip(("weight", "bias"), constants, strict=False)}
@@ -149,11 +150,11 @@ def _fill(network: MOSNet, path: Path, spectra: Sequence[str] = ()) -> None:
         ) from error
     network.requires_grad_(False).eval()
     for conv in network.convs:
-        conv.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # a third faster on processors
+        conv.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # a third faster on CPUs
 
 
-def _constants(path: Path) -> tuple[list[list[torch.Tensor]], list[list[torch.Tensor]]]:
-    """Constants of each convolution, and of each matrix product with the sum that follows it, in the graph's order."""
+def _read_constants(path: Path) -> tuple[list[list[torch.Tensor]], list[list[torch.Tensor]]]:
+    """Read the constants of each convolution, and of each matrix product with its bias, in the graph's order."""
     import onnx
 
     graph = onnx.load(str(path)).graph

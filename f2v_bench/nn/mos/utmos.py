@@ -1,7 +1,7 @@
-"""UTMOS22 strong, the learner without phonemes: wav2vec 2.0, a listener's and a data set's vector, a BLSTM.
+"""UTMOS22 strong learner without phonemes: wav2vec 2.0, embeddings of listener and data set, and a BLSTM.
 
 Saeki et al., "UTMOS: UTokyo-SaruLab system for VoiceMOS Challenge 2022" (Interspeech 2022). Two published files hold
-the same weights: that of SpeechMOS, whose names this module carries, and the authors' own Lightning checkpoint.
+the same weights: that of SpeechMOS, whose names this module has, and the authors' own Lightning checkpoint.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from f2v_bench.nn.checkpoints.torch import load_weights, read_checkpoint
 from f2v_bench.nn.encoders.wav2vec2 import BASE, TransformerShape, Wav2Vec2
 from f2v_bench.nn.layers.masking import valid_mask
 
-VECTOR = 128
-DOMAIN = 0  # of the authors' demonstration: the main track's listeners ...
-JUDGE = 288  # ... and one judge, whose rows SpeechMOS stores alone
+VECTOR = 128  # channels of the embeddings of listener and data set
+DOMAIN = 0  # data set of the authors' demonstration, the main track; SpeechMOS stores this row alone
+JUDGE = 288  # listener of the authors' demonstration; SpeechMOS stores this row alone
 
-#: names of the authors' checkpoint and ours
+#: prefixes of names in the authors' checkpoint and in SpeechMOS
 _OFFICIAL = {
     "feature_extractors.0.ssl_model.": "wav2vec2.",
     "output_layers.0.decoder_rnn.": "blstm.",
@@ -39,7 +39,7 @@ class UTMOS22Strong(nn.Module):
     """Waveforms to predicted mean opinion scores.
 
     Args:
-        shape: of the transformer; the published weights are those of the base model.
+        shape: sizes of the transformer; the published weights are of the base model.
     """
 
     def __init__(self, shape: TransformerShape = BASE) -> None:
@@ -51,22 +51,22 @@ class UTMOS22Strong(nn.Module):
         self.projection = nn.Sequential(nn.Linear(1024, 2048), nn.ReLU(), nn.Linear(2048, 1))
 
     def forward(self, samples: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
-        """Scores ``(B,)`` of samples ``(B, n)`` at 16 kHz, of which ``lengths`` (at least 400) count."""
-        heard, frames = self.wav2vec2(samples, lengths)
+        """Predict scores ``(B,)`` of samples ``(B, n)`` at 16 kHz; ``lengths`` of them are real, at least 400."""
+        features, frames = self.wav2vec2(samples, lengths)
         rater = torch.cat([self.domain_emb, self.judge_emb], dim=1)
-        x = torch.cat([heard, rater.expand(*heard.shape[:2], -1)], dim=2)
+        x = torch.cat([features, rater.expand(*features.shape[:2], -1)], dim=2)
         packed = pack_padded_sequence(x, frames.cpu(), batch_first=True, enforce_sorted=False)
-        x, _ = pad_packed_sequence(self.blstm(packed)[0], batch_first=True, total_length=heard.shape[1])
-        scores = self.projection(x)[..., 0] * valid_mask(frames, heard.shape[1])
+        x, _ = pad_packed_sequence(self.blstm(packed)[0], batch_first=True, total_length=features.shape[1])
+        scores = self.projection(x)[..., 0] * valid_mask(frames, features.shape[1])
         mean: torch.Tensor = scores.sum(1) / frames
-        return mean * 2 + 3  # trained on opinions brought from [1, 5] to [-1, 1]
+        return mean * 2 + 3  # trained on scores scaled from [1, 5] to [-1, 1]
 
 
 def load_utmos(path: Path, instructions: str, device: str = "cpu") -> UTMOS22Strong:
-    """The network with the weights of either published file.
+    """Load the network with the weights of either published file.
 
     Raises:
-        F2VError: another file, or one that holds more than weights.
+        F2VError: another file, or one with more than weights.
     """
     content = read_checkpoint(path, instructions, with_settings=True)
     weights = from_official(content["state_dict"]) if isinstance(content.get("state_dict"), dict) else content
@@ -76,13 +76,13 @@ def load_utmos(path: Path, instructions: str, device: str = "cpu") -> UTMOS22Str
 
 
 def from_official(state: Mapping[str, Any]) -> dict[str, Any]:
-    """The authors' names mapped to ours; a name that is not theirs is kept, so that loading tells of it."""
-    ours: dict[str, Any] = {}
+    """Rename the authors' tensors to the names of SpeechMOS; unknown names stay, so that loading fails for them."""
+    renamed: dict[str, Any] = {}
     for name, tensor in state.items():
         if name in _OFFICIAL_ROWS:
             row, index = _OFFICIAL_ROWS[name]
-            ours[row] = tensor[index : index + 1]
+            renamed[row] = tensor[index : index + 1]
             continue
-        theirs = next((prefix for prefix in _OFFICIAL if name.startswith(prefix)), "")
-        ours[_OFFICIAL.get(theirs, "") + name.removeprefix(theirs)] = tensor
-    return ours
+        prefix = next((prefix for prefix in _OFFICIAL if name.startswith(prefix)), "")
+        renamed[_OFFICIAL.get(prefix, "") + name.removeprefix(prefix)] = tensor
+    return renamed

@@ -57,9 +57,7 @@ def check_archive(path: Path, instructions: str) -> None:
     with _open(path, instructions) as archive:
         members = _find_members(archive, path, instructions)
     if _STATS in members and find_spec("h5py") is None:
-        raise F2VError(
-            f"the statistics '{_STATS}' in '{path}' need the package h5py", _GET_READER
-        )
+        raise F2VError(f"the statistics '{_STATS}' in '{path}' need the package h5py", _GET_READER)
 
 
 def fold_weights(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
