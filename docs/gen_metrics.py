@@ -1,7 +1,7 @@
-"""Fill the pages under ``docs/metrics`` with what the metric classes declare, so that the two cannot drift.
+"""Insert the declarations of the metric classes into the pages under ``docs/metrics``.
 
-A hook of mkdocs; as a script it writes the filled pages to a folder: ``python docs/gen_metrics.py OUT``. A page asks
-for a part with a comment on a line of its own: ``<!-- generated: columns -->``, ``signature`` or ``overview``.
+A hook of mkdocs; as a script it writes the filled pages to a folder: ``python docs/gen_metrics.py OUT``. A page has
+a marker per part, a comment on its own line: ``<!-- generated: columns -->``, ``signature`` or ``overview``.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from f2v_bench.registry import METRICS
 PAGES = Path(__file__).parent / "metrics"
 _MARKER = re.compile(r"^<!-- generated: (\w+) -->$", re.MULTILINE)
 _DIRECTIONS = {True: "higher is better", False: "lower is better", None: "neither end"}
-_GRAMMAR = "#JSGF V1.0; grammar any; public <any> = yes | no;"  # any: a recogniser without weights wants one
+_GRAMMAR = "#JSGF V1.0; grammar any; public <any> = yes | no;"  # any: the recognizer without weights needs one
 
 
 def columns_table(kind: type[Metric]) -> str:
-    """What a metric declares: its needs, and a row a column."""
+    """Return the needs of a metric and a table with a row per column."""
     needs = " and ".join(sorted(kind.needs)) or "nothing"
     facts = f"Compares with: {needs}. Sample rate: {kind.sample_rate} Hz."
     if not kind.deterministic:
@@ -52,15 +52,15 @@ def _number(value: float) -> str:
 
 
 def signature_block(kind: Callable[[MetricOptions], Metric]) -> str:
-    """The signature under default settings, or why there is none here."""
+    """Return the signature under default settings, or the reason why there is none on this machine."""
     try:
         return f"Under default settings:\n\n```text\n{kind(MetricOptions(grammar=_GRAMMAR)).signature}\n```"
-    except MetricUnavailable as gone:
-        return f"Not available where this page was made: {gone.why}."
+    except MetricUnavailable as error:
+        return f"Not available on the machine that built this page: {error.why}."
 
 
 def overview() -> str:
-    """A row for every registered metric."""
+    """Return a table with a row per registered metric."""
     lines = ["| metric | columns | compares with |", "|---|---|---|"]
     for name in METRICS.names():
         kind: type[Metric] = METRICS.load(name)
@@ -69,37 +69,41 @@ def overview() -> str:
     return "\n".join(lines)
 
 
-def filled(name: str, text: str) -> str:
-    """The page of a metric (or ``index``) with its markers replaced.
+def fill(name: str, text: str) -> str:
+    """Return the page of a metric (or ``index``) with its markers replaced.
+
+    Args:
+        name: name of the metric, or ``index``.
+        text: Markdown source of the page.
 
     Raises:
-        ValueError: a marker that asks for something unknown.
+        ValueError: an unknown marker.
     """
 
-    def part(found: re.Match[str]) -> str:
-        wanted = found.group(1)
-        if wanted == "overview":
+    def replacement(match: re.Match[str]) -> str:
+        part = match.group(1)
+        if part == "overview":
             return overview()
-        if wanted == "columns":
+        if part == "columns":
             return columns_table(METRICS.load(name))
-        if wanted == "signature":
+        if part == "signature":
             return signature_block(METRICS.load(name))
-        raise ValueError(f"docs/metrics/{name}.md asks for '{wanted}': known are columns, signature and overview")
+        raise ValueError(f"docs/metrics/{name}.md has the marker '{part}': known are columns, signature and overview")
 
-    return _MARKER.sub(part, text)
+    return _MARKER.sub(replacement, text)
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
-    """Called by mkdocs for every page."""
+    """Fill a page; mkdocs calls this for every page."""
     path = Path(page.file.src_uri)
-    return filled(path.stem, markdown) if path.parent.name == PAGES.name else markdown
+    return fill(path.stem, markdown) if path.parent.name == PAGES.name else markdown
 
 
 def main(out: Path) -> None:
     """Write every filled page to a folder."""
     out.mkdir(parents=True, exist_ok=True)
     for source in sorted(PAGES.glob("*.md")):
-        (out / source.name).write_text(filled(source.stem, source.read_text(encoding="utf-8")), encoding="utf-8")
+        (out / source.name).write_text(fill(source.stem, source.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 if __name__ == "__main__":

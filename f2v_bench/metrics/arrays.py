@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def is_single_clip(audio: AudioInput) -> bool:
     """Return True for one clip, ``(n,)``, and False for a batch."""
-    return not isinstance(audio, list | tuple) and audio.ndim == 1
+    return not isinstance(audio, Sequence) and audio.ndim == 1
 
 
 def to_waveforms(
@@ -40,7 +40,7 @@ def to_waveforms(
     Raises:
         ValueError: unsuitable shapes, lengths or types.
     """
-    if isinstance(audio, list | tuple):
+    if isinstance(audio, Sequence):
         if lengths is not None:
             raise ValueError(f"lengths are for a padded batch (B, n), but {name} is a list: pass lengths=None")
         rows = [_to_float32(row, name) for row in audio]

@@ -208,10 +208,8 @@ class Metric(ABC):
         if Need.REFERENCE in self.needs:
             if reference is None:
                 raise ValueError(f"the metric '{self.name}' compares with real speech: pass reference")
-            is_list = isinstance(reference, list | tuple)
-            references = to_waveforms(
-                reference, sample_rate, self.sample_rate, None if is_list else lengths, "reference"
-            )
+            reference_lengths = None if isinstance(reference, Sequence) else lengths
+            references = to_waveforms(reference, sample_rate, self.sample_rate, reference_lengths, "reference")
         texts = self._per_clip_input(Need.TEXT, text, len(waves))
         videos = self._per_clip_input(Need.VIDEO, video, len(waves))
         if not len(waves) == len(references) == len(texts) == len(videos):
@@ -219,8 +217,7 @@ class Metric(ABC):
                 f"{len(waves)} clips of audio, {len(references)} references, {len(texts)} texts and {len(videos)} "
                 "videos do not match: pass one of each per clip"
             )
-        rows = zip(waves, references, texts, videos, strict=True)
-        outcomes = self._score_rows(list(rows))
+        outcomes = self._score_rows(list(zip(waves, references, texts, videos, strict=True)))
         if not is_single:
             return BatchScores(self.columns, outcomes)
         if isinstance(outcomes[0], ClipFailure):

@@ -230,10 +230,10 @@ def load_networks(p835: Path, p808: Path, *, personalized: bool = False) -> Netw
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = common.usable_threads()
     options.log_severity_level = 3  # errors only: the opset warnings of the files are expected
-    sessions = (
+    p835_session, p808_session = (
         onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"]) for path in (p835, p808)
     )
-    return Networks(*sessions, PERSONALIZED if personalized else REGULAR)
+    return Networks(p835_session, p808_session, PERSONALIZED if personalized else REGULAR)
 
 
 def load_torch_networks(p835: Path, p808: Path, *, personalized: bool = False, device: str = "cpu") -> TorchNetworks:

@@ -30,12 +30,12 @@ def generator() -> ModuleType:
 @pytest.mark.parametrize("name", METRICS.names())
 def test_every_metric_has_a_page_with_all_that_it_declares(generator: ModuleType, name: str) -> None:
     source = (DOCS / "metrics" / f"{name}.md").read_text(encoding="utf-8")
-    page = generator.filled(name, source)
+    page = generator.fill(name, source)
     for column in METRICS.load(name).columns:
         assert f"| `{column.name}` (" in page
         assert column.definition in page
     assert "<!-- generated" not in page
-    assert "```text\n" in page or "Not available where this page was made" in page
+    assert "```text\n" in page or "Not available on the machine" in page
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -57,12 +57,12 @@ def test_a_page_has_the_settings_that_the_metric_takes(name: str) -> None:
     with pytest.raises(F2VError, match="has no setting") as refusal:
         METRICS.load(name)(MetricOptions(settings={"zzz": ""}))
     known = refusal.value.do.partition("Known: ")[2].rstrip(".")
-    told = sorted(set(re.findall(rf"`{name}\.(\w+)`", source)))
-    assert ", ".join(told) == known.replace("none", "")
+    documented = sorted(set(re.findall(rf"`{name}\.(\w+)`", source)))
+    assert ", ".join(documented) == known.replace("none", "")
 
 
 def test_a_signature_is_the_metrics_own(generator: ModuleType) -> None:
-    page = generator.filled("stoi", "<!-- generated: signature -->")
+    page = generator.fill("stoi", "<!-- generated: signature -->")
     assert STOI(MetricOptions()).signature in page
 
 
@@ -73,8 +73,8 @@ def test_only_metric_pages_are_filled(generator: ModuleType) -> None:
     marker = "<!-- generated: overview -->"
     assert "[`stoi`](stoi.md)" in generator.on_page_markdown(marker, page=page("metrics/index.md"), config=None)
     assert generator.on_page_markdown(marker, page=page("index.md")) == marker
-    with pytest.raises(ValueError, match="asks for 'more'"):
-        generator.filled("stoi", "<!-- generated: more -->")
+    with pytest.raises(ValueError, match="has the marker 'more'"):
+        generator.fill("stoi", "<!-- generated: more -->")
 
 
 def test_the_site_names_files_that_exist() -> None:
