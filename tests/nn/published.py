@@ -20,7 +20,7 @@ def shapes_of(module: torch.nn.Module) -> Shapes:
     return {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
 
 
-def randomised(module: torch.nn.Module, seed: int = 0, spread: float = 0.5) -> torch.nn.Module:
+def randomized(module: torch.nn.Module, seed: int = 0, spread: float = 0.5) -> torch.nn.Module:
     """Every tensor moved off its initial value, so that no scale of 1 or offset of 0 hides a mistake."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():

@@ -13,7 +13,7 @@ from f2v_bench.nn.encoders import avhubert
 from f2v_bench.nn.encoders.avhubert import SHAPES, AVHuBERT, encoder_weights, load_avhubert, preprocess
 from f2v_bench.nn.encoders.lip_encoder import LipEncoderConfig
 from f2v_bench.nn.encoders.wav2vec2 import TransformerShape
-from tests.nn.published import Shapes, published_shapes, randomised, shapes_of
+from tests.nn.published import Shapes, published_shapes, randomized, shapes_of
 
 SMALL = TransformerShape(layers=2, width=32, heads=4, hidden=64, norm_first=True, position_kernel=8, position_groups=4)
 
@@ -56,7 +56,7 @@ def test_parameter_counts_and_outputs() -> None:
 def network() -> AVHuBERT:
     torch.manual_seed(0)
     network = AVHuBERT(SMALL)
-    randomised(network, spread=0.1)
+    randomized(network, spread=0.1)
     return network
 
 

@@ -13,7 +13,7 @@ from f2v_bench.nn.layers.conformer import (
     relative_shift,
 )
 from f2v_bench.nn.layers.masking import valid_mask
-from tests.nn.published import randomised
+from tests.nn.published import randomized
 
 
 def test_attention_equals_its_formula() -> None:
@@ -59,7 +59,7 @@ def test_relative_positions_are_sinusoids() -> None:
 def test_padding_changes_nothing(training: bool, lengths: list[int], beyond: int) -> None:
     """Padding of any value and length is ignored; in training, too, since batch norm counts real frames alone."""
     torch.manual_seed(0)
-    block = randomised(ConformerBlock(16, 4, 32, 5, dropout=0.0)).train(training)
+    block = randomized(ConformerBlock(16, 4, 32, 5, dropout=0.0)).train(training)
     longest = max(lengths)
     x, mask = torch.randn(len(lengths), longest, 16), valid_mask(torch.tensor(lengths), longest)
     wide = torch.cat([x, 5 * torch.randn(len(lengths), beyond, 16)], dim=1)
@@ -74,7 +74,7 @@ def test_padding_changes_nothing(training: bool, lengths: list[int], beyond: int
 
 def test_a_clip_alone_is_the_clip_in_a_batch() -> None:
     torch.manual_seed(0)
-    block = randomised(ConformerBlock(16, 2, 32, 31)).eval()
+    block = randomized(ConformerBlock(16, 2, 32, 31)).eval()
     x, mask = torch.randn(2, 40, 16), valid_mask(torch.tensor([40, 17]), 40)
     with torch.no_grad():
         both = block(x, mask)

@@ -9,7 +9,7 @@ import torch
 
 from f2v_bench.errors import F2VError
 from f2v_bench.nn.encoders.ecapa import ECAPA, MIN_SAMPLES, load_ecapa, log_mel, mel_filters
-from tests.nn.published import chirp, filled, randomised, shapes_of
+from tests.nn.published import chirp, filled, randomized, shapes_of
 
 
 def small() -> ECAPA:
@@ -19,7 +19,7 @@ def small() -> ECAPA:
 @pytest.fixture(scope="module")
 def encoder() -> ECAPA:
     torch.manual_seed(0)
-    return randomised(small(), spread=0.2)
+    return randomized(small(), spread=0.2)
 
 
 @torch.inference_mode()

@@ -10,7 +10,7 @@ from torch.nn import functional
 from f2v_bench.errors import F2VError
 from f2v_bench.nn.vocoders.build import VocoderConfig, build_vocoder, vocode
 from f2v_bench.nn.vocoders.hifigan import HiFiGAN, fold_weight_norm, load_hifigan, to_published_names, to_torch_names
-from tests.nn.published import Shapes, published_shapes, randomised, shapes_of
+from tests.nn.published import Shapes, published_shapes, randomized, shapes_of
 
 SMALL = VocoderConfig(channels=64, resblock_kernels=(3, 7))
 AGAIN = "fetch it again"
@@ -19,7 +19,7 @@ AGAIN = "fetch it again"
 @pytest.fixture(scope="module")
 def small() -> HiFiGAN:
     torch.manual_seed(0)
-    network = randomised(HiFiGAN(SMALL))
+    network = randomized(HiFiGAN(SMALL))
     assert isinstance(network, HiFiGAN)
     return network
 

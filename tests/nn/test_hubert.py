@@ -15,7 +15,7 @@ from f2v_bench.errors import ClipFailure, F2VError, FailureKind
 from f2v_bench.nn.checkpoints.torch import load_weights
 from f2v_bench.nn.encoders.hubert import HubertUnits, from_fairseq, load_hubert, load_hubert_units
 from f2v_bench.nn.encoders.wav2vec2 import TransformerShape, Wav2Vec2, attention_mask, frame_count
-from tests.nn.published import chirp, randomised, shapes_of
+from tests.nn.published import chirp, randomized, shapes_of
 
 SMALL = TransformerShape(layers=3, width=32, heads=4, hidden=64, norm_first=False, position_groups=4)
 PRE_TRAINING = {
@@ -73,7 +73,7 @@ def pair() -> tuple[Wav2Vec2, Any]:
     """Two networks with the same weights, under fairseq's names and under torchaudio's."""
     torch.manual_seed(0)
     theirs, ours = Wav2Vec2(SMALL), small()
-    randomised(theirs, spread=0.2)
+    randomized(theirs, spread=0.2)
     load_weights(ours, from_fairseq(theirs.state_dict()), Path("small"), "")
     return theirs, ours
 

@@ -14,7 +14,7 @@ from f2v_bench.nn.vocoders import parallel_wavegan_checkpoint as module
 from f2v_bench.nn.vocoders.parallel_wavegan import Conditioning, ParallelWaveGAN, ResidualBlock, vocode
 from f2v_bench.nn.vocoders.parallel_wavegan_checkpoint import check_archive, fold_weights, load_parallel_wavegan
 from tests.nn.parallel_wavegans import MEAN, SCALE, made_archive, published_layout, random_state
-from tests.nn.published import randomised, shapes_of
+from tests.nn.published import randomized, shapes_of
 
 AGAIN = "fetch it again"
 Array = NDArray[np.float64]
@@ -24,7 +24,7 @@ Array = NDArray[np.float64]
 def small() -> ParallelWaveGAN:
     """Two cycles of dilations 1, 2, 4."""
     torch.manual_seed(0)
-    network = randomised(ParallelWaveGAN(layers=6, stacks=2, channels=8))
+    network = randomized(ParallelWaveGAN(layers=6, stacks=2, channels=8))
     assert isinstance(network, ParallelWaveGAN)
     network.mean.copy_(torch.from_numpy(MEAN))
     network.scale.copy_(torch.from_numpy(SCALE))
@@ -88,7 +88,7 @@ def numbers(network: torch.nn.Module) -> dict[str, Array]:
 
 @torch.no_grad()
 def test_a_residual_block_is_the_definition() -> None:
-    block = randomised(ResidualBlock(6, dilation=4))
+    block = randomized(ResidualBlock(6, dilation=4))
     rng = np.random.default_rng(0)
     x, mel = rng.standard_normal((6, 30)), rng.standard_normal((80, 30))
     onward, skips = block(torch.from_numpy(x).float()[None], torch.from_numpy(mel).float()[None])
@@ -99,7 +99,7 @@ def test_a_residual_block_is_the_definition() -> None:
 
 @torch.no_grad()
 def test_upsampling_is_the_definition() -> None:
-    network = randomised(Conditioning())
+    network = randomized(Conditioning())
     mel = np.random.default_rng(0).standard_normal((80, 5))
     found = network(torch.from_numpy(mel).float()[None])
     assert found.shape == (1, 80, 1500)

@@ -10,7 +10,7 @@ from f2v_bench.errors import F2VError
 from f2v_bench.nn.encoders.wav2vec2 import TransformerShape
 from f2v_bench.nn.layers.masking import pad_sequences
 from f2v_bench.nn.mos.utmos import DOMAIN, JUDGE, UTMOS22Strong, from_official, load_utmos
-from tests.nn.published import published_shapes, randomised, shapes_of
+from tests.nn.published import published_shapes, randomized, shapes_of
 
 SMALL = TransformerShape(layers=2, width=64, heads=4, hidden=128, norm_first=False, position_groups=4)
 
@@ -25,7 +25,7 @@ def test_names_and_shapes_are_the_published_ones(shared: Path) -> None:
 
 def test_scores_do_not_depend_on_the_batch() -> None:
     torch.manual_seed(0)
-    network = randomised(UTMOS22Strong(SMALL))
+    network = randomized(UTMOS22Strong(SMALL))
     clips = [torch.randn(n) * 0.1 for n in (400, 16_000, 2_000, 721, 2_000)]
     batch, lengths = pad_sequences([clip.numpy() for clip in clips])
     with torch.inference_mode():

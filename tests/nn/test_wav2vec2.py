@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from f2v_bench.nn.encoders.wav2vec2 import MIN_SAMPLES, MaskedGroupNorm, TransformerShape, Wav2Vec2, frame_count
 from f2v_bench.nn.layers.masking import length_batches, pad_sequences
-from tests.nn.published import randomised
+from tests.nn.published import randomized
 
 SMALL = TransformerShape(layers=2, width=64, heads=4, hidden=128, norm_first=False, position_groups=4)
 
@@ -16,7 +16,7 @@ SMALL = TransformerShape(layers=2, width=64, heads=4, hidden=128, norm_first=Fal
 @pytest.fixture(scope="module")
 def network() -> Wav2Vec2:
     torch.manual_seed(0)
-    return randomised(Wav2Vec2(SMALL))
+    return randomized(Wav2Vec2(SMALL))
 
 
 def waves(*lengths: int) -> list[torch.Tensor]:

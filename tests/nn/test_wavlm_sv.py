@@ -13,7 +13,7 @@ from f2v_bench.nn.encoders.wav2vec2 import TransformerShape
 from f2v_bench.nn.encoders.wavlm import WavLM, distance_buckets, standardize_waveforms
 from f2v_bench.nn.encoders.wavlm_sv import MIN_SAMPLES, WavLMSV, load_wavlm_sv
 from f2v_bench.nn.layers.masking import pad_sequences
-from tests.nn.published import chirp, filled, randomised, shapes_of
+from tests.nn.published import chirp, filled, randomized, shapes_of
 from tests.nn.test_wav2vec2 import to_torchaudio
 
 SMALL = TransformerShape(layers=3, width=64, heads=4, hidden=96, norm_first=True, position_groups=4)
@@ -22,14 +22,14 @@ SMALL = TransformerShape(layers=3, width=64, heads=4, hidden=96, norm_first=True
 @pytest.fixture(scope="module")
 def encoder() -> WavLMSV:
     torch.manual_seed(0)
-    return randomised(WavLMSV(SMALL), spread=0.2)
+    return randomized(WavLMSV(SMALL), spread=0.2)
 
 
 @torch.inference_mode()
 def test_layers_equal_torchaudios_wavlm() -> None:
     """An independent implementation; its list of states lacks the first layer's input and the last norm."""
     torch.manual_seed(0)
-    ours = randomised(WavLM(SMALL))
+    ours = randomized(WavLM(SMALL))
     theirs = torchaudio.models.wavlm_model(
         extractor_mode="layer_norm",
         extractor_conv_layer_config=None,

@@ -10,7 +10,7 @@ from f2v_bench.errors import F2VError
 from f2v_bench.nn.encoders.frozen_lip_encoder import FrozenLipEncoder
 from f2v_bench.nn.encoders.lip_encoder import LipEncoder, LipEncoderConfig
 from f2v_bench.nn.layers.masking import valid_mask
-from tests.nn.test_lips import TINY, awake
+from tests.nn.test_lip_encoder import TINY, awake
 
 LENGTHS = [6, 2, 5]
 

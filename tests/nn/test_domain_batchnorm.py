@@ -14,7 +14,7 @@ from f2v_bench.nn.layers.domain_batchnorm import (
     to_domain_state,
     use_domain,
 )
-from tests.nn.published import randomised
+from tests.nn.published import randomized
 
 FORMS = get_args(Form)
 
@@ -109,7 +109,7 @@ def test_every_domain_starts_with_the_tensors_of_the_plain_norm(form: Form) -> N
     def network(norm: Any) -> nn.Module:
         return nn.Sequential(nn.Linear(5, 5), norm, nn.Linear(5, 2))
 
-    plain = randomised(network(nn.BatchNorm1d(5)))
+    plain = randomized(network(nn.BatchNorm1d(5)))
     ours = network(DomainBatchNorm(5, form)).eval()
     ours.load_state_dict(to_domain_state(ours, plain.state_dict()))
     for domain in DOMAINS:

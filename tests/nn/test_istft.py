@@ -10,7 +10,7 @@ from f2v_bench.nn.vocoders.build import VocoderConfig, build_vocoder, vocode
 from f2v_bench.nn.vocoders.istft import ForwardSTFT, InverseSTFT, ISTFTVocoder, envelope, overlap_add
 from f2v_bench.signal.f0 import f0_contour
 from f2v_bench.signal.mel import mel_filters
-from tests.nn.published import chirp, randomised
+from tests.nn.published import chirp, randomized
 
 SMALL = VocoderConfig(generator="istft", width=32, blocks=3, hidden=64)
 
@@ -18,7 +18,7 @@ SMALL = VocoderConfig(generator="istft", width=32, blocks=3, hidden=64)
 @pytest.fixture(scope="module")
 def small() -> ISTFTVocoder:
     torch.manual_seed(0)
-    network = randomised(build_vocoder(SMALL))
+    network = randomized(build_vocoder(SMALL))
     assert isinstance(network, ISTFTVocoder)
     return network
 
