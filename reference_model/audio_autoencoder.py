@@ -16,12 +16,10 @@ import torch
 from f2v_bench.modeling.audio_encoder import AudioFrontend
 from f2v_bench.modeling.base import Model, ModelOutput, Statistics
 from f2v_bench.modeling.batch import Batch
-from f2v_bench.nn.checkpoints.legacy import rename_keys
 from f2v_bench.timing import MEL_FRAMES_PER_VIDEO_FRAME
 from reference_model.config import FacesToVoicesConfig
 from reference_model.mel_decoder import DataStatistics, DecoderInputs, MelDecoder, add_total
 from reference_model.model import FacesToVoices
-from reference_model.spec import RENAMED_KEYS
 
 if TYPE_CHECKING:
     from f2v_bench.training.audio_checkpoint import PretrainedDecoder
@@ -72,11 +70,10 @@ def load_pretrained(pretrained: PretrainedDecoder, model: FacesToVoices) -> None
     """Initialize the decoder of a model with the one of an audio autoencoder.
 
     Args:
-        pretrained: weights of an ``AudioAutoencoder``, with names of this version or the one before.
+        pretrained: weights of an ``AudioAutoencoder``.
         model: model to initialize.
 
     Raises:
         F2VError: weights of another size.
     """
-    state = rename_keys(pretrained.state, RENAMED_KEYS)
-    pretrained._replace(state=state).load_pretrained(model.decoder, "decoder.")
+    pretrained.load_pretrained(model.decoder, "decoder.")

@@ -34,11 +34,15 @@ class ContentConfig:
         mask_prob: share of video frames masked by spans.
         masked_weight: w in CE(full) + w CE(masked).
         weight: weight of the stage's loss.
-        smoothing: label smoothing.
+        label_smoothing: smoothing of the unit labels.
         dropout: share of channels dropped in the blocks.
     """
 
-    RENAMED: ClassVar[Mapping[str, str]] = {"span": "mask_length", "hidden": "mask_prob"}
+    RENAMED: ClassVar[Mapping[str, str]] = {
+        "hidden": "mask_prob",
+        "span": "mask_length",
+        "smoothing": "label_smoothing",
+    }
     RENAMED_VALUES: ClassVar[Mapping[str, Mapping[object, object]]] = {"mask": {"centre": "center"}}
 
     width: int = 192
@@ -49,7 +53,7 @@ class ContentConfig:
     mask_prob: float = 0.3
     masked_weight: float = 0.5
     weight: float = 1.0
-    smoothing: float = 0.1
+    label_smoothing: float = 0.1
     dropout: float = 0.1
 
 

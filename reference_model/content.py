@@ -124,14 +124,14 @@ class ContentEncoder(nn.Module):
         config = self.config
         x = self.dropout(self.lips(features))
         h = self.forward_blocks(x, mask)
-        full = cross_entropy(split_label_pairs(self.head(h)), units, mask, config.smoothing)
+        full = cross_entropy(split_label_pairs(self.head(h)), units, mask, config.label_smoothing)
         if config.mask == "span":
             hidden = mask_spans(mask, config.mask_prob, config.mask_length)  # (B, T)
             masked_x = torch.where(hidden[..., None], self.mask_embedding.to(x.dtype), x)
             logits = split_label_pairs(self.head(self.forward_blocks(masked_x, mask)))
-            masked = cross_entropy(logits, units, hidden, config.smoothing)
+            masked = cross_entropy(logits, units, hidden, config.label_smoothing)
         else:
-            masked = cross_entropy(self.masked_logits(x, mask), units, mask, config.smoothing)
+            masked = cross_entropy(self.masked_logits(x, mask), units, mask, config.label_smoothing)
         return h, {"units": full, "units_masked": masked}
 
     def masked_logits(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:

@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 #: patterns and replacements of the tensor names of format 1, in the order in which they are applied
 RENAMED_KEYS = (
-    (r"^(model\.)?nobody$", r"\1null_speaker"),
-    (r"^(model\.)?hearing\.", r"\1audio_frontend."),
-    (r"^(model\.)?prosody\.place\.", r"\1prosody.pitch_stats."),
-    (r"^(model\.)?prosody\.embed\.", r"\1decoder.contour_embedding.conv."),
-    (r"^(model\.)?fine\.", r"\1mel_encoder."),
-    (r"^(model\.)?(fusion|upsample|blocks|norm|mu|flow)\.", r"\1decoder.\2."),
+    (r"^model\.nobody$", "model.null_speaker"),
+    (r"^model\.hearing\.", "model.audio_frontend."),
+    (r"^model\.prosody\.place\.", "model.prosody.pitch_stats."),
+    (r"^model\.prosody\.embed\.", "model.decoder.contour_embedding.conv."),
+    (r"^model\.fine\.", "model.mel_encoder."),
+    (r"^model\.(fusion|upsample|blocks|norm|mu|flow)\.", r"model.decoder.\1."),
     (r"\bflow\.decoder\.", "flow.velocity_net."),
     (r"\bvelocity_net\.near\.", "velocity_net.conv_in."),
     (r"\bvelocity_net\.downs\.", "velocity_net.downsample."),

@@ -76,18 +76,18 @@ class FacesToVoicesExperiment(AudioPretrainedExperiment):
         config, units, clips = self.config, self.units, self.clips
         validation = self.validation_clips(config.main_stage)
         lips, pretrained = self.lip_feature_sets(validation), self.pretrained()
-        statistics = DataStatistics(**pretrained.standard) if pretrained else compute_statistics(self.sample_clips())
+        statistics = DataStatistics(**pretrained.statistics) if pretrained else compute_statistics(self.sample_clips())
         speakers, validation_speakers = (self._speakers(one, statistics) for one in (clips, validation))
 
         def load_train(at: int, rng: np.random.Generator) -> Example:
             speaker = speakers[clips.prepared.clips[at].speaker]
             identity = self.identity_input(clips[at], rng)
-            return training_example(clips[at], lips.drawn(at, rng), units, speaker, identity)
+            return training_example(clips[at], lips.sample_variant(at, rng), units, speaker, identity)
 
         def load_validation(at: int) -> Example:
             speaker = validation_speakers[validation.prepared.clips[at].speaker]
             identity = self.identity_input(validation[at], None)
-            return training_example(validation[at], lips.plain(at), units, speaker, identity)
+            return training_example(validation[at], lips.load_validation(at), units, speaker, identity)
 
         self.reset_seed()
         model = _build(lambda: build_model(config, statistics))

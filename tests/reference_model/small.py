@@ -146,6 +146,44 @@ def save_small(
     return path
 
 
+#: parameter names of this version and the one before, in the order in which they are replaced
+EARLIER_NAMES = (
+    ("decoder.flow.velocity_net.", "flow.decoder."),
+    ("decoder.contour_embedding.conv.", "prosody.embed."),
+    ("decoder.", ""),
+    ("audio_frontend.", "hearing."),
+    ("null_speaker", "nobody"),
+    ("prosody.pitch_stats.", "prosody.place."),
+    ("mel_encoder.", "fine."),
+    (".downsample.", ".downs."),
+    ("flow.decoder.upsample.", "flow.decoder.ups."),
+    (".skip.", ".keep."),
+    (".conv_in.", ".near."),
+    (".in_proj.", ".enter."),
+    (".out_proj.", ".leave."),
+    ("ffn.fc1.", "feed.rise."),
+    ("ffn.fc2.", "feed.fall."),
+    ("ffn_norm.", "feed_norm."),
+    ("fuse_proj.", "mix."),
+    ("layer_weights", "share"),
+    ("mask_embedding", "hidden"),
+    (".down.", ".descent."),
+    (".mid.", ".bottom."),
+    (".up.", ".ascent."),
+)
+
+
+def earlier_name(name: str) -> str:
+    """Return the name of a parameter of the reference model in weight files of format 1."""
+    for now, earlier in EARLIER_NAMES:
+        prefix = now if now.startswith(("decoder.", "audio_frontend.", "mel_encoder.", "flow.")) else None
+        if prefix is None:
+            name = name.replace(now, earlier)
+        elif name.startswith(prefix):
+            name = earlier + name.removeprefix(prefix)
+    return name
+
+
 def small_vocoder(config: FacesToVoicesConfig = SMALL, seed: int = 0) -> nn.Module:
     """Build the vocoder of ``save_small``."""
     with torch.random.fork_rng(devices=[]):

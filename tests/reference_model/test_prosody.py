@@ -1,4 +1,4 @@
-"""Prosody: a still face says nothing, contours are scored where they mean something, padding changes nothing."""
+"""Prosody stage: expression without the clip mean, contour losses, and padding that changes nothing."""
 
 from __future__ import annotations
 
@@ -9,7 +9,14 @@ from hypothesis import strategies as st
 
 from f2v_bench.nn.layers.masking import valid_mask
 from reference_model.config import ProsodyConfig
-from reference_model.prosody import Contours, ExpressionEncoder, ProsodyPredictor, contour_losses, subtract_mean
+from reference_model.prosody import (
+    ContourEmbedding,
+    Contours,
+    ExpressionEncoder,
+    ProsodyPredictor,
+    contour_losses,
+    subtract_mean,
+)
 from tests.nn.test_transformer import awake, seeded
 
 SMALL = ProsodyConfig(channels=(4, 4, 8), width=6, blocks=2, kernel=3)
@@ -38,8 +45,8 @@ def test_expression_carries_no_clip_mean_and_no_padding(lengths: list[int], beyo
 
 
 @torch.no_grad()
-def test_a_still_face_says_nothing_and_a_moving_one_something() -> None:
-    """Nothing but the rounding of a mean, which is far below what any frame says."""
+def test_a_still_face_gives_zeros_and_a_moving_one_does_not() -> None:
+    """Zeros up to the rounding of a mean, which is far below the features of a moving face."""
     encoder = awake(ExpressionEncoder(SMALL))
     still = faces(1, 1).expand(1, 40, 56, 56)
     mask = torch.ones(1, 40, dtype=torch.bool)
@@ -48,14 +55,14 @@ def test_a_still_face_says_nothing_and_a_moving_one_something() -> None:
 
 
 @torch.no_grad()
-def test_whose_face_moves_does_not_matter_as_a_constant() -> None:
+def test_a_constant_offset_does_not_matter() -> None:
     x, mask = torch.randn(2, 9, 4, generator=seeded()), valid_mask(torch.tensor([9, 5]), 9)
     constant = 3 * torch.randn(2, 1, 4, generator=seeded(1))
     torch.testing.assert_close(subtract_mean(x + constant, mask), subtract_mean(x, mask), atol=1e-5, rtol=0)
 
 
 @torch.no_grad()
-def test_the_mean_is_taken_off_in_full_precision() -> None:
+def test_the_mean_is_subtracted_in_full_precision() -> None:
     x, mask = (100 + torch.randn(1, 300, 4, generator=seeded())).bfloat16(), torch.ones(1, 300, dtype=torch.bool)
     assert subtract_mean(x, mask).mean(1).abs().max() < 1e-4
 
@@ -64,26 +71,27 @@ def test_the_mean_is_taken_off_in_full_precision() -> None:
 @settings(max_examples=15)
 @torch.no_grad()
 def test_padding_changes_no_contour_and_no_embedding(lengths: list[int], beyond: int) -> None:
-    prosody, longest, rng = awake(ProsodyPredictor(SMALL, WIDTH, 16)), max(lengths) + beyond, seeded()
+    prosody, embedding = awake(ProsodyPredictor(SMALL, WIDTH, 16)), awake(ContourEmbedding(SMALL, WIDTH))
+    longest, rng = max(lengths) + beyond, seeded()
     voiced, expression = (torch.randn(len(lengths), longest, c, generator=rng) for c in (WIDTH, SMALL.width))
     mask = valid_mask(torch.tensor(lengths), longest)
     found = prosody(voiced, expression, mask)
-    embedded = prosody.embedding(found, mask)
+    embedded = embedding(found, mask)
     for clip, length in enumerate(lengths):
         of, to = slice(clip, clip + 1), slice(0, length)
         once = prosody(voiced[of, to], expression[of, to], mask[of, to])
         for together, apart in zip(found, once, strict=True):
             torch.testing.assert_close(together[of, to], apart, atol=1e-5, rtol=1e-5)
-        torch.testing.assert_close(embedded[of, to], prosody.embedding(once, mask[of, to]), atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(embedded[of, to], embedding(once, mask[of, to]), atol=1e-5, rtol=1e-5)
 
 
 @torch.no_grad()
 @pytest.mark.parametrize("name", Contours._fields)
-def test_every_contour_is_heard(name: str) -> None:
-    prosody, mask = awake(ProsodyPredictor(SMALL, WIDTH, 16)), torch.ones(1, 8, dtype=torch.bool)
+def test_every_contour_counts(name: str) -> None:
+    embedding, mask = awake(ContourEmbedding(SMALL, WIDTH)), torch.ones(1, 8, dtype=torch.bool)
     flat = Contours(*(torch.zeros(1, 8) for _ in range(3)))
     moved = flat._replace(**{name: torch.ones(1, 8)})
-    assert (prosody.embedding(moved, mask) - prosody.embedding(flat, mask)).abs().mean() > 0.05
+    assert (embedding(moved, mask) - embedding(flat, mask)).abs().mean() > 0.05
 
 
 def test_pitch_is_scored_where_voiced_and_nothing_beyond_the_end() -> None:

@@ -1,4 +1,4 @@
-"""Timbre: faces find their place in the speaker space, and the voice reaches the content."""
+"""Timbre stage: faces to the speaker space, and the speaker's influence on the content."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ def test_faces_become_unit_vectors_of_the_speaker_space() -> None:
 
 @torch.no_grad()
 def test_the_order_of_frames_and_the_other_clips_do_not_matter() -> None:
-    timbre, seen = awake(TimbreEncoder(SMALL)), faces(3, 4)
-    speaker = timbre(seen)
-    torch.testing.assert_close(timbre(seen.flip(1)), speaker, atol=1e-5, rtol=1e-5)
-    torch.testing.assert_close(timbre(seen[1:2]), speaker[1:2], atol=1e-5, rtol=1e-5)
+    timbre, clips = awake(TimbreEncoder(SMALL)), faces(3, 4)
+    speaker = timbre(clips)
+    torch.testing.assert_close(timbre(clips.flip(1)), speaker, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(timbre(clips[1:2]), speaker[1:2], atol=1e-5, rtol=1e-5)
 
 
 @torch.no_grad()
-def test_arcface_vectors_take_the_place_of_the_stand_in() -> None:
+def test_arcface_vectors_replace_the_small_face_encoder() -> None:
     timbre = awake(TimbreEncoder(replace(SMALL, face="arcface")))
     assert timbre.face is None
     speaker = timbre(torch.randn(2, 512, generator=seeded()))
@@ -67,8 +67,8 @@ def test_contrast_alone_pairs_each_face_with_its_own_voice() -> None:
     torch.testing.assert_close(wrong - 1, 1 / SMALL.temperature + right)
 
 
-def test_other_clips_of_the_same_person_are_no_wrong_answers() -> None:
-    """The voices of one person alone leave nothing to tell apart; a second one is told from them, not they apart."""
+def test_other_clips_of_the_same_speaker_are_no_negatives() -> None:
+    """With one speaker InfoNCE has no negatives; with two, only clips of the other speaker count."""
     timbre = TimbreEncoder(replace(SMALL, contrast_weight=1.0))
     target = functional.normalize(torch.randn(4, 256, generator=seeded()), dim=1)
     near = (1 - (target.roll(1, 0) * target).sum(1)).mean()
@@ -102,7 +102,7 @@ def test_the_cosine_keeps_its_precision_under_autocast() -> None:
 
 
 @torch.no_grad()
-def test_fusion_puts_content_in_a_voice_frame_by_frame() -> None:
+def test_fusion_changes_content_with_the_speaker_frame_by_frame() -> None:
     fusion = awake(SpeakerFusion(8, 256))
     content, speakers = torch.randn(2, 5, 8, generator=seeded()), functional.normalize(torch.randn(2, 256), dim=1)
     voiced = fusion(content, speakers)

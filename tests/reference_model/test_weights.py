@@ -1,4 +1,4 @@
-"""Weight files: what goes in comes out but for half precision, and what is none is refused in words."""
+"""Weight files: saved and loaded in half precision, other files refused with a message."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from f2v_bench.nn.encoders.lip_encoder import LipEncoder
 from reference_model.model import FacesToVoices
 from reference_model.spec import Weights
 from tests.nn.test_transformer import awake
-from tests.reference_model.small import FACTS, SMALL, STANDARD, save_small, small_lips, small_vocoder
+from tests.reference_model.small import FACTS, SMALL, STATISTICS, save_small, small_lips, small_vocoder
 
 HALF = 2**-11  # largest relative error of rounding to half precision
 TINIEST = 2**-25  # and the absolute one, near 0
@@ -50,10 +50,10 @@ def near(found: dict[str, torch.Tensor], wanted: dict[str, torch.Tensor]) -> Non
 def test_what_is_saved_comes_back_rounded_to_half_precision(file: Path) -> None:
     weights = Weights(file)
     assert weights.config == SMALL
-    assert weights.standard == asdict(STANDARD)
+    assert weights.standard == asdict(STATISTICS)
     assert weights.facts == FACTS
     model, vocoder = weights.model(), weights.vocoder()
-    near(model.state_dict(), awake(FacesToVoices(SMALL, STANDARD)).state_dict())
+    near(model.state_dict(), awake(FacesToVoices(SMALL, STATISTICS)).state_dict())
     near(weights.lips().encoder.state_dict(), small_lips().encoder.state_dict())
     assert vocoder is not None
     near(vocoder.state_dict(), small_vocoder().state_dict())
@@ -63,7 +63,7 @@ def test_what_is_saved_comes_back_rounded_to_half_precision(file: Path) -> None:
 
 
 def test_means_and_deviations_are_not_rounded(tmp_path: Path) -> None:
-    standard = replace(STANDARD, mel=(-5.123456, 2.345678))
+    standard = replace(STATISTICS, mel=(-5.123456, 2.345678))
     config = replace(SMALL, ablate="prosody")
     Weights.save(
         tmp_path / "w", config=config, standard=asdict(standard), facts=FACTS,
@@ -78,8 +78,8 @@ def test_counters_stay_integers(tmp_path: Path) -> None:
     assert counter is not None
     counter.fill_(100_001)  # beyond what half precision counts
     Weights.save(
-        tmp_path / "w", config=SMALL, standard=asdict(STANDARD), facts=FACTS,
-        model=FacesToVoices(SMALL, STANDARD).state_dict(), lips=encoder.state_dict(), vocoder=None,
+        tmp_path / "w", config=SMALL, standard=asdict(STATISTICS), facts=FACTS,
+        model=FacesToVoices(SMALL, STATISTICS).state_dict(), lips=encoder.state_dict(), vocoder=None,
     )  # fmt: skip
     assert Weights(tmp_path / "w").lips().encoder.state_dict()["front_end.norm.num_batches_tracked"] == 100_001
 

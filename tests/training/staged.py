@@ -75,7 +75,7 @@ def noise_corpus(folder: Path) -> Iterator[None]:
         made[name] = replace(toys, files=tuple(files))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "prepare", lambda clips, *_: made[clips[0].split])
-        patch.setattr(module, "Listening", Heard)
+        patch.setattr(module, "SpeechMetricsCallback", Heard)
         yield
 
 

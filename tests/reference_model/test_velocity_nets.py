@@ -1,4 +1,4 @@
-"""What both decoders promise: a clip alone is the clip in a batch, any length goes, and every input counts."""
+"""Velocity nets: padding changes nothing, any length works, and every input counts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import nn
 from f2v_bench.nn.layers.masking import valid_mask
 from reference_model.config import FlowConfig
 from reference_model.dit import DiTBlock, DiTVelocityNet
-from reference_model.unet import Down, Stage, UNetVelocityNet, Up
+from reference_model.unet import Downsample, Stage, UNetVelocityNet, Upsample
 from tests.nn.test_transformer import awake, seeded
 
 BINS, FEATURES = 10, 6
@@ -28,13 +28,13 @@ CONFIGS = {
 Inputs = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
 
 
-def decoder(name: str, seed: int = 0) -> nn.Module:
+def velocity_net(name: str, seed: int = 0) -> nn.Module:
     config = CONFIGS[name]
     return awake((UNetVelocityNet if config.decoder == "unet" else DiTVelocityNet)(config, FEATURES, BINS), seed)
 
 
 def inputs(clips: int, frames: int, seed: int = 0) -> Inputs:
-    """x, t, mu and features."""
+    """Return x, t, mu and features."""
     generator = seeded(seed)
     x, mu, features = (torch.randn(clips, frames, c, generator=generator) for c in (BINS, BINS, FEATURES))
     return x, torch.rand(clips, generator=generator), mu, features
@@ -50,7 +50,7 @@ def inputs(clips: int, frames: int, seed: int = 0) -> Inputs:
 @torch.inference_mode()
 def test_padding_changes_nothing(name: str, lengths: list[int], beyond: int, seed: int) -> None:
     """Odd lengths and single frames among them; the padding holds numbers, not zeros."""
-    network, longest = decoder(name, seed), max(lengths) + beyond
+    network, longest = velocity_net(name, seed), max(lengths) + beyond
     x, t, mu, features = inputs(len(lengths), longest, seed)
     mask = valid_mask(torch.tensor(lengths), longest)
     together = network(x, t, mu, features, mask)
@@ -59,14 +59,14 @@ def test_padding_changes_nothing(name: str, lengths: list[int], beyond: int, see
     for clip, length in enumerate(lengths):
         of = slice(clip, clip + 1)
         alone = network(x[of, :length], t[of], mu[of, :length], features[of, :length], mask[of, :length])
-        assert alone.std() > 0.1  # a network that says nothing would pass as well
+        assert alone.std() > 0.1  # a constant output would pass as well
         torch.testing.assert_close(together[of, :length], alone, atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("name", CONFIGS)
 @torch.inference_mode()
 def test_every_input_counts(name: str) -> None:
-    network, (x, t, mu, features) = decoder(name), inputs(2, 9)
+    network, (x, t, mu, features) = velocity_net(name), inputs(2, 9)
     mask = torch.ones(2, 9, dtype=torch.bool)
     before = network(x, t, mu, features, mask)
     for changed in (
@@ -80,21 +80,21 @@ def test_every_input_counts(name: str) -> None:
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_every_parameter_learns(name: str) -> None:
-    network, given = decoder(name), inputs(2, 9)
+    network, given = velocity_net(name), inputs(2, 9)
     network(*given, torch.ones(2, 9, dtype=torch.bool)).square().mean().backward()
     silent = [name for name, parameter in network.named_parameters() if not parameter.grad.any()]
     assert not silent
 
 
 @pytest.mark.parametrize("name", CONFIGS)
-def test_training_begins_at_a_velocity_of_zero(name: str) -> None:
+def test_training_starts_at_a_velocity_of_zero(name: str) -> None:
     config = CONFIGS[name]
     network = (UNetVelocityNet if config.decoder == "unet" else DiTVelocityNet)(config, FEATURES, BINS)
     assert not network(*inputs(2, 9), torch.ones(2, 9, dtype=torch.bool)).any()
 
 
 @torch.inference_mode()
-def test_a_dit_block_begins_as_the_identity() -> None:
+def test_a_new_dit_block_is_the_identity() -> None:
     x, time = torch.randn(2, 5, 16, generator=seeded()), torch.randn(2, 16, generator=seeded(1))
     mask = torch.ones(2, 5, dtype=torch.bool)
     torch.testing.assert_close(DiTBlock(16, 2, 0.0)(x, time, mask), x)
@@ -104,23 +104,23 @@ def test_a_dit_block_begins_as_the_identity() -> None:
 @pytest.mark.parametrize("frames", [1, 2, 7, 8])
 def test_down_and_up_give_as_many_frames(frames: int) -> None:
     x, mask = torch.randn(2, frames, 16, generator=seeded()), valid_mask(torch.tensor([frames, 1]), frames)
-    half, half_mask = Down(16)(x, mask)
+    half, half_mask = Downsample(16)(x, mask)
     assert half.shape == (2, (frames + 1) // 2, 16)
     assert half_mask.sum(1).tolist() == [(frames + 1) // 2, 1]
-    assert Up(16)(half, x).shape == x.shape
+    assert Upsample(16)(half, x).shape == x.shape
 
 
 @torch.inference_mode()
 def test_a_pair_of_frames_goes_down_and_comes_up_in_its_place() -> None:
     """With weights that keep each frame of a pair in channels of its own, up undoes down."""
-    down, up = Down(4), Up(4)
+    down, up = Downsample(4), Upsample(4)
     down.merge.weight.copy_(torch.zeros(4, 8))
     down.merge.bias.zero_()
     down.merge.weight[0, 0] = down.merge.weight[1, 4] = 1  # channel 0 of either frame
     up.split.weight.zero_()
     up.split.weight[0, 0] = up.split.weight[4, 1] = 1
-    up.keep.weight.zero_()
-    up.keep.bias.zero_()
+    up.skip.weight.zero_()
+    up.skip.bias.zero_()
     x = torch.randn(1, 7, 4, generator=seeded())
     half, _ = down(x, torch.ones(1, 7, dtype=torch.bool))
     torch.testing.assert_close(up(half, x)[..., 0], x[..., 0])
@@ -129,12 +129,12 @@ def test_a_pair_of_frames_goes_down_and_comes_up_in_its_place() -> None:
 def test_depth_and_blocks_are_those_of_the_config() -> None:
     unet = UNetVelocityNet(replace(SMALL, depth=2, blocks=3), FEATURES, BINS)
     stages = [module for module in unet.modules() if isinstance(module, Stage)]
-    assert [len(stage.transformers) for stage in stages] == [3] * 5  # two down, the bottom, two up
+    assert [len(stage.transformers) for stage in stages] == [3] * 5  # two down, one mid, two up
     assert len(DiTVelocityNet(replace(SMALL, depth=5), FEATURES, BINS).blocks) == 5
 
 
 def test_the_default_is_small() -> None:
-    """What a CPU can train."""
+    """A CPU can train it."""
     with torch.device("meta"):
         count = sum(parameter.numel() for parameter in UNetVelocityNet(FlowConfig(), 192).parameters())
     assert 2_000_000 < count < 3_500_000

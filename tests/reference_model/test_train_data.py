@@ -1,4 +1,4 @@
-"""The main stage: what it is given, what it measures, and that it can learn."""
+"""The main stage: statistics, examples, validation, and that the model can learn."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from f2v_bench.modeling.base import ModelOutput
 from f2v_bench.modeling.batch import collate
 from f2v_bench.training.data.dataset import ClipDataset, UnitLabeler
 from f2v_bench.training.data.features import ClipFeatures
 from f2v_bench.training.data.prepare import prepare
 from f2v_bench.training.module import ModelModule
 from reference_model.config import FlowConfig
-from reference_model.mel_decoder import DataStatistics, ModelOutput
+from reference_model.mel_decoder import DataStatistics
 from reference_model.model import FacesToVoices
 from reference_model.train_data import SpeakerStats, compute_statistics, speaker_stats, training_example
-from tests.reference_model.small import SMALL, STANDARD, batch_of
+from tests.reference_model.small import SMALL, STATISTICS, batch_of
 from tests.training.toys import demo_clips, toy_targets
 
 
@@ -38,30 +39,30 @@ def test_means_and_deviations_are_those_of_all_frames_and_pitch_of_the_voiced_on
     np.testing.assert_allclose(found.energy, (energy.mean(), energy.std()), rtol=1e-5)
 
 
-def test_a_speaker_s_pitch_is_placed_among_the_corpus_s() -> None:
-    standard = DataStatistics(pitch=(float(np.log(100)), 0.5))
+def test_a_speaker_s_pitch_is_standardized_over_the_corpus() -> None:
+    statistics = DataStatistics(pitch=(float(np.log(100)), 0.5))
     clips = [
         ("ann", voiced_at([200, 0, 200])),
         ("bob", voiced_at([100, 0])),
         ("ann", voiced_at([50, 50])),
         ("mute", voiced_at([0, 0])),
     ]
-    found = speaker_stats(iter(clips), standard)
-    assert [person.number for person in found.values()] == [0, 1, 2]
-    places = {name: person.place for name, person in found.items()}
-    np.testing.assert_allclose(places["ann"], [0, 2 * np.log(2)], atol=1e-6)  # two octaves apart, evenly
-    np.testing.assert_allclose(places["bob"], [0, 0.05], atol=1e-6)  # a monotone voice has some room left
-    np.testing.assert_allclose(places["mute"], [0, 1])
-    assert all(place.dtype == np.float32 for place in places.values())
+    found = speaker_stats(iter(clips), statistics)
+    assert [stats.index for stats in found.values()] == [0, 1, 2]
+    pitches = {name: stats.pitch_stats for name, stats in found.items()}
+    np.testing.assert_allclose(pitches["ann"], [0, 2 * np.log(2)], atol=1e-6)  # two octaves apart, evenly
+    np.testing.assert_allclose(pitches["bob"], [0, 0.05], atol=1e-6)  # a monotone voice has some room left
+    np.testing.assert_allclose(pitches["mute"], [0, 1])
+    assert all(pitch.dtype == np.float32 for pitch in pitches.values())
 
 
-def test_an_item_holds_what_the_model_is_taught_with() -> None:
+def test_an_example_has_the_inputs_and_targets_of_the_model() -> None:
     targets = toy_targets(6)
     labels = np.arange(12)
     features = np.ones((6, *SMALL.lips.outputs), np.float32)
-    person = SpeakerStats(3, np.zeros(2, np.float32))
-    item = training_example(targets, features, lambda _: labels, person, targets.identity[:2])  # type: ignore[arg-type]
-    batch = collate([item])
+    speaker = SpeakerStats(3, np.zeros(2, np.float32))
+    example = training_example(targets, features, lambda _: labels, speaker, targets.identity[:2])  # type: ignore[arg-type]
+    batch = collate([example])
     wanted = batch_of([6])
     assert {name: (tensor.shape[1:], tensor.dtype) for name, tensor in batch.items() if name in wanted} == {
         name: (tensor.shape[1:], tensor.dtype) for name, tensor in wanted.items()
@@ -69,19 +70,19 @@ def test_an_item_holds_what_the_model_is_taught_with() -> None:
 
 
 def training(seed: int = 0) -> ModelModule:
-    return ModelModule(FacesToVoices(SMALL, STANDARD), SMALL, asdict(STANDARD), seed)
+    return ModelModule(FacesToVoices(SMALL, STATISTICS), SMALL, asdict(STATISTICS), seed)
 
 
 def test_a_module_carries_its_settings_and_measures_the_same_twice() -> None:
     module = training(3)
     assert module.hparams["config"]["content"]["width"] == SMALL.content.width
-    assert DataStatistics(**module.hparams["standard"]) == STANDARD
+    assert DataStatistics(**module.hparams["standard"]) == STATISTICS
     logged: list[dict[str, torch.Tensor]] = []
     module.log_dict = lambda values, **_: logged.append(values)  # type: ignore[method-assign]
     before = torch.get_rng_state()
     for _ in range(2):
         module.validation_step(batch_of([6, 4], 1), 0)
-    assert torch.equal(torch.get_rng_state(), before)  # training draws on as if nothing had been measured
+    assert torch.equal(torch.get_rng_state(), before)  # validation leaves the generator as it was
     assert logged[0].keys() == logged[1].keys() >= {"val/mel", "val/flow", "val/pitch", "val/units_masked"}
     assert all(torch.equal(value, logged[1][name]) for name, value in logged[0].items())
 
@@ -92,7 +93,7 @@ def test_the_distance_of_mels_is_over_real_frames(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(
         FacesToVoices,
         "synthesize",
-        lambda *_, **__: ModelOutput(torch.where(real, batch["mel"] + 0.25, batch["mel"] + 100), None),
+        lambda *_, **__: ModelOutput(torch.where(real, batch["mel"] + 0.25, batch["mel"] + 100)),
     )
     logged: list[dict[str, torch.Tensor]] = []
     module.log_dict = lambda values, **_: logged.append(values)  # type: ignore[method-assign]
@@ -100,16 +101,17 @@ def test_the_distance_of_mels_is_over_real_frames(monkeypatch: pytest.MonkeyPatc
     torch.testing.assert_close(logged[0]["val/mel"], torch.tensor(0.25))
 
 
-def test_a_clip_is_spoken_the_same_each_time_it_is_listened_to() -> None:
+def test_a_validation_clip_is_synthesized_the_same_each_time() -> None:
     module, batch = training(), batch_of([5])
     first, again = (module.predict(batch, 2) for _ in range(2))
-    assert first.shape == (20, 82)  # mel and melody
-    assert first.dtype == np.float32
-    assert np.array_equal(first, again)
-    assert not np.allclose(module.predict(batch, 3)[:, :80], first[:, :80], atol=1e-3)
+    assert isinstance(first, ModelOutput)
+    assert [field.shape for field in first] == [(20, 80), (20,), (20,)]
+    assert all(field.dtype == torch.float32 for field in first)
+    assert all(torch.equal(field, other) for field, other in zip(first, again, strict=True))
+    assert not torch.allclose(module.predict(batch, 3).mel, first.mel, atol=1e-3)
 
 
-def test_a_step_draws_by_seed_and_step_alone() -> None:
+def test_random_numbers_of_a_step_depend_on_seed_and_step_alone() -> None:
     def step(seed: int, number: int) -> float:
         torch.manual_seed(0)
         module = training(seed)
@@ -122,8 +124,8 @@ def test_a_step_draws_by_seed_and_step_alone() -> None:
     assert step(0, 1) != step(1, 1)
 
 
-def seen(lips: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Features that tell frames apart, of the shape of the lip encoder's: brightness over time in 16 fields."""
+def lip_features(lips: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return features that differ by frame, shaped as the lip encoder's: brightness over time in 16 fields."""
     fields = lips.reshape(len(lips), 4, 24, 4, 24).mean((2, 4)).reshape(len(lips), -1)
     standardized = ((fields - fields.mean(0)) / fields.std(0)).astype(np.float32)
     return np.reshape(standardized, (-1, *SMALL.lips.outputs))
@@ -146,12 +148,15 @@ def test_four_clips_are_learned_by_heart(tmp_path: Path) -> None:
     clips = ClipDataset(prepare(demo, 1))
     units = UnitLabeler(config.units, tmp_path / "units.npz", clips)
     pairs = [(clip.speaker, clips[at]) for at, clip in enumerate(demo)]
-    standard = compute_statistics([one for _, one in pairs])
-    known = speaker_stats(pairs, standard)
+    statistics = compute_statistics([one for _, one in pairs])
+    known = speaker_stats(pairs, statistics)
     batch = collate(
-        [training_example(one, seen(one.lips), units, known[speaker], one.identity[:2]) for speaker, one in pairs]  # type: ignore[arg-type]
+        [
+            training_example(one, lip_features(one.lips), units, known[speaker], one.identity[:2])
+            for speaker, one in pairs
+        ]  # type: ignore[arg-type]
     )
-    model = FacesToVoices(config, standard)
+    model = FacesToVoices(config, statistics)
     optimizer = torch.optim.AdamW(model.parameters(), lr=rate)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=steps, pct_start=0.1)
     mask = batch["mask"].repeat_interleave(4, 1)[..., None]
@@ -168,8 +173,8 @@ def test_four_clips_are_learned_by_heart(tmp_path: Path) -> None:
     model.eval()
     noise = torch.randn(batch["mel"].shape, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
-        mu = model.condition(batch).mu * standard.mel[1] + standard.mel[0]
-    assert distance(torch.full_like(mu, standard.mel[0])) > 1.4
+        mu = model(batch).inputs.mu * statistics.mel[1] + statistics.mel[0]
+    assert distance(torch.full_like(mu, statistics.mel[0])) > 1.4
     assert distance(mu) < 0.4
     assert distance(model.synthesize(batch, noise, temperature=0.0).mel) < 0.4
     assert distance(model.synthesize(batch, noise, temperature=0.5).mel) < 0.65

@@ -1,4 +1,4 @@
-"""The whole training: stages into one folder, gone on with after a kill, and bases of ablations."""
+"""The whole training: stages in one folder, resumed after a kill, and bases of ablations."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from f2v_bench.config import as_mapping
 from f2v_bench.errors import F2VError
 from f2v_bench.training import staged_experiment as module
 from f2v_bench.training.trainer import CHECKPOINT, trained_steps
-from reference_model.spec import Weights
+from reference_model.spec import SPEC
 from reference_model.train import FacesToVoicesExperiment
 from tests.reference_model.small import SMALL
 from tests.training.staged import STAGE, power_cut, refuse, same_state, state, train_options
@@ -30,7 +30,7 @@ CONFIG = replace(SMALL, lips_stage=STAGE, vocoder_stage=STAGE, main_stage=STAGE)
 pytestmark = pytest.mark.usefixtures("noise")
 
 
-def trainee(folder: Path, config: Any = CONFIG, **named: Any) -> FacesToVoicesExperiment:
+def experiment(folder: Path, config: Any = CONFIG, **named: Any) -> FacesToVoicesExperiment:
     return FacesToVoicesExperiment(train_options(folder, config, **named))
 
 
@@ -38,7 +38,7 @@ def trainee(folder: Path, config: Any = CONFIG, **named: Any) -> FacesToVoicesEx
 def whole(tmp_path_factory: pytest.TempPathFactory, noise: None) -> Path:
     """A training from the first stage to the last."""
     folder = tmp_path_factory.mktemp("whole") / "ours-demo"
-    training = trainee(folder)
+    training = experiment(folder)
     for stage in FacesToVoicesExperiment.stages:
         assert training.export() is None
         training.train(stage)
@@ -46,8 +46,8 @@ def whole(tmp_path_factory: pytest.TempPathFactory, noise: None) -> Path:
     return folder
 
 
-def test_a_training_ends_in_weights_that_say_where_they_come_from(whole: Path) -> None:
-    weights = Weights(whole / "weights.safetensors")
+def test_a_training_ends_in_weights_with_the_facts_of_the_training(whole: Path) -> None:
+    weights = SPEC.checkpoint(whole / "weights.safetensors")
     facts = weights.facts
     assert weights.config == CONFIG
     assert (facts.name, facts.dataset, facts.list_id, facts.clips) == ("ours-demo", "demo", "demo/train", 5)
@@ -64,46 +64,44 @@ def test_a_training_ends_in_weights_that_say_where_they_come_from(whole: Path) -
 
 def test_a_second_training_does_nothing(whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = {path: path.stat().st_mtime_ns for path in whole.rglob("*.ckpt")}
-    sha = Weights(whole / "weights.safetensors").sha256
+    sha = SPEC.checkpoint(whole / "weights.safetensors").sha256
     notes = (whole / "stages.json").read_text()
     monkeypatch.setattr(module, "fit", refuse)
-    training = trainee(whole)
+    training = experiment(whole)
     for stage in FacesToVoicesExperiment.stages:
         training.train(stage)
     exported = training.export()
     assert exported is not None
-    assert Weights(exported).sha256 == sha
+    assert SPEC.checkpoint(exported).sha256 == sha
     assert {path: path.stat().st_mtime_ns for path in whole.rglob("*.ckpt")} == before
     assert (whole / "stages.json").read_text() == notes
 
 
-def test_a_killed_training_goes_on_to_the_same_weights(whole: Path, tmp_path: Path) -> None:
+def test_a_killed_training_resumes_to_the_same_weights(whole: Path, tmp_path: Path) -> None:
     """Killed in step 3 of 4, between two checkpoints; with the base's other stages, as after a kill of the first."""
     folder = tmp_path / "killed"
     with power_cut(3):
-        trainee(folder, base=whole).train("main")
+        experiment(folder, base=whole).train("main")
     assert trained_steps(folder / "main" / CHECKPOINT) == 2
     assert json.loads((folder / "stages.json").read_text())["main"]["steps"] == 2
     torch.manual_seed(77)  # another process
-    trainee(folder, base=whole).train("main")
+    experiment(folder, base=whole).train("main")
     assert same_state(whole, folder)
 
 
-def test_the_seed_decides_the_first_weights(tmp_path: Path) -> None:
-    seen = []
+def test_initial_weights_depend_on_the_seed_alone(tmp_path: Path) -> None:
+    states = []
     for at, seed in enumerate((0, 0, 1)):
         torch.manual_seed(at)  # whatever was drawn before
-        trainee(tmp_path / str(at), seed=seed).train("lips")
-        seen.append(state(tmp_path / str(at), "lips"))
-    assert all(torch.equal(tensor, seen[1][name]) for name, tensor in seen[0].items())
-    assert not torch.equal(seen[0]["network.units.weight"], seen[2]["network.units.weight"])
+        experiment(tmp_path / str(at), seed=seed).train("lips")
+        states.append(state(tmp_path / str(at), "lips"))
+    assert all(torch.equal(tensor, states[1][name]) for name, tensor in states[0].items())
+    assert not torch.equal(states[0]["network.units.weight"], states[2]["network.units.weight"])
 
 
-def test_an_ablation_stands_on_the_stages_of_its_base(
-    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_ablation_uses_the_stages_of_its_base(whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "no-timbre"
-    training = trainee(folder, base=whole, ablate="timbre", seed=5)
+    training = experiment(folder, base=whole, ablate="timbre", seed=5)
     with monkeypatch.context() as patch:
         patch.setattr(module, "fit", refuse)
         training.train("lips")
@@ -113,33 +111,33 @@ def test_an_ablation_stands_on_the_stages_of_its_base(
     weights = training.export()
     assert weights is not None
     assert sorted(path.name for path in folder.iterdir() if path.is_dir()) == ["main"]
-    assert Weights(weights).config.ablate == "timbre"
-    assert Weights(weights).facts.stages.keys() == {"lips", "vocoder", "main"}
-    assert Weights(weights).model().timbre is None
-    ours, base = (Weights(one / "weights.safetensors").lips().state_dict() for one in (folder, whole))
+    assert SPEC.checkpoint(weights).config.ablate == "timbre"
+    assert SPEC.checkpoint(weights).facts.stages.keys() == {"lips", "vocoder", "main"}
+    assert SPEC.checkpoint(weights).model().timbre is None
+    ours, base = (SPEC.checkpoint(one / "weights.safetensors").lip_encoder().state_dict() for one in (folder, whole))
     assert all(torch.equal(tensor, base[name]) for name, tensor in ours.items())
 
 
 def test_a_stage_needs_those_before_it(tmp_path: Path) -> None:
     with pytest.raises(F2VError, match=r"the stage 'lips' .* has 0 of 4 steps") as error:
-        trainee(tmp_path / "new").train("main")
+        experiment(tmp_path / "new").train("main")
     assert "--stage lips" in error.value.do
 
 
-def test_a_base_that_cannot_be_stood_on_is_refused(whole: Path, tmp_path: Path) -> None:
+def test_an_unfit_base_is_refused(whole: Path, tmp_path: Path) -> None:
     with pytest.raises(F2VError, match="holds no training"):
-        trainee(tmp_path / "a", base=tmp_path / "nothing")
+        experiment(tmp_path / "a", base=tmp_path / "nothing")
     wider = replace(CONFIG, vocoder=replace(CONFIG.vocoder, width=16))
     with pytest.raises(F2VError, match="other settings under 'vocoder'"):
-        trainee(tmp_path / "b", wider, base=whole)
+        experiment(tmp_path / "b", wider, base=whole)
     base = tmp_path / "base"
     (base / "lips").mkdir(parents=True)
     longer = yaml.safe_load((whole / "settings.yaml").read_text())
     longer["lips_stage"]["steps"] = 9
     (base / "settings.yaml").write_text(yaml.safe_dump(longer))
     (base / "lips" / CHECKPOINT).write_bytes((whole / "lips" / CHECKPOINT).read_bytes())
-    with pytest.raises(F2VError, match="has 4 of 9 steps"):  # it is still under way
-        trainee(tmp_path / "c", base=base).train("lips")
+    with pytest.raises(F2VError, match="has 4 of 9 steps"):  # its training is not complete
+        experiment(tmp_path / "c", base=base).train("lips")
 
 
 @pytest.mark.parametrize(
@@ -157,31 +155,31 @@ def test_a_folder_of_other_settings_is_refused(
     changes: dict[str, Any], named: dict[str, Any], what: str, tmp_path: Path
 ) -> None:
     folder = tmp_path / "ours"
-    trainee(folder)
+    experiment(folder)
     before = (folder / "settings.yaml").read_text()
     with pytest.raises(F2VError, match=f"other settings under '{what}'"):
-        trainee(folder, replace(CONFIG, **changes), **named)
+        experiment(folder, replace(CONFIG, **changes), **named)
     assert (folder / "settings.yaml").read_text() == before
-    trainee(folder, replace(CONFIG, main_stage=replace(STAGE, steps=99)))  # a longer training is the same one
+    experiment(folder, replace(CONFIG, main_stage=replace(STAGE, steps=99)))  # a longer training is the same one
 
 
-def test_a_grown_training_goes_on_where_it_ended(whole: Path, tmp_path: Path) -> None:
+def test_a_training_with_more_steps_resumes_at_its_end(whole: Path, tmp_path: Path) -> None:
     folder = tmp_path / "grown"
-    trainee(folder).train("lips")
+    experiment(folder).train("lips")
     longer = replace(CONFIG, lips_stage=replace(STAGE, steps=6))
-    trainee(folder, longer).train("lips")
+    experiment(folder, longer).train("lips")
     assert trained_steps(folder / "lips" / CHECKPOINT) == 6
     assert json.loads((folder / "stages.json").read_text())["lips"]["steps"] == 6
 
 
 def test_unknown_settings_are_refused_before_anything_is_made(tmp_path: Path) -> None:
     with pytest.raises(F2VError, match=r"there is no setting 'flaw'"):
-        trainee(tmp_path / "new", settings=["flaw.steps=3"])
+        experiment(tmp_path / "new", settings=["flaw.steps=3"])
     assert not (tmp_path / "new").exists()
 
 
 def command(folder: Path, *words: object) -> str:
-    """What ``f2v-bench`` prints, in a process of its own, which knows nothing of the noise above."""
+    """Return the output of ``f2v-bench`` in a process of its own, without the noise corpus."""
     call = [sys.executable, "-m", "f2v_bench", *map(str, words)]
     done = subprocess.run(call, cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -190,7 +188,7 @@ def command(folder: Path, *words: object) -> str:
 
 @pytest.mark.slow
 def test_six_clips_from_video_to_scored_speech(tmp_path: Path) -> None:
-    """Real clips through every stage by the command line, and what was trained speaks for two of them."""
+    """Real clips through every stage by the command line, then synthesis of two of them."""
     rows = ["clip_id,path,split,transcript"]
     for at, clip in enumerate(demo_clips(6)):
         shutil.copy(clip.video, tmp_path / f"{at}.mp4")
@@ -209,28 +207,28 @@ def test_six_clips_from_video_to_scored_speech(tmp_path: Path) -> None:
     first = weights.read_bytes()
     command(tmp_path, *words)
     assert weights.read_bytes() == first
-    said = command(
+    output = command(
         tmp_path, "run", "-m", "ours", "--weights", weights, *corpus, "--metrics", "stoi", "--no-faces", "-o", "run"
     )  # fmt: skip
-    assert "2/2" in said
+    assert "2/2" in output
     assert len(list((tmp_path / "run" / "audio" / "ours").rglob("*.flac"))) == 2
 
 
-def test_a_stage_may_become_longer_and_be_looked_at_more_often(tmp_path: Path) -> None:
-    trainee(tmp_path / "ours")
+def test_a_stage_may_get_more_steps_and_validations(tmp_path: Path) -> None:
+    experiment(tmp_path / "ours")
     longer = replace(STAGE, steps=9, validate_every=3, validate_clips=1)
-    trainee(tmp_path / "ours", replace(CONFIG, main_stage=longer))
+    experiment(tmp_path / "ours", replace(CONFIG, main_stage=longer))
     assert yaml.safe_load((tmp_path / "ours" / "settings.yaml").read_text())["main_stage"]["steps"] == 9
 
 
-def test_clips_that_cannot_be_trained_on_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unusable_clips_are_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The first few by name, the others by number."""
     ready = toy_prepared(tmp_path, [9])
     failures = {f"s/{at}": "no_face: nobody" for at in range(7)}
     monkeypatch.setattr(module, "prepare", lambda *_: replace(ready, failures=failures))
-    heard: list[str] = []
-    one = trainee(tmp_path / "out", notice=heard.append)
+    messages: list[str] = []
+    one = experiment(tmp_path / "out", log=messages.append)
     assert len(one.clips) == 1
-    (told,) = heard
-    assert told.startswith("training clips: 7 of 2 are left out: s/0 no_face: nobody; ")
-    assert told.endswith("s/4 no_face: nobody; and 2 more")
+    (message,) = messages
+    assert message.startswith("training clips: 7 of 2 are left out: s/0 no_face: nobody; ")
+    assert message.endswith("s/4 no_face: nobody; and 2 more")
