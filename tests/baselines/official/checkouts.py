@@ -1,4 +1,4 @@
-"""Made-up checkouts of the official repositories, with stand-ins for their scripts and for the environments' Python."""
+"""Synthetic checkouts of the official repositories, with stand-ins for their scripts and for Python."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ STANDINS = Path(__file__).parent / "standins"
 
 
 def touch(folder: Path, names: Iterable[str]) -> None:
-    """Files that only have to be there, each with its name in it."""
+    """Create files whose content does not matter: each holds its name."""
     for name in names:
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -20,7 +20,7 @@ def touch(folder: Path, names: Iterable[str]) -> None:
 
 
 def place(folder: Path, scripts: dict[str, str]) -> None:
-    """Copy stand-ins, and what they share beside each."""
+    """Copy stand-ins, each with their shared helpers beside it."""
     for name, standin in scripts.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -29,7 +29,7 @@ def place(folder: Path, scripts: dict[str, str]) -> None:
 
 
 def environment(folder: Path, version: tuple[int, int] = (3, 10), without: Sequence[str] = ()) -> str:
-    """A Python of that version that lacks those modules and programs, as ``--set LABEL.python=`` names it."""
+    """Create a Python of a version that lacks modules and programs; return it for ``--set LABEL.python=``."""
     folder.mkdir(parents=True, exist_ok=True)
     program = folder / "python"
     program.write_text(f"#!{sys.executable}\n" + (STANDINS / "python.py").read_text())
@@ -39,7 +39,7 @@ def environment(folder: Path, version: tuple[int, int] = (3, 10), without: Seque
 
 
 def speech_units(folder: Path) -> Path:
-    """lip2speech-unit with weights."""
+    """Create a checkout of lip2speech-unit with weights."""
     touch(folder, ["avhubert/hubert_dataset.py", "espnet/nets/encoder.py", "speech-resynthesis/utils.py"])
     touch(
         folder, ["multi_target_lip2speech/conf/decode.yaml", "fairseq/fairseq/__init__.py", "checkpoints/config.json"]
@@ -54,7 +54,7 @@ def speech_units(folder: Path) -> Path:
 
 
 def lipvoicer(folder: Path) -> Path:
-    """LipVoicer with weights."""
+    """Create a checkout of LipVoicer with weights."""
     lips = "mouthroi_processing/benchmarks/LRS3"
     touch(folder, ["configs/config.yaml", "hifi_gan/config.json", "ASR/asr_models.py", "hifi_gan/g_02400000"])
     touch(folder, ["mouthroi_processing/crop_and_infer.py", "ASR/media/6gram_lrs23.arpa"])
@@ -69,7 +69,7 @@ def lipvoicer(folder: Path) -> Path:
 
 
 def aligndit(folder: Path, pairs: Sequence[str] = ("other-talk_00001_00002",)) -> Path:
-    """AlignDiT with weights, AV-HuBERT and fairseq beside it."""
+    """Create a checkout of AlignDiT with weights, and AV-HuBERT and fairseq beside it."""
     touch(folder.parent, ["av_hubert/avhubert/hubert.py", "fairseq/fairseq/__init__.py"])
     touch(folder, ["src/f5_tts/model/utils.py", "src/aligndit/config/finetune.yaml", "data/LRS3_char/vocab.txt"])
     touch(folder, ["ckpts/AlignDiT_finetune_hifigan_16k_LRS3_char/model_400000.pt"])

@@ -22,7 +22,7 @@ Notes = Callable[[], list[dict[str, Any]]]
 
 @pytest.fixture
 def notes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Notes:
-    """What the stand-ins saw, in order."""
+    """Return the recorded inputs of the stand-ins, in order."""
     path = tmp_path / "notes.jsonl"
     monkeypatch.setenv("STANDIN_NOTES", str(path))
     return lambda: [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
@@ -30,13 +30,13 @@ def notes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Notes:
 
 @pytest.fixture
 def accident(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Order accidents from the stand-ins: by stage, then by the number of the utterance."""
+    """Order failures of the stand-ins by stage, then by number of the utterance."""
     return lambda **orders: monkeypatch.setenv("STANDIN", json.dumps(orders))
 
 
 @pytest.fixture(scope="session")
 def filmed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Clip, ...]:
-    """Four clips of two speakers, 1 to 1.6 s, each with a tone of its own; ids have letters that tools stumble over."""
+    """Four clips of two speakers, 1 to 1.6 s, each with its own tone; ids have characters that break tools."""
     root = tmp_path_factory.mktemp("filmed")
     made = []
     for at, (talk, name) in enumerate([("a-n_n'", "00001"), ("a-n_n'", "00002"), ("bob", "00001"), ("bob", "00002")]):
@@ -47,16 +47,16 @@ def filmed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Clip, ...]:
 
 @pytest.fixture
 def clips(filmed: tuple[Clip, ...], monkeypatch: pytest.MonkeyPatch) -> tuple[Clip, ...]:
-    """The clips, with lips whose level tells the frame, and voices that tell the length of the speech they are of."""
+    """Clips whose lip crops encode the frame, and speaker embeddings that encode the length of the speech."""
 
     def cropped(video: Path, **_: Any) -> FaceCrops:
         if video.stem == "faceless":
             raise ClipFailure(FailureKind.NO_FACE, "nobody there")
         clip = next(one for one in filmed if one.video == video)
-        return seen(25 + 5 * filmed.index(clip))
+        return make_crops(25 + 5 * filmed.index(clip))
 
-    def embed(heard: list[np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:
-        return np.eye(256, dtype=np.float32)[[len(samples) // 640 for samples in heard]]
+    def embed(waveforms: list[np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:
+        return np.eye(256, dtype=np.float32)[[len(samples) // 640 for samples in waveforms]]
 
     monkeypatch.setattr(crops_module, "face_crops", cropped)
     monkeypatch.setattr(identity, "speaker_encoder", lambda: SimpleNamespace(embed=embed))
@@ -64,12 +64,12 @@ def clips(filmed: tuple[Clip, ...], monkeypatch: pytest.MonkeyPatch) -> tuple[Cl
 
 
 def levels(frames: int) -> np.ndarray[Any, Any]:
-    """Grey level of every frame of made-up lips, in [0, 1]; neighbours differ."""
+    """Return the gray level of every frame of synthetic lip crops, in [0, 1]; adjacent frames differ."""
     return (30 + 7 * np.arange(frames) % 200) / 255
 
 
-def seen(frames: int) -> FaceCrops:
-    """Crops whose lips have ``levels``."""
+def make_crops(frames: int) -> FaceCrops:
+    """Return crops whose lips have ``levels``."""
     flat = np.rint(255 * levels(frames)).astype(np.uint8)
     return FaceCrops(
         lips=np.broadcast_to(flat[:, None, None], (frames, 96, 96)),
@@ -82,5 +82,5 @@ def seen(frames: int) -> FaceCrops:
 
 
 def kinds(outcomes: list[Any]) -> list[str]:
-    """Failure kinds, ``ok`` for a waveform."""
+    """Return failure kinds, ``ok`` for a waveform."""
     return [str(one.kind) if isinstance(one, ClipFailure) else "ok" for one in outcomes]

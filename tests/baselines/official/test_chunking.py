@@ -14,22 +14,22 @@ from tests.clips import RATE, tone
 
 
 @given(frames=st.integers(1, 400), longest=st.integers(OVERLAP + 1, 90))
-def test_pieces_cover_a_clip_and_come_together_again(frames: int, longest: int) -> None:
-    pieces = split_frames("a/1", "test/c00000", frames, longest)
-    assert max(piece.frames for piece in pieces) <= longest
-    assert len({piece.name for piece in pieces}) == len(pieces)
+def test_chunks_cover_a_clip_and_join_again(frames: int, longest: int) -> None:
+    chunks = split_frames("a/1", "test/c00000", frames, longest)
+    assert max(chunk.frames for chunk in chunks) <= longest
+    assert len({chunk.name for chunk in chunks}) == len(chunks)
     whole = np.arange(frames, dtype=np.float32).repeat(SAMPLES_PER_VIDEO_FRAME)
     back = join_chunks(
-        pieces, lambda piece: whole[SAMPLES_PER_VIDEO_FRAME * piece.first : SAMPLES_PER_VIDEO_FRAME * piece.end]
+        chunks, lambda chunk: whole[SAMPLES_PER_VIDEO_FRAME * chunk.first : SAMPLES_PER_VIDEO_FRAME * chunk.end]
     )
     assert back.shape == whole.shape
     assert np.allclose(back, whole, atol=1e-3)
 
 
-def test_one_piece_fades_into_the_next() -> None:
-    pieces = split_frames("a/1", "test/c00000", 30, 20)
-    assert [(piece.first, piece.end) for piece in pieces] == [(0, 20), (10, 30)]
-    back = join_chunks(pieces, lambda piece: np.full(SAMPLES_PER_VIDEO_FRAME * 20, float(piece.first > 0), np.float32))
+def test_adjacent_chunks_are_cross_faded() -> None:
+    chunks = split_frames("a/1", "test/c00000", 30, 20)
+    assert [(chunk.first, chunk.end) for chunk in chunks] == [(0, 20), (10, 30)]
+    back = join_chunks(chunks, lambda chunk: np.full(SAMPLES_PER_VIDEO_FRAME * 20, float(chunk.first > 0), np.float32))
     assert np.ptp(back[: SAMPLES_PER_VIDEO_FRAME * 10]) == np.ptp(back[SAMPLES_PER_VIDEO_FRAME * 20 :]) == 0
     assert (np.diff(back) >= -1e-6).all()
 
@@ -56,7 +56,7 @@ def test_speech_may_be_a_frame_off_and_is_made_exact(tmp_path: Path, extra: int,
         (np.zeros(0, np.float32), RATE, FailureKind.EMPTY_AUDIO),
     ],
 )
-def test_speech_that_is_none_gets_a_kind(
+def test_invalid_speech_fails_with_a_kind(
     tmp_path: Path, samples: np.ndarray[tuple[int], np.dtype[np.float32]], rate: int, kind: FailureKind
 ) -> None:
     path = tmp_path / "a.wav"

@@ -14,7 +14,7 @@ from f2v_bench.errors import F2VError
 from tests.baselines.official.checkouts import environment
 
 
-def test_it_is_a_program_or_a_name_and_never_both() -> None:
+def test_an_environment_is_a_program_or_a_name_and_never_both() -> None:
     assert Environment.of("x", {"python": sys.executable}).command == (str(Path(sys.executable).absolute()),)
     conda = Environment.of("x", {"conda": "lip2speech"})
     assert conda.command == ("conda", "run", "--no-capture-output", "-n", "lip2speech", "python")
@@ -25,11 +25,13 @@ def test_it_is_a_program_or_a_name_and_never_both() -> None:
         Environment.of("x", {"features_python": "python", "features_conda": "a"}, "features_")
 
 
-def test_an_environment_says_what_it_lacks_and_imports_nothing(tmp_path: Path) -> None:
+def test_missing_modules_are_found_without_an_import(tmp_path: Path) -> None:
     (tmp_path / "beside.py").write_text("raise RuntimeError('imported')")
     here = Environment.of("x", {"python": sys.executable})
     wanted = ("json", "xml.dom", "no_such_module", "no_such.module", "beside")
-    lacks = here.find_missing(wanted, "install it", programs=["no-such-program"], python_path=[tmp_path], newest=(3, 10))
+    lacks = here.find_missing(
+        wanted, "install it", programs=["no-such-program"], python_path=[tmp_path], newest=(3, 10)
+    )
     assert [lack.what.split("' ")[-1] for lack in lacks] == [
         "has no no_such_module",
         "has no no_such.module",
@@ -39,7 +41,7 @@ def test_an_environment_says_what_it_lacks_and_imports_nothing(tmp_path: Path) -
     assert {lack.do for lack in lacks} == {"install it"}
 
 
-def test_what_is_no_python_is_said(tmp_path: Path) -> None:
+def test_other_programs_than_python_are_named(tmp_path: Path) -> None:
     def lack(text: str | None) -> str:
         program = tmp_path / "bin/python"
         program.unlink(missing_ok=True)
@@ -56,7 +58,7 @@ def test_what_is_no_python_is_said(tmp_path: Path) -> None:
     assert lack("echo no such environment >&2; exit 3").endswith("exit code 3: no such environment")
 
 
-def test_its_programs_come_first_and_one_gpu_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_its_programs_come_first_and_one_gpu_is_visible(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     here = Environment.of("x", {"python": environment(tmp_path / "bin")})
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     found = here.variables("cuda:1", [tmp_path / "a", tmp_path / "b"])
@@ -69,7 +71,7 @@ def test_its_programs_come_first_and_one_gpu_is_seen(tmp_path: Path, monkeypatch
         assert "CUDA_VISIBLE_DEVICES" not in here.variables(device)
 
 
-def test_everything_missing_is_said_at_once(tmp_path: Path) -> None:
+def test_all_missing_requirements_are_in_one_error(tmp_path: Path) -> None:
     refuse("x", [])
     (tmp_path / "there").mkdir()
     names = ("a.pt", "b.pt", "there")
@@ -78,7 +80,7 @@ def test_everything_missing_is_said_at_once(tmp_path: Path) -> None:
     assert error.value.do == "ask its authors"
 
 
-def test_a_checkout_is_known_by_its_commit_and_its_code(tmp_path: Path) -> None:
+def test_a_checkout_is_identified_by_its_commit_and_its_code(tmp_path: Path) -> None:
     def git(*words: str) -> str:
         identity = ("-c", "user.name=a", "-c", "user.email=a@example.com")
         done = subprocess.run(

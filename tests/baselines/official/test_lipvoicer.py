@@ -1,4 +1,4 @@
-"""``lipvoicer`` against a stand-in that has the traps of the published code."""
+"""``lipvoicer`` with a stand-in that has the pitfalls of the published code."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ def repository(tmp_path: Path) -> Path:
 @pytest.fixture
 def make(tmp_path: Path, repository: Path) -> Make:
     def made(clips: Sequence[Clip] = (), device: str = "cpu", **settings: str) -> LipVoicer:
-        told = {"python": environment(tmp_path / "env/bin"), **settings}
-        return LipVoicer(SystemOptions(clips, str(repository), device, tmp_path / "work", settings=told))
+        every = {"python": environment(tmp_path / "env/bin"), **settings}
+        return LipVoicer(SystemOptions(clips, str(repository), device, tmp_path / "work", settings=every))
 
     return made
 
@@ -46,7 +46,7 @@ def level(outcome: Any) -> float:
     return float(outcome.samples.mean())
 
 
-def test_silent_videos_are_spoken_under_a_seed_of_their_own(make: Make, filmed: tuple[Clip, ...], notes: Notes) -> None:
+def test_each_silent_video_has_its_own_seed(make: Make, filmed: tuple[Clip, ...], notes: Notes) -> None:
     system = make(filmed)
     assert (system.speaker_reference, system.batch_size) == (SpeakerReference.FACE, 1)
     first, again, other = (system.synthesize([clip], 5)[0] for clip in (filmed[0], filmed[0], filmed[1]))
@@ -57,14 +57,14 @@ def test_silent_videos_are_spoken_under_a_seed_of_their_own(make: Make, filmed: 
     drawn = notes()[0]["drawn"]
     assert drawn[2] == clip_generator(5, filmed[0].id).integers(2**31 - 1)
     assert drawn[1] == np.random.RandomState(drawn[2]).random_sample()
-    assert [seen["frames"] for seen in notes()] == [25, 25, 30, 25]
+    assert [one["frames"] for one in notes()] == [25, 25, 30, 25]
 
 
-def test_guidance_is_told_and_the_gpu_chosen(make: Make, filmed: tuple[Clip, ...], notes: Notes) -> None:
+def test_guidance_and_gpu_are_passed_on(make: Make, filmed: tuple[Clip, ...], notes: Notes) -> None:
     system = make(filmed, device="cuda:3", w_asr="0", asr_start="100")
     assert kinds(system.synthesize(filmed[:1], 0)) == ["ok"]
     assert (notes()[0]["weights"], notes()[0]["cuda"]) == (["2", "0", "100"], "3")
-    prints = [make(filmed, **told).fingerprint(filmed[0], 0) for told in ({}, {"w_asr": "0"}, {"w_video": "1"})]
+    prints = [make(filmed, **own).fingerprint(filmed[0], 0) for own in ({}, {"w_asr": "0"}, {"w_video": "1"})]
     assert len(set(prints)) == 3
     assert make(filmed, w_video="2.0", asr_start="270").fingerprint(filmed[0], 0) == prints[0]
 
@@ -89,7 +89,7 @@ def test_videos_of_another_rate_are_converted_before(make: Make, notes: Notes, t
     assert notes()[0]["frames"] == 30
 
 
-def test_a_video_that_it_cannot_take_fails_with_a_kind(make: Make, notes: Notes, tmp_path: Path) -> None:
+def test_an_unsuitable_video_fails_with_a_kind(make: Make, notes: Notes, tmp_path: Path) -> None:
     short = write_clip(tmp_path / "a/short.mp4", 11 / 25)
     absent = replace(short, id="a/none", video=tmp_path / "a/none.mp4")
     system = make([short])
@@ -100,7 +100,7 @@ def test_a_video_that_it_cannot_take_fails_with_a_kind(make: Make, notes: Notes,
     assert notes() == []
 
 
-def test_everything_that_is_missing_is_said_before_the_first_clip(make: Make, tmp_path: Path, repository: Path) -> None:
+def test_all_missing_requirements_are_named_before_the_first_clip(make: Make, tmp_path: Path, repository: Path) -> None:
     gone = ("ASR/media/6gram_lrs23.arpa", "hifi_gan/g_02400000", "exp")
     (repository / gone[0]).unlink()
     (repository / gone[1]).unlink()

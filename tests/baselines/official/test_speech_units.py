@@ -1,4 +1,4 @@
-"""``speech-units`` against a stand-in that has the traps of the published code."""
+"""``speech-units`` with a stand-in that has the pitfalls of the published code."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from f2v_bench.face import crops as crops_module
 from f2v_bench.registry import SYSTEMS
 from f2v_bench.systems.base import SpeakerReference, SystemOptions
 from tests.baselines.official.checkouts import environment, speech_units
-from tests.baselines.official.conftest import Notes, kinds, levels, seen
+from tests.baselines.official.conftest import Notes, kinds, levels, make_crops
 
 Accident = Callable[..., None]
 
@@ -30,9 +30,9 @@ def repository(tmp_path: Path) -> Path:
 @pytest.fixture
 def make(tmp_path: Path, repository: Path) -> Callable[..., SpeechUnits]:
     def made(clips: Sequence[Clip] = (), reference: str | None = None, **settings: str) -> SpeechUnits:
-        told = {"python": environment(tmp_path / "env/bin"), **settings}
+        every = {"python": environment(tmp_path / "env/bin"), **settings}
         options = SystemOptions(
-            clips, str(repository), workdir=tmp_path / "work", speaker_reference=reference, settings=told
+            clips, str(repository), workdir=tmp_path / "work", speaker_reference=reference, settings=every
         )
         return SpeechUnits(options)
 
@@ -42,8 +42,8 @@ def make(tmp_path: Path, repository: Path) -> Callable[..., SpeechUnits]:
 Make = Callable[..., SpeechUnits]
 
 
-def heard(outcome: Any, frames: int) -> bool:
-    """Whether the speech of a clip follows its lips, frame by frame."""
+def follows_lips(outcome: Any, frames: int) -> bool:
+    """Return whether the speech of a clip follows its lips, frame by frame."""
     assert isinstance(outcome, Waveform), outcome
     assert outcome.samples.shape == (640 * frames,)
     found = outcome.samples.reshape(frames, 640).mean(1) * 32768 / 20000
@@ -55,7 +55,7 @@ def test_lips_and_voices_arrive_and_speech_is_collected(make: Make, clips: tuple
     system = make(clips)
     assert system.speaker_reference is SpeakerReference.SAME_CLIP
     outcomes = system.synthesize(clips, 0)
-    assert all(heard(outcome, 25 + 5 * at) for at, outcome in enumerate(outcomes))
+    assert all(follows_lips(outcome, 25 + 5 * at) for at, outcome in enumerate(outcomes))
     assert notes() == [
         {"stage": 1, "listed": 4, "kept": 4, "encoder": True},
         {"stage": 2, "files": 4, "voices": [25, 30, 35, 40]},
@@ -86,10 +86,10 @@ def test_more_than_ten_files_and_long_clips_are_not_dropped(
     make: Make, clips: tuple[Clip, ...], notes: Notes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     frames = {clips[0].video: 605, clips[1].video: 600}
-    monkeypatch.setattr(crops_module, "face_crops", lambda video, **_: seen(frames.get(video, 3)))
+    monkeypatch.setattr(crops_module, "face_crops", lambda video, **_: make_crops(frames.get(video, 3)))
     batch = [*clips[:2], *(replace(clips[3], id=f"test/bob/{number:05d}") for number in range(10, 22))]
     outcomes = make(batch).synthesize(batch, 0)
-    assert all(heard(outcome, frames.get(clip.video, 3)) for clip, outcome in zip(batch, outcomes, strict=True))
+    assert all(follows_lips(outcome, frames.get(clip.video, 3)) for clip, outcome in zip(batch, outcomes, strict=True))
     assert notes()[0]["kept"] == 2 + 1 + 12
 
 
@@ -117,7 +117,7 @@ def test_what_a_dying_process_did_not_finish_is_tried_alone(
     accident(**{stage: {2: "dies"}})
     system = make(clips)
     assert kinds(system.synthesize(clips[:3], 0)) == ["ok"] * 3  # alone, no clip is the third
-    assert [seen["listed"] for seen in notes() if seen["stage"] == 1] == [3, 1]
+    assert [one["listed"] for one in notes() if one["stage"] == 1] == [3, 1]
     work = system.options.workdir
     assert work is not None
     assert (work / "log.txt").read_text().count("CUDA out of memory") == 1
@@ -146,10 +146,10 @@ def test_a_clip_without_a_face_or_a_voice_fails_alone(make: Make, clips: tuple[C
     outcomes = make(clips).synthesize([faceless, clips[1], mute], 0)
     assert kinds(outcomes) == [FailureKind.NO_FACE, "ok", FailureKind.NO_AUDIO]
     assert kinds(make(clips).synthesize([faceless], 0)) == [FailureKind.NO_FACE]
-    assert [seen["listed"] for seen in notes() if seen["stage"] == 1] == [1]
+    assert [one["listed"] for one in notes() if one["stage"] == 1] == [1]
 
 
-def test_everything_that_is_missing_is_said_before_the_first_clip(make: Make, tmp_path: Path, repository: Path) -> None:
+def test_all_missing_requirements_are_named_before_the_first_clip(make: Make, tmp_path: Path, repository: Path) -> None:
     (repository / "checkpoints/large_vox_iter5.pt").unlink()
     (repository / "multi_input_vocoder/inference.py").unlink()
     python = environment(tmp_path / "old/bin", version=(3, 12), without=("fairseq",))
@@ -199,12 +199,12 @@ def test_a_fingerprint_follows_code_weights_voice_and_seed(
     (repository / "avhubert/hubert_dataset.py").write_text("edited")
     prints.append(make(clips).fingerprint(clip, 0))
     assert len(set(prints)) == 5
-    told = make(clips).provenance
+    provenance = make(clips).provenance
     for word in ("choijeongsoo/lip2speech-unit", "unknown commit", "vocoder_lrs3_aug_multi.pt (", "non-commercial"):
-        assert word in told
+        assert word in provenance
 
 
-def test_a_folder_that_the_code_would_rewrite_is_not_worked_in(
+def test_work_folders_that_the_code_would_rewrite_are_avoided(
     make: Make, clips: tuple[Clip, ...], notes: Notes, tmp_path: Path
 ) -> None:
     system = make(clips)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
-from common import accident, note, speak
+from common import accident, note, write_speech
 
 parser = argparse.ArgumentParser()
 parser.add_argument("-s", type=int)
@@ -18,19 +18,21 @@ parser.add_argument("-t")
 parser.add_argument("--cfg_t", default=5.0, type=float)
 parser.add_argument("--cfg_v", default=2.0, type=float)
 parser.add_argument("--ignore-modality")
-told = parser.parse_args()
+args = parser.parse_args()
 root = str(files("aligndit").joinpath("../../"))
 assert Path("ckpts/hifigan_16k_LRS3/g_01000000").is_file()
-assert Path(f"{root}/ckpts/{told.n}/model_{told.c}.pt").is_file()
+assert Path(f"{root}/ckpts/{args.n}/model_{args.c}.pt").is_file()
 assert os.path.isfile(os.path.join(files("f5_tts").joinpath("../../data"), "LRS3_char/vocab.txt"))
 tree = f"{root}/data/LRS3_debug/autoavsr"
-read = told.t == "lrs3_test_cross_w_lipreader"
+with_texts = args.t == "lrs3_test_cross_w_lipreader"
 items = []
 for line in open(f"{root}/data/lrs3_test_cross_sentence.lst").readlines():
     talk, reference, target = line.strip().split("_")
     texts = []
     for name, folder in ((reference, "text_autoavsr_asr"), (target, "text_autoavsr_vsr")):
-        texts.append(open(f"{tree}/{folder if read else 'text'}/test/{talk}/{name}.txt").readline().strip().lower())
+        texts.append(
+            open(f"{tree}/{folder if with_texts else 'text'}/test/{talk}/{name}.txt").readline().strip().lower()
+        )
     assert all(texts)
     sound, rate = soundfile.read(f"{tree}/audio/test/{talk}/{reference}.wav", dtype="float32")
     length, _ = soundfile.read(f"{tree}/audio/test/{talk}/{target}.wav", dtype="float32")
@@ -47,9 +49,14 @@ for line in open(f"{root}/data/lrs3_test_cross_sentence.lst").readlines():
     items.append((f"test/{talk}/{target}", features[1][:, 0]))
     voice = round(float(np.abs(np.fft.rfft(sound[:3200])).argmax()) * 5)
     note(
-        voice=voice, reference=len(features[0]), heard=len(sound), frames=len(features[1]), texts=texts, told=vars(told)
+        voice=voice,
+        reference=len(features[0]),
+        samples=len(sound),
+        frames=len(features[1]),
+        texts=texts,
+        args=vars(args),
     )
-out = f"{root}/results/{told.n}_{told.c}/{told.t}/seed{told.s}_euler"
+out = f"{root}/results/{args.n}_{args.c}/{args.t}/seed{args.s}_euler"
 for number, (name, levels) in enumerate(items):
     if not accident("speech", number):
-        speak(f"{out}/{name}.wav", levels, number)
+        write_speech(f"{out}/{name}.wav", levels, number)

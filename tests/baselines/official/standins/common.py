@@ -1,4 +1,4 @@
-"""What the stand-ins share: notes of what they were given, and accidents that a test orders."""
+"""Helpers of the stand-ins: records of their inputs, and failures that a test orders."""
 
 import json
 import os
@@ -12,19 +12,19 @@ import numpy as np
 ORDERS = json.loads(os.environ.get("STANDIN", "{}"))
 
 
-def note(**seen):
-    """Tell the test what was seen."""
+def note(**inputs):
+    """Record inputs for the test."""
     with Path(os.environ["STANDIN_NOTES"]).open("a") as file:
-        file.write(json.dumps(seen) + "\n")
+        file.write(json.dumps(inputs) + "\n")
 
 
 def ordered(stage, number):
-    """What a test ordered for utterance ``number`` of a stage."""
+    """Return the failure that a test ordered for utterance ``number`` of a stage."""
     return ORDERS.get(stage, {}).get(str(number))
 
 
 def accident(stage, number):
-    """Die, hang or go on before an utterance; True where it is to be left out."""
+    """Exit, hang or continue before an utterance; return True where it is to be skipped."""
     mode = ordered(stage, number)
     if mode == "dies":
         sys.exit("CUDA out of memory")
@@ -34,13 +34,13 @@ def accident(stage, number):
 
 
 def overrides(words):
-    """Hydra's ``key='value'`` words."""
+    """Parse the ``key='value'`` arguments of Hydra."""
     found = dict(word.split("=", 1) for word in words)
     return {key: value[1:-1].replace("\\'", "'") if value[:1] == "'" else value for key, value in found.items()}
 
 
 def gray(path, size=None):
-    """Mean level of every frame, ``(T,)`` in [0, 1]."""
+    """Return the mean level of every frame, ``(T,)`` in [0, 1]."""
     import av
 
     with av.open(path) as video:
@@ -52,8 +52,8 @@ def gray(path, size=None):
         return np.array([frame.to_ndarray(format="gray").mean() / 255 for frame in video.decode(stream)])
 
 
-def speak(path, levels, number=0):
-    """Write 640 samples a frame, as high as its level, or what a test ordered."""
+def write_speech(path, levels, number=0):
+    """Write 640 samples per frame with the level of the frame, or the failure that a test ordered."""
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     samples, rate = np.repeat(np.asarray(levels), 640), 16000
     mode = ordered("speech", number)

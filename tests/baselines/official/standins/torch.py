@@ -4,6 +4,6 @@ seeded = None
 
 
 def manual_seed(seed):
-    """Remember the seed."""
+    """Keep the seed."""
     global seeded
     seeded = seed

@@ -11,22 +11,22 @@ repository = Path(__file__).resolve().parents[1]
 assert [sys.argv[at] for at in (1, 3, 4)] == ["--config-dir", "--config-name", "decode"]
 assert Path(sys.argv[2], "decode.yaml").is_file()
 assert os.environ["PYTHONPATH"] == str(repository / "fairseq")
-given = overrides(sys.argv[5:])
+options = overrides(sys.argv[5:])
 for key in ("common_eval.path", "override.w2v_path"):
-    if key in given and not Path(given[key]).is_file():
-        raise FileNotFoundError(given[key])
-assert given["common.user_dir"] == str(repository / "multi_target_lip2speech")
-assert given["dataset.batch_size"] == "1"
-label = Path(given["override.data"])
-assert given["override.label_dir"] == str(label)
+    if key in options and not Path(options[key]).is_file():
+        raise FileNotFoundError(options[key])
+assert options["common.user_dir"] == str(repository / "multi_target_lip2speech")
+assert options["dataset.batch_size"] == "1"
+label = Path(options["override.data"])
+assert options["override.label_dir"] == str(label)
 assert len((label / "dict.unt.txt").read_text().splitlines()) == 200
 root, *lines = (label / "test.tsv").read_text().splitlines()
 units = (label / "test.unt").read_text().splitlines()
 assert len(lines) == len(units)
 kept = [line.split("\t") for line in lines if int(line.split("\t")[-2]) <= 600]
-note(stage=1, listed=len(lines), kept=len(kept), encoder="override.w2v_path" in given)
-longest = max(int(items[-2]) for items in kept)  # nothing left is an error there too
-results = Path(given["common_eval.results_path"])
+note(stage=1, listed=len(lines), kept=len(kept), encoder="override.w2v_path" in options)
+longest = max(int(items[-2]) for items in kept)  # as there, an empty list is an error
+results = Path(options["common_eval.results_path"])
 for number, (name, video, _, frames, samples) in enumerate(kept):
     if accident("units", number):
         continue
