@@ -13,7 +13,7 @@ from f2v_bench.metrics.base import MetricOptions, MetricUnavailable, Sample, Sco
 from f2v_bench.metrics.secs import SECS, load_encoder, secs
 from f2v_bench.nn.encoders.ecapa import ECAPA
 from f2v_bench.nn.encoders.wavlm_sv import WavLMSV
-from tests.nn.published import randomised
+from tests.nn.published import randomized
 from tests.nn.test_wavlm_sv import SMALL
 
 
@@ -125,7 +125,7 @@ def test_wavlm_sv_from_a_published_file(tmp_path: Path, sample, speechlike, monk
     monkeypatch.setenv("F2V_ASSETS", str(tmp_path))
     monkeypatch.setattr("f2v_bench.nn.encoders.wavlm_sv.WavLMSV", lambda: WavLMSV(SMALL))
     torch.manual_seed(0)
-    state = randomised(WavLMSV(SMALL), spread=0.2).state_dict()
+    state = randomized(WavLMSV(SMALL), spread=0.2).state_dict()
     torch.save({"model": {**state, "loss_calculator.projection.weight": torch.zeros(3)}}, tmp_path / _WAVLM_FILE)
     metric = SECS(MetricOptions(settings={"encoder": "wavlm-sv"}))
     one, two = speechlike(1.0), speechlike(1.5, pitch=260, seed=3)
@@ -143,7 +143,7 @@ def test_ecapa_from_a_published_file(tmp_path: Path, sample, speechlike, monkeyp
     monkeypatch.setattr("f2v_bench.nn.encoders.ecapa.ECAPA", lambda: ECAPA(64, 96))
     torch.manual_seed(0)
     file = tmp_path / "ecapa_voxceleb.ckpt"
-    torch.save(randomised(ECAPA(64, 96), spread=0.2).state_dict(), file)
+    torch.save(randomized(ECAPA(64, 96), spread=0.2).state_dict(), file)
     metric = SECS(MetricOptions(settings={"encoder": "ecapa"}))
     one, two = speechlike(1.0), speechlike(1.5, pitch=260, seed=3)
     batch = [sample(one, one), sample(one, two), sample(one * 1e30, two), sample(one[:639], two)]

@@ -11,7 +11,7 @@ from f2v_bench.metrics.base import MetricOptions, MetricUnavailable, Scores
 from f2v_bench.metrics.utmos import UTMOS, utmos
 from f2v_bench.nn.mos import utmos as network_module
 from f2v_bench.nn.mos.utmos import UTMOS22Strong
-from tests.nn.published import chirp, filled, randomised
+from tests.nn.published import chirp, filled, randomized
 from tests.nn.test_utmos import SMALL, official
 
 FILE = "utmos22_strong_step7459_v1.pt"
@@ -29,7 +29,7 @@ def assets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def small(monkeypatch: pytest.MonkeyPatch) -> UTMOS22Strong:
     """Random weights of a small network, which the loading code then expects."""
     torch.manual_seed(0)
-    network = randomised(UTMOS22Strong(SMALL))
+    network = randomized(UTMOS22Strong(SMALL))
     monkeypatch.setattr(network_module, "UTMOS22Strong", lambda: UTMOS22Strong(SMALL))
     return network
 
