@@ -11,8 +11,6 @@ import re
 from pathlib import Path
 from typing import Any
 
-from latex2mathml.converter import convert
-
 ROOT = Path(__file__).parent.parent
 _MATH = re.compile(r'<(span|div) class="arithmatex">(?:\\\((.*?)\\\)|\\\[(.*?)\\\])</\1>', re.DOTALL)
 _LINK = re.compile(r"(?<!!)\[([^\]]+)\]\(([^)#\s:]+)(#[^)\s]*)?\)")
@@ -65,6 +63,7 @@ def to_mathml(content: str) -> str:
     Args:
         content: HTML of the page.
     """
+    from latex2mathml.converter import convert
 
     def replace(match: re.Match[str]) -> str:
         latex = html.unescape(match[2] if match[2] is not None else match[3])
