@@ -39,7 +39,7 @@ def resolve(upgrade: bool) -> str:
     """Return the pins with hashes for all Pythons and platforms.
 
     Args:
-        upgrade: whether present pins are ignored.
+        upgrade: True to ignore present pins.
     """
     path = ROOT / "pyproject.toml"
     project = path.read_text(encoding="utf-8")
