@@ -18,7 +18,7 @@ def test_the_average_follows_the_weights() -> None:
         expected = decay * expected + (1 - decay) * done
         assert float(ema.average.get_parameter("weight")) == pytest.approx(expected, rel=1e-5)
     assert int(ema.updates) == 19
-    assert float(module.weight.detach()) == 19, "the module itself is left alone"
+    assert float(module.weight.detach()) == 19, "the module itself is unchanged"
 
 
 def test_buffers_are_copied_and_nothing_is_trained() -> None:
@@ -26,15 +26,15 @@ def test_buffers_are_copied_and_nothing_is_trained() -> None:
     ema = EMA(module, 0.9)
     module(torch.randn(8, 2))
     ema.update(module)
-    for mine, other in zip(ema.average.buffers(), module.buffers(), strict=True):
-        torch.testing.assert_close(mine, other, atol=0, rtol=0)
+    for copied, original in zip(ema.average.buffers(), module.buffers(), strict=True):
+        torch.testing.assert_close(copied, original, atol=0, rtol=0)
     assert not any(one.requires_grad for one in ema.parameters())
     holder = nn.ModuleDict({"ema": ema, "network": module}).train()
     assert holder["network"].training
     assert not any(one.training for one in ema.modules())
 
 
-def test_it_travels_in_the_state() -> None:
+def test_the_state_dict_holds_the_average() -> None:
     module = nn.Linear(2, 2)
     ema = EMA(module, 0.9)
     for _ in range(3):
@@ -50,7 +50,7 @@ def test_it_travels_in_the_state() -> None:
     assert "average.weight" in ema.state_dict()
 
 
-def test_evaluating_ends_as_it_began() -> None:
+def test_evaluating_restores_the_mode() -> None:
     module = nn.Dropout()
     with evaluating(module):
         assert not module.training

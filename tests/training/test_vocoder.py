@@ -17,10 +17,10 @@ from f2v_bench.modeling.batch import Batch, Example, collate
 from f2v_bench.modeling.shared_config import StageConfig
 from f2v_bench.nn.layers.log_mel import LogMel
 from f2v_bench.nn.vocoders.build import VocoderConfig
-from f2v_bench.nn.vocoders.excitation import pulses_at
+from f2v_bench.nn.vocoders.excitation import pulse_train
 from f2v_bench.training.optim import build_optimizer
 from f2v_bench.training.trainer import silence_lightning
-from f2v_bench.training.vocoder import VocoderModule, clips_of
+from f2v_bench.training.vocoder import VocoderModule, iter_clips
 from tests.nn.published import chirp
 
 TINY = VocoderConfig(
@@ -53,8 +53,8 @@ def trainer(folder: Path, steps: int, precision: Any = "32-true", **options: Any
     )  # fmt: skip
 
 
-class Rest(IterableDataset[Batch]):
-    """What a resumed run goes on with, without a length, as the suite's own loader."""
+class Batches(IterableDataset[Batch]):
+    """Batches without a length, as those of the training loader."""
 
     def __init__(self, steps: list[Batch]) -> None:
         self.steps = steps
@@ -64,7 +64,7 @@ class Rest(IterableDataset[Batch]):
 
 
 def loader(steps: list[Batch]) -> DataLoader[Batch]:
-    return DataLoader(Rest(steps), batch_size=None)
+    return DataLoader(Batches(steps), batch_size=None)
 
 
 def trained(folder: Path, config: VocoderConfig, steps: list[Batch], precision: str = "32-true") -> VocoderModule:
@@ -72,12 +72,12 @@ def trained(folder: Path, config: VocoderConfig, steps: list[Batch], precision: 
     module = VocoderModule(config, STAGE)
     run = trainer(folder, len(steps), precision)
     run.fit(module, loader(steps))
-    assert run.global_step == len(steps), "a step of both sides counts once"
+    assert run.global_step == len(steps), "a step of both optimizers counts once"
     return module
 
 
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
-def test_a_resumed_training_ends_as_an_uninterrupted_one(tmp_path: Path, precision: str) -> None:
+def test_a_resumed_training_has_equal_weights(tmp_path: Path, precision: str) -> None:
     """The checkpoint is written while the training runs, after the second batch."""
     steps = batches(4)
     whole = trained(tmp_path, TINY, steps, precision).state_dict()
@@ -86,7 +86,7 @@ def test_a_resumed_training_ends_as_an_uninterrupted_one(tmp_path: Path, precisi
     first = trainer(tmp_path, 2, precision, enable_checkpointing=True, callbacks=[saver])
     first.fit(VocoderModule(TINY, STAGE), loader(steps))
     torch.manual_seed(1)
-    resumed = VocoderModule(TINY, STAGE)  # other weights, all to be replaced
+    resumed = VocoderModule(TINY, STAGE)  # other initial weights, which resuming replaces
     again = trainer(tmp_path, 4, precision)
     again.fit(resumed, loader(steps[2:]), ckpt_path=tmp_path / "half.ckpt", weights_only=True)
     assert again.global_step == 4
@@ -95,23 +95,23 @@ def test_a_resumed_training_ends_as_an_uninterrupted_one(tmp_path: Path, precisi
         torch.testing.assert_close(tensor, whole[name], atol=0, rtol=0, msg=name)
 
 
-def test_discriminators_come_when_they_should(tmp_path: Path) -> None:
-    """Before their step they stay as they were; from it on both sides move, and without them the result is another."""
+def test_discriminators_start_at_their_step(tmp_path: Path) -> None:
+    """Before their step they are unchanged; after it both networks are updated."""
     torch.manual_seed(0)
     before = VocoderModule(TINY, STAGE).discriminators
     assert before is not None
     steps = batches(2)
-    waiting, taking_part = (trained(tmp_path, replace(TINY, adversarial_from=at), steps) for at in (2, 1))
-    for module, moved in ((waiting, False), (taking_part, True)):
+    inactive, active = (trained(tmp_path, replace(TINY, adversarial_from=at), steps) for at in (2, 1))
+    for module, moved in ((inactive, False), (active, True)):
         assert module.discriminators is not None
         pairs = zip(module.discriminators.parameters(), before.parameters(), strict=True)
         assert any(not torch.equal(now, then) for now, then in pairs) == moved
     never = trained(tmp_path, replace(TINY, adversarial_from=-1), steps)
     assert never.discriminators is None
     for name, tensor in never.generator.state_dict().items():
-        torch.testing.assert_close(tensor, waiting.generator.state_dict()[name], atol=0, rtol=0)
+        torch.testing.assert_close(tensor, inactive.generator.state_dict()[name], atol=0, rtol=0)
     assert not torch.equal(
-        waiting.generator.get_parameter("head.weight"), taking_part.generator.get_parameter("head.weight")
+        inactive.generator.get_parameter("head.weight"), active.generator.get_parameter("head.weight")
     )
 
 
@@ -133,7 +133,7 @@ def test_gradients_of_each_loss_reach_the_whole_generator(
     loss.backward()  # type: ignore[no-untyped-call]
     for name, parameter in module.generator.named_parameters():
         if name.startswith("pitch."):
-            assert parameter.grad is None, "F0 is learned from F0 alone"
+            assert parameter.grad is None, "the F0 predictor has a loss of its own"
             continue
         assert parameter.grad is not None, name
         assert bool(parameter.grad.isfinite().all()), name
@@ -150,37 +150,37 @@ def test_gradients_of_each_loss_reach_the_whole_generator(
     ],
     ids=["istft", "hifigan"],
 )
-def test_it_learns_one_clip_by_heart(monkeypatch: pytest.MonkeyPatch, config: VocoderConfig, factor: float) -> None:
+def test_it_overfits_one_clip(monkeypatch: pytest.MonkeyPatch, config: VocoderConfig, factor: float) -> None:
     """Forty steps on half a second of a gliding voice bring the loss to a third (istft) or under a half (hifigan)."""
     torch.manual_seed(0)
     module = VocoderModule(replace(config, adversarial_from=-1), StageConfig(learning_rate=3e-3))
     monkeypatch.setattr(module, "log_dict", lambda *_, **__: None)
     f0 = torch.linspace(120, 180, 51)[None]
     noise = torch.randn(1, 8160, generator=torch.Generator().manual_seed(0))
-    real = functional.avg_pool1d(0.1 * pulses_at(f0), 5, 1, 2) + 0.01 * noise
-    mel, best = module.log_mel(real), build_optimizer(module.generator.named_parameters(), module.stage)
+    real = functional.avg_pool1d(0.1 * pulse_train(f0), 5, 1, 2) + 0.01 * noise
+    mel, optimizer = module.log_mel(real), build_optimizer(module.generator.named_parameters(), module.stage)
     losses = []
     for _ in range(41):
-        loss = module.generator_loss(real, module.generator(mel, module.generator.source(mel, f0)))
-        best.zero_grad()
+        loss = module.generator_loss(real, module.generator(mel, module.generator.excitation(mel, f0)))
+        optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
-        best.step()
+        optimizer.step()
         losses.append(loss.item())
     assert losses[-1] < factor * losses[0]
 
 
-def test_padding_of_a_validation_batch_is_cut_off() -> None:
+def test_padding_of_a_validation_batch_is_removed() -> None:
     mel, audio = np.ones((8, 80), np.float32), np.ones(1280, np.float32)
     items = [Example(2, {"mel": mel, "audio": audio}), Example(3, {"mel": np.ones((12, 80)), "audio": np.ones(1920)})]
-    found = list(clips_of(collate(items)))
+    found = list(iter_clips(collate(items)))
     assert [(tuple(one.shape), tuple(other.shape)) for one, other in found] == [((8, 80), (1280,)), ((12, 80), (1920,))]
     assert all(bool((one == 1).all() and (other == 1).all()) for one, other in found)
     del (plain := collate(items))["mask"]
-    assert [len(one) for one, _ in clips_of(plain)] == [12, 12]
+    assert [len(one) for one, _ in iter_clips(plain)] == [12, 12]
 
 
-def test_validation_measures_the_average_and_shows_it(tmp_path: Path) -> None:
-    """What is logged is the averaged generator's distance, whatever surrounds a clip in its batch."""
+def test_validation_scores_and_logs_the_average(tmp_path: Path) -> None:
+    """The distances are those of the averaged generator, whatever the padding."""
     from lightning.pytorch.loggers import TensorBoardLogger
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -188,7 +188,7 @@ def test_validation_measures_the_average_and_shows_it(tmp_path: Path) -> None:
     module = VocoderModule(TINY, STAGE)
     with torch.no_grad():
         for parameter in module.generator.parameters():
-            parameter.zero_()  # the trained weights are not looked at
+            parameter.zero_()  # validation does not use the trained weights
     waves = [chirp(640 * frames).numpy() for frames in (5, 3)]
     mels = [LogMel()(torch.from_numpy(wave)[None])[0].numpy() for wave in waves]
     both = collate([Example(len(w) // 640, {"audio": w, "mel": m}) for w, m in zip(waves, mels, strict=True)])
@@ -207,17 +207,17 @@ def test_validation_measures_the_average_and_shows_it(tmp_path: Path) -> None:
     assert set(tags["audio"]) == {f"clip{place}/{name}" for place in (0, 1) for name in ("real", "made")}
 
 
-def test_settings_travel_in_the_checkpoint(tmp_path: Path) -> None:
+def test_checkpoints_hold_the_settings(tmp_path: Path) -> None:
     module = trained(tmp_path, TINY, batches(1))
     assert module.hparams["vocoder"]["width"] == 16
     assert module.hparams["stage"]["steps"] == 4
 
 
-def test_f0_is_learned_beside_the_sound(tmp_path: Path) -> None:
-    """Every weight that hears F0 moves in a step, and no loss of the sound reaches it."""
+def test_f0_is_trained_by_its_own_loss(tmp_path: Path) -> None:
+    """A step updates every weight of the F0 predictor."""
     torch.manual_seed(0)
     before = VocoderModule(TINY, STAGE).generator.state_dict()
     after = trained(tmp_path, TINY, batches(1)).generator.state_dict()
-    heard = [name for name in before if name.startswith("pitch.")]
-    assert heard
-    assert all(not torch.equal(before[name], after[name]) for name in heard if name.endswith("weight"))
+    weights = [name for name in before if name.startswith("pitch.")]
+    assert weights
+    assert all(not torch.equal(before[name], after[name]) for name in weights if name.endswith("weight"))

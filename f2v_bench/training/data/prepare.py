@@ -83,7 +83,9 @@ def prepare(clips: Sequence[Clip], workers: int, progress: Progress | None = Non
 def _cache_file(clip: Clip, store: CropCache) -> Path:
     if not clip.video.is_file() or clip.audio is None or not clip.audio.is_file():
         return Path(clip.video.parent / f"{clip.video.name}.missing")  # extraction reports the missing file
-    sources = [store.content(clip.video)] + ([store.content(clip.audio)] if clip.audio != clip.video else [])
+    sources = [store.content_sha256(clip.video)] + (
+        [store.content_sha256(clip.audio)] if clip.audio != clip.video else []
+    )
     key = hashlib.sha256("|".join([*sources, clip.text or "", SETTINGS]).encode()).hexdigest()
     return cache_folder("training") / key[:2] / f"{key}.npz"
 

@@ -12,7 +12,7 @@ from f2v_bench.nn.layers.augment import AugmentConfig
 from f2v_bench.training.data import lip_features as module
 from f2v_bench.training.data.lip_features import LipFeatures
 from f2v_bench.training.data.prepare import Prepared
-from tests.nn.test_lips import awake
+from tests.nn.test_lip_encoder import awake
 from tests.training.toys import ENCODER, toy_prepared
 
 FRAMES = [4, 7, 5, 3, 6]
@@ -24,9 +24,9 @@ def prepared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Prepared:
     return toy_prepared(tmp_path, FRAMES)
 
 
-def made(prepared: Prepared, folder: Path, variants: int = 2) -> LipFeatures:
-    frozen = FrozenLipEncoder(ENCODER, awake(LipEncoder(ENCODER)).state_dict())
-    features = LipFeatures(frozen, prepared, variants=variants, augment=AugmentConfig(), folder=folder)
+def computed(prepared: Prepared, folder: Path, variants: int = 2) -> LipFeatures:
+    encoder = FrozenLipEncoder(ENCODER, awake(LipEncoder(ENCODER)).state_dict())
+    features = LipFeatures(encoder, prepared, variants=variants, augment=AugmentConfig(), folder=folder)
     features.make()
     return features
 
@@ -35,56 +35,56 @@ def contents(features: LipFeatures) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in features.folder.iterdir()}
 
 
-def test_the_clip_itself_and_its_variants(prepared: Prepared, tmp_path: Path) -> None:
-    features = made(prepared, tmp_path / "f")
+def test_variants_differ_from_the_clean_features(prepared: Prepared, tmp_path: Path) -> None:
+    features = computed(prepared, tmp_path / "f")
     assert len(contents(features)) == 15
-    layers = features.frozen
+    encoder = features.encoder
     for at, frames in enumerate(FRAMES):
         clean = features.load(at, 0)
         assert clean.dtype == np.float16
         assert clean.shape == (frames, *ENCODER.outputs)
         lips = torch.from_numpy(prepared.load(at).lips)[None]
-        alone = layers(lips, torch.ones(1, frames, dtype=torch.bool))[0].numpy()
+        alone = encoder(lips, torch.ones(1, frames, dtype=torch.bool))[0].numpy()
         np.testing.assert_allclose(clean, alone, rtol=2e-3, atol=2e-3)
-        changed = [features.load(at, variant) for variant in (1, 2)]
-        assert all(one.shape == clean.shape for one in changed)
-        assert not np.array_equal(changed[0], changed[1])
-        assert not np.array_equal(changed[0], clean)
-    assert not layers.training
-    assert not any(one.training for one in layers.modules())
+        variants = [features.load(at, variant) for variant in (1, 2)]
+        assert all(one.shape == clean.shape for one in variants)
+        assert not np.array_equal(variants[0], variants[1])
+        assert not np.array_equal(variants[0], clean)
+    assert not encoder.training
+    assert not any(one.training for one in encoder.modules())
 
 
-def test_what_is_there_is_not_computed_again(
+def test_existing_features_are_not_computed_again(
     prepared: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = contents(made(prepared, tmp_path / "f"))
-    monkeypatch.setattr(LipFeatures, "_batch", lambda *_: pytest.fail("computed again"))
-    told: list[tuple[int, int]] = []
-    features = made(prepared, tmp_path / "f")
-    features.make(lambda done, count: told.append((done, count)))
-    assert told == [(15, 15)]
+    before = contents(computed(prepared, tmp_path / "f"))
+    monkeypatch.setattr(LipFeatures, "_encode", lambda *_: pytest.fail("computed again"))
+    reports: list[tuple[int, int]] = []
+    features = computed(prepared, tmp_path / "f")
+    features.make(lambda done, count: reports.append((done, count)))
+    assert reports == [(15, 15)]
     assert contents(features) == before
 
 
 @pytest.mark.parametrize("missing", [[0, 7, 14], [3], list(range(5, 15))])
-def test_interrupted_work_ends_the_same(prepared: Prepared, tmp_path: Path, missing: list[int]) -> None:
-    """Whichever entries were not written yet, what is drawn for the others stays."""
-    features = made(prepared, tmp_path / "f")
+def test_interrupted_work_gives_equal_features(prepared: Prepared, tmp_path: Path, missing: list[int]) -> None:
+    """Missing files do not change the random numbers of the others."""
+    features = computed(prepared, tmp_path / "f")
     before = contents(features)
     for at in missing:
         features._file(at % 5, at // 5).unlink()
-    told: list[tuple[int, int]] = []
-    features.make(lambda done, count: told.append((done, count)))
+    reports: list[tuple[int, int]] = []
+    features.make(lambda done, count: reports.append((done, count)))
     assert contents(features) == before
-    assert told[-1] == (15, 15)
-    assert [done for done, _ in told] == sorted(done for done, _ in told)
+    assert reports[-1] == (15, 15)
+    assert [done for done, _ in reports] == sorted(done for done, _ in reports)
 
 
-def test_the_rest_of_the_program_draws_as_before(prepared: Prepared, tmp_path: Path) -> None:
+def test_the_global_random_state_is_unchanged(prepared: Prepared, tmp_path: Path) -> None:
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
-    made(prepared, tmp_path / "f")
+    computed(prepared, tmp_path / "f")
     torch.manual_seed(5)
     features = LipFeatures(
         FrozenLipEncoder(ENCODER, awake(LipEncoder(ENCODER)).state_dict()),
@@ -98,7 +98,7 @@ def test_the_rest_of_the_program_draws_as_before(prepared: Prepared, tmp_path: P
     assert torch.equal(torch.rand(3), expected)
 
 
-def test_another_encoder_or_augmentation_has_a_folder_of_its_own(prepared: Prepared, tmp_path: Path) -> None:
+def test_another_encoder_or_augmentation_uses_another_folder(prepared: Prepared, tmp_path: Path) -> None:
     state = awake(LipEncoder(ENCODER)).state_dict()
     other = {name: one + 1 for name, one in state.items()}
     folders = {

@@ -27,7 +27,9 @@ def entries(cache: Path) -> list[Path]:
 
 
 @pytest.mark.slow
-def test_bad_clips_are_named_and_the_others_go_on(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unusable_clips_are_reported_and_others_prepared(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     good = demo_clips(1)[0]
     wall = write_clip(tmp_path / "s" / "wall.mp4", 0.8)
     gone = replace(good, id="s/gone", video=tmp_path / "gone.mp4", audio=tmp_path / "gone.mp4")
@@ -35,8 +37,8 @@ def test_bad_clips_are_named_and_the_others_go_on(cache: Path, tmp_path: Path, m
     empty = replace(good, id="s/empty", video=tmp_path / "empty.mp4")
     empty.video.touch()
     clips = [wall, gone, good, mute, empty]
-    told: list[tuple[int, int]] = []
-    ready = prepare(clips, 1, lambda done, count: told.append((done, count)))
+    reports: list[tuple[int, int]] = []
+    ready = prepare(clips, 1, lambda done, count: reports.append((done, count)))
     assert [clip.id for clip in ready.clips] == [good.id]
     kinds = {name: text.partition(":")[0] for name, text in ready.failures.items()}
     assert kinds == {
@@ -45,25 +47,25 @@ def test_bad_clips_are_named_and_the_others_go_on(cache: Path, tmp_path: Path, m
         "s/mute": "no_audio",
         "s/empty": "unreadable_video",
     }
-    assert told == [(done, 5) for done in range(6)]
-    assert entries(cache) == list(ready.files), "one whole entry, and no part of another"
+    assert reports == [(done, 5) for done in range(6)]
+    assert entries(cache) == list(ready.files), "one complete file, and no part of another"
     for name, array in extract_features(good).arrays().items():
         np.testing.assert_array_equal(ready.load(0).arrays()[name], array)
 
-    # what is there is not made again, whatever its path; other words are another entry
+    # an existing file is used again, whatever the path of its clip; another text needs another file
     shutil.copy(good.video, tmp_path / "copy.mp4")
     copy = replace(good, video=tmp_path / "copy.mp4", audio=tmp_path / "copy.mp4")
     with monkeypatch.context() as patch:
-        patch.setattr(module, "targets_of", lambda _: pytest.fail("computed again"))
+        patch.setattr(module, "extract_features", lambda _: pytest.fail("computed again"))
         for clip in (good, copy):
-            told.clear()
-            assert prepare([clip], 1, lambda done, count: told.append((done, count))).files == ready.files
-            assert told == [(1, 1)]
+            reports.clear()
+            assert prepare([clip], 1, lambda done, count: reports.append((done, count))).files == ready.files
+            assert reports == [(1, 1)]
     assert prepare([replace(good, text="lay")], 1).files != ready.files
 
 
 @pytest.mark.slow
-def test_processes_make_the_same(cache: Path, tmp_path: Path) -> None:
+def test_processes_write_equal_features(cache: Path, tmp_path: Path) -> None:
     clips = [demo_clips(1)[0], write_clip(tmp_path / "wall.mp4", 0.8)]
     ready = prepare(clips, 2)
     assert len(ready) == 1
@@ -72,7 +74,7 @@ def test_processes_make_the_same(cache: Path, tmp_path: Path) -> None:
     np.testing.assert_array_equal(ready.load(0).mel, extract_features(clips[0]).mel)
 
 
-def test_without_a_single_clip(cache: Path, tmp_path: Path) -> None:
+def test_no_usable_clip_is_an_error(cache: Path, tmp_path: Path) -> None:
     with pytest.raises(F2VError, match="there are no clips"):
         prepare([], 1)
     none = Clip("s/none", "s", tmp_path / "none.mp4", tmp_path / "none.mp4", None, "train")
@@ -82,11 +84,11 @@ def test_without_a_single_clip(cache: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("fails_at", ["mkdir", "savez"])
-def test_a_full_disk_leaves_no_part(
+def test_a_full_disk_leaves_no_partial_file(
     cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails_at: str
 ) -> None:
     toy = toy_prepared(tmp_path, [3]).load(0)
-    monkeypatch.setattr(module, "targets_of", lambda _: toy)
+    monkeypatch.setattr(module, "extract_features", lambda _: toy)
     if fails_at == "mkdir":
         cache.parent.mkdir()
         cache.touch()
@@ -101,7 +103,7 @@ def _full(*_: object, **__: object) -> None:
     raise OSError(28, "No space left on device")
 
 
-def test_a_smaller_set_is_spread_over_the_whole() -> None:
+def test_a_subset_is_spread_over_all_clips() -> None:
     clips = tuple(Clip(str(at), "s", Path(f"{at}.mp4"), None, None, "val") for at in range(11))
     whole = Prepared(clips, tuple(clip.video for clip in clips))
     assert [clip.id for clip in whole.first(3).clips] == ["0", "5", "10"]

@@ -10,7 +10,7 @@ from f2v_bench.modeling.shared_config import StageConfig
 from f2v_bench.training.optim import build_optimizer, lr_scale
 
 
-def test_the_rate_rises_and_falls_to_its_floor() -> None:
+def test_the_learning_rate_rises_and_falls_to_its_floor() -> None:
     stage = StageConfig(steps=1000, warmup=100, floor=0.1)
     rates = [lr_scale(step, stage) for step in range(1001)]
     assert rates[0] == pytest.approx(0.01)
@@ -22,11 +22,11 @@ def test_the_rate_rises_and_falls_to_its_floor() -> None:
     assert lr_scale(0, StageConfig(warmup=0)) == 1
 
 
-def test_matrices_alone_decay() -> None:
+def test_only_matrices_decay() -> None:
     network = nn.Sequential(nn.Linear(3, 4), nn.LayerNorm(4), nn.Linear(4, 2))
     network[2].requires_grad_(False)
-    best = build_optimizer(network.named_parameters(), StageConfig(weight_decay=0.3, betas=(0.5, 0.6)))
-    decayed, plain = best.param_groups
+    optimizer = build_optimizer(network.named_parameters(), StageConfig(weight_decay=0.3, betas=(0.5, 0.6)))
+    decayed, plain = optimizer.param_groups
     assert decayed["weight_decay"] == 0.3
     assert [one.shape for one in decayed["params"]] == [(4, 3)]
     assert plain["weight_decay"] == 0
@@ -34,14 +34,14 @@ def test_matrices_alone_decay() -> None:
     assert decayed["betas"] == (0.5, 0.6)
 
 
-def test_parts_learn_at_shares_of_the_rate() -> None:
-    """Of a schedule, too: every group's own peak is scaled."""
+def test_prefixes_scale_the_learning_rate() -> None:
+    """The factors hold for the schedule as well."""
     network = nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 2))
     stage = StageConfig(learning_rate=1e-2, warmup=2)
-    best = build_optimizer(network.named_parameters(), stage, {"1.": 0.1})
-    rates = {tuple(one.shape): group["lr"] for group in best.param_groups for one in group["params"]}
+    optimizer = build_optimizer(network.named_parameters(), stage, {"1.": 0.1})
+    rates = {tuple(one.shape): group["lr"] for group in optimizer.param_groups for one in group["params"]}
     assert rates == {(4, 3): 1e-2, (4,): 1e-2, (2, 4): pytest.approx(1e-3), (2,): pytest.approx(1e-3)}
-    LambdaLR(best, lambda step: lr_scale(step, stage))
-    halved = {tuple(one.shape): group["lr"] for group in best.param_groups for one in group["params"]}
+    LambdaLR(optimizer, lambda step: lr_scale(step, stage))
+    halved = {tuple(one.shape): group["lr"] for group in optimizer.param_groups for one in group["params"]}
     assert halved[4, 3] == pytest.approx(5e-3)
     assert halved[2, 4] == pytest.approx(5e-4)
