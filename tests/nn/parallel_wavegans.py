@@ -70,8 +70,8 @@ def made_archive(
         steps: of the checkpoints.
         zipped: whether torch writes as it does from 1.6 on; the public ones are older.
     """
-    made = folder / "parts"
-    made.mkdir(parents=True)
+    root = folder / "parts"
+    root.mkdir(parents=True)
     for before, step in enumerate(reversed(steps)):
         state = random_state(published_layout(), seed + before)
         if stats == "buffers":
@@ -82,12 +82,12 @@ def made_archive(
             "steps": step,
             "epochs": 7,
         }
-        torch.save(content, made / f"checkpoint-{step}steps.pkl", _use_new_zipfile_serialization=zipped)
-    (made / "config.yml").write_text("sampling_rate: 24000\n")
+        torch.save(content, root / f"checkpoint-{step}steps.pkl", _use_new_zipfile_serialization=zipped)
+    (root / "config.yml").write_text("sampling_rate: 24000\n")
     if stats == "file":
-        with h5py.File(made / "stats.h5", "w") as file:
+        with h5py.File(root / "stats.h5", "w") as file:
             file["mean"], file["scale"] = MEAN, SCALE
     path = folder / "libritts_parallel_wavegan.v1.long.tar.gz"
     with tarfile.open(path, "w:gz") as archive:
-        archive.add(made, "exp/train_parallel_wavegan.v1.long")
+        archive.add(root, "exp/train_parallel_wavegan.v1.long")
     return path

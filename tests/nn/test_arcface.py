@@ -33,9 +33,9 @@ def faces(count: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
 
 
 def test_images_are_rgb_between_minus_one_and_one() -> None:
-    picture = np.zeros((1, 112, 112, 3), np.uint8)
-    picture[..., 0] = 255
-    pixels = scale_pixels(torch.from_numpy(picture))
+    image = np.zeros((1, 112, 112, 3), np.uint8)
+    image[..., 0] = 255
+    pixels = scale_pixels(torch.from_numpy(image))
     assert pixels.shape == (1, 3, 112, 112)
     assert pixels.amin((0, 2, 3)).tolist() == pixels.amax((0, 2, 3)).tolist() == [1, -1, -1]
 
@@ -52,7 +52,7 @@ def test_a_frame_gives_a_unit_vector(network: IResNet50) -> None:
 
 def test_a_clip_gives_the_direction_of_the_mean(network: IResNet50, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("f2v_bench.nn.encoders.arcface.BATCH_SIZE", 2)
-    monkeypatch.setattr(IResNet50, "forward", lambda _, pictures: pictures.flatten(1)[:, :512])
+    monkeypatch.setattr(IResNet50, "forward", lambda _, images: images.flatten(1)[:, :512])
     clip = faces(5)
     clip[3] = clip[3] // 8 + 112  # near 0: a short vector
     vectors = (clip.transpose(0, 3, 1, 2).reshape(5, -1)[:, :512] / 255.0 - 0.5) / 0.5

@@ -87,14 +87,14 @@ def output(scores: list[float], *maps: list[float]) -> DiscriminatorOutput:
 
 def test_losses_by_hand() -> None:
     real = [output([1.0, 0.5], [1.0, 2.0], [4.0]), output([2.0], [0.0])]
-    made = [output([0.0, 1.0], [0.0, 4.0], [1.0]), output([0.5], [-1.0])]
-    assert float(discriminator_loss(real, made)) == pytest.approx((0.25 / 2 + 1 / 2) + (1 + 0.25))
-    assert float(adversarial_loss(made)) == pytest.approx(1 / 2 + 0.25)
-    assert float(feature_loss(real, made)) == pytest.approx(1.5 + 3 + 1)
+    generated = [output([0.0, 1.0], [0.0, 4.0], [1.0]), output([0.5], [-1.0])]
+    assert float(discriminator_loss(real, generated)) == pytest.approx((0.25 / 2 + 1 / 2) + (1 + 0.25))
+    assert float(adversarial_loss(generated)) == pytest.approx(1 / 2 + 0.25)
+    assert float(feature_loss(real, generated)) == pytest.approx(1.5 + 3 + 1)
 
 
 def test_the_spectral_loss_by_hand() -> None:
-    real, made = chirp(4800)[None], 0.1 * torch.randn(1, 4800, generator=torch.Generator().manual_seed(0))
+    real, generated = chirp(4800)[None], 0.1 * torch.randn(1, 4800, generator=torch.Generator().manual_seed(0))
     total = 0.0
     for size in (320, 640):
         pad = (size - size // 4) // 2
@@ -103,30 +103,30 @@ def test_the_spectral_loss_by_hand() -> None:
                 functional.pad(wave[:, None], (pad, pad), "reflect")[:, 0], size, size // 4,
                 window=torch.hann_window(size), center=False, return_complex=True,
             ).abs().clamp(min=1e-6)
-            for wave in (made, real)
+            for wave in (generated, real)
         )  # fmt: skip
         total += float((theirs - ours).norm() / theirs.norm() + (theirs.log() - ours.log()).abs().mean())
-    assert float(SpectralLoss((320, 640))(made, real)) == pytest.approx(total / 2, rel=1e-4)
+    assert float(SpectralLoss((320, 640))(generated, real)) == pytest.approx(total / 2, rel=1e-4)
     assert float(SpectralLoss((320, 640))(real, real)) == 0
 
 
 def test_the_spectral_loss_of_silence_is_finite() -> None:
-    for real, made in ((torch.zeros(1, 1600), chirp(1600)[None]), (chirp(1600)[None], torch.zeros(1, 1600))):
-        made.requires_grad_()
-        loss = SpectralLoss((320,))(made, real)
-        (gradient,) = torch.autograd.grad(loss, made)
+    for real, generated in ((torch.zeros(1, 1600), chirp(1600)[None]), (chirp(1600)[None], torch.zeros(1, 1600))):
+        generated.requires_grad_()
+        loss = SpectralLoss((320,))(generated, real)
+        (gradient,) = torch.autograd.grad(loss, generated)
         assert bool(loss.isfinite())
         assert bool(gradient.isfinite().all())
 
 
 def test_a_few_steps_separate_noise_from_a_tone(discriminators: Discriminators) -> None:
     noise = 0.1 * torch.randn(2, 4000, generator=torch.Generator().manual_seed(0))
-    real, judge = chirp(4000).expand(2, -1), torch.optim.Adam(discriminators.parameters(), 2e-3)
+    real, optimizer = chirp(4000).expand(2, -1), torch.optim.Adam(discriminators.parameters(), 2e-3)
     losses = []
     for _ in range(8):
         loss = discriminator_loss(discriminators(real), discriminators(noise))
-        judge.zero_grad()
+        optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
-        judge.step()
+        optimizer.step()
         losses.append(loss.item())
     assert losses[-1] < 0.7 * losses[0]

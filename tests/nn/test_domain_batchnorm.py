@@ -58,7 +58,7 @@ def test_shared_statistics_are_a_plain_norm_s() -> None:
     for domain, vectors in (("audio", AUDIO), ("video", VIDEO)):
         with use_domain(norm, domain):
             torch.testing.assert_close(norm(vectors), plain(vectors))
-            assert not norm(vectors).mean().abs() < 0.3, "neither domain is centred"
+            assert not norm(vectors).mean().abs() < 0.3, "neither domain is centered"
 
 
 def test_separate_statistics_do_not_meet() -> None:

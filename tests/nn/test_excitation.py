@@ -84,8 +84,8 @@ def test_pitch_is_learned_from_mels() -> None:
     torch.manual_seed(0)
     f0 = glide(100, 260, 80).clone()
     f0[0, :20] = 0
-    sound = 0.05 * pulse_train(f0) + 0.002 * torch.randn(1, 160 * 80)
-    mel = LogMel()(sound)
+    wave = 0.05 * pulse_train(f0) + 0.002 * torch.randn(1, 160 * 80)
+    mel = LogMel()(wave)
     network = PitchNet(width=64, blocks=2)
     best = torch.optim.AdamW(network.parameters(), lr=5e-3)
     for _ in range(100):

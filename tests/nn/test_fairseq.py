@@ -94,11 +94,16 @@ def test_weights_are_read_without_the_code_of_the_file(
         assert found[name].dtype == tensor.dtype
     assert not ran
     assert "fairseq" not in sys.modules
-    held = read_checkpoint(path, "", with_settings=True, settings_of=ANY_MODULE)
-    for thing in (held["args"], held["cfg"], held["task_state"]["dictionaries"][0], held["extra_state"]["loss"]):
+    content = read_checkpoint(path, "", with_settings=True, settings_of=ANY_MODULE)
+    for thing in (
+        content["args"],
+        content["cfg"],
+        content["task_state"]["dictionaries"][0],
+        content["extra_state"]["loss"],
+    ):
         assert type(thing).__name__ == "_Inert"
         assert not vars(thing)
-    assert held["optimizer_history"] == [{"num_updates": 10}]
+    assert content["optimizer_history"] == [{"num_updates": 10}]
 
 
 ATTACKS: dict[str, Callable[[str], Calls]] = {

@@ -82,29 +82,29 @@ def pair() -> tuple[Wav2Vec2, Any]:
 @torch.inference_mode()
 def test_every_layer_equals_that_of_the_other_network(pair: tuple[Wav2Vec2, Any], layer: int) -> None:
     theirs, ours = pair
-    sound = chirp(4_321)
-    x = theirs.post_extract_proj(theirs.layer_norm(theirs.feature_extractor(sound[None], torch.tensor([len(sound)]))))
+    wave = chirp(4_321)
+    x = theirs.post_extract_proj(theirs.layer_norm(theirs.feature_extractor(wave[None], torch.tensor([len(wave)]))))
     inside = torch.ones(x.shape[:2], dtype=torch.bool)
     x = theirs.encoder.embed_positions(x, inside)
     for block in theirs.encoder.layers[:layer]:
         x = block(x, attention_mask(inside))
-    found = HubertUnits(ours, np.ones((2, SMALL.width), np.float32), layer).features(sound.numpy())
+    found = HubertUnits(ours, np.ones((2, SMALL.width), np.float32), layer).features(wave.numpy())
     assert found.std() > 0.05
     torch.testing.assert_close(found, x[0], atol=1e-4, rtol=1e-4)
 
 
 def test_units_are_those_of_the_nearest_center(pair: tuple[Wav2Vec2, Any]) -> None:
     _, ours = pair
-    sound = chirp(16_000).numpy()
-    features = HubertUnits(ours, np.ones((2, SMALL.width), np.float32), 2).features(sound).numpy()
+    wave = chirp(16_000).numpy()
+    features = HubertUnits(ours, np.ones((2, SMALL.width), np.float32), 2).features(wave).numpy()
     centers = np.random.default_rng(0).permutation(features)[:7].copy()
-    units = HubertUnits(ours, centers, 2).label(sound)
+    units = HubertUnits(ours, centers, 2).label(wave)
     assert units.dtype == np.int64
     assert units.shape == (frame_count(16_000),) == (49,)
     distance = np.linalg.norm(features[:, None].astype(float) - centers[None].astype(float), axis=2)
     np.testing.assert_array_equal(units, distance.argmin(1))
     assert len(set(units.tolist())) == 7
-    np.testing.assert_array_equal(HubertUnits(ours, centers, 2).label(sound), units)  # no dropout
+    np.testing.assert_array_equal(HubertUnits(ours, centers, 2).label(wave), units)  # no dropout
 
 
 def test_other_sizes_are_refused(pair: tuple[Wav2Vec2, Any]) -> None:

@@ -29,7 +29,7 @@ def awake(module: M) -> M:
     return module.eval()
 
 
-def pictures(batch: int, frames: int, size: int = 32) -> torch.Tensor:
+def images(batch: int, frames: int, size: int = 32) -> torch.Tensor:
     return torch.randn(batch, frames, size, size, generator=torch.Generator().manual_seed(1))
 
 
@@ -37,7 +37,7 @@ def pictures(batch: int, frames: int, size: int = 32) -> torch.Tensor:
 def test_a_clip_in_a_batch_is_the_clip_alone() -> None:
     """All layer outputs, with and without masked frames, do not depend on padding."""
     encoder = awake(LipEncoder(TINY))
-    lips, mask = 3 * pictures(4, 11), valid_mask(torch.tensor(LENGTHS), 11)
+    lips, mask = 3 * images(4, 11), valid_mask(torch.tensor(LENGTHS), 11)
     masked = torch.zeros(4, 11, dtype=torch.bool)
     masked[:, 1:3] = True
     for which in (None, masked & mask):
@@ -55,7 +55,7 @@ def test_padding_has_no_effect_on_batch_norms() -> None:
     mask = valid_mask(torch.tensor([5, 2]), 5)
     encoders = [LipEncoder(TINY) for _ in range(2)]
     encoders[1].load_state_dict(encoders[0].state_dict())
-    lips = pictures(2, 5)
+    lips = images(2, 5)
     encoders[0].train()(lips, mask)
     encoders[1].train()(torch.where(mask[..., None, None], lips, 100.0), mask)
     for one, other in zip(encoders[0].buffers(), encoders[1].buffers(), strict=True):
@@ -69,7 +69,7 @@ def test_masked_frames_have_no_effect() -> None:
     The two masked frames on each side of a span are also in the stacks of their visible neighbors.
     """
     encoder = awake(LipEncoder(TINY))
-    lips, mask = pictures(1, 16), torch.ones(1, 16, dtype=torch.bool)
+    lips, mask = images(1, 16), torch.ones(1, 16, dtype=torch.bool)
     masked = torch.zeros(1, 16, dtype=torch.bool)
     masked[:, 4:12] = True
     edge = STACK // 2
@@ -84,7 +84,7 @@ def test_masked_frames_have_no_effect() -> None:
 
 def test_masked_frames_get_no_gradient() -> None:
     encoder = awake(LipEncoder(TINY))
-    lips = pictures(1, 12).requires_grad_(True)
+    lips = images(1, 12).requires_grad_(True)
     masked = torch.zeros(1, 12, dtype=torch.bool)
     masked[:, 3:9] = True
     encoder(lips, torch.ones(1, 12, dtype=torch.bool), masked)[-1].square().sum().backward()
@@ -97,7 +97,7 @@ def test_every_weight_is_used() -> None:
     encoder = awake(LipEncoder(TINY)).train()
     masked = torch.zeros(2, 6, dtype=torch.bool)
     masked[:, 2] = True
-    outputs = encoder(pictures(2, 6), valid_mask(torch.tensor([6, 4]), 6), masked)
+    outputs = encoder(images(2, 6), valid_mask(torch.tensor([6, 4]), 6), masked)
     torch.stack(outputs).square().sum().backward()  # type: ignore[no-untyped-call]
     for name, parameter in encoder.named_parameters():
         assert parameter.grad is not None, name

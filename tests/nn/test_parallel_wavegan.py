@@ -183,10 +183,10 @@ def test_an_archive_in_the_published_layout(tmp_path: Path, stats: str, zipped: 
     torch.testing.assert_close(network.scale, torch.from_numpy(SCALE).float())
     for name, one in fold_weights(random_state(published_layout())).items():  # the checkpoint of the most steps
         torch.testing.assert_close(network.state_dict()[name], one)
-    made = vocode(network, mel_of(3), np.random.default_rng(0))
-    assert made.shape == (900,)
-    assert np.isfinite(made).all()
-    assert made.std() > 1e-3
+    samples = vocode(network, mel_of(3), np.random.default_rng(0))
+    assert samples.shape == (900,)
+    assert np.isfinite(samples).all()
+    assert samples.std() > 1e-3
 
 
 def test_another_file_is_refused(tmp_path: Path) -> None:

@@ -17,10 +17,10 @@ def test_four_frames_per_video_frame(samples: int) -> None:
 
 
 def test_magnitude_equals_that_of_librosa() -> None:
-    sound = babble(1.0)
-    padded = np.pad(sound, 240, mode="reflect")
+    wave = babble(1.0)
+    padded = np.pad(wave, 240, mode="reflect")
     theirs = np.abs(librosa.stft(padded, n_fft=640, hop_length=160, center=False)).T
-    np.testing.assert_allclose(magnitude(sound, RATE), theirs, atol=2e-4)
+    np.testing.assert_allclose(magnitude(wave, RATE), theirs, atol=2e-4)
 
 
 def test_silence_is_the_floor_and_gain_a_shift() -> None:
@@ -43,10 +43,10 @@ def test_another_rate_is_refused() -> None:
 
 def test_griffin_lim_recovers_the_mel() -> None:
     mel = log_mel(babble(1.5), RATE)
-    sound = griffin_lim(mel, np.random.default_rng(0))
-    assert sound.shape == (160 * len(mel),)
-    assert sound.dtype == np.float32
+    wave = griffin_lim(mel, np.random.default_rng(0))
+    assert wave.shape == (160 * len(mel),)
+    assert wave.dtype == np.float32
     loud = mel > mel.max() - 3
-    assert np.abs(log_mel(sound, RATE) - mel)[loud].mean() < 0.1
-    np.testing.assert_array_equal(sound, griffin_lim(mel, np.random.default_rng(0)))
-    assert not np.array_equal(sound, griffin_lim(mel, np.random.default_rng(1)))
+    assert np.abs(log_mel(wave, RATE) - mel)[loud].mean() < 0.1
+    np.testing.assert_array_equal(wave, griffin_lim(mel, np.random.default_rng(0)))
+    assert not np.array_equal(wave, griffin_lim(mel, np.random.default_rng(1)))

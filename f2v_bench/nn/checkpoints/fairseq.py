@@ -29,7 +29,7 @@ def import_fairseq(path: Path, instructions: str) -> Path:
     Args:
         path: file of ``torch.save``, in either of its formats: a checkpoint of fairseq with weights under ``model``, or
             bare named weights.
-        instructions: how to get the file, for the error message.
+        instructions: hint for the error message, on getting the file.
 
     Returns:
         File of this or of an earlier import of the same bytes; in the latter case nothing is unpickled.

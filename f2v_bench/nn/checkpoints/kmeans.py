@@ -111,7 +111,7 @@ def read_centers(path: Path, instructions: str) -> NDArray[np.float32]:
     Args:
         path: array as ``.npy``; ``.safetensors`` with one tensor; or an uncompressed k-means of scikit-learn from
             joblib, such as ``km.bin`` of the textless NLP project.
-        instructions: how to get the file, for the error message.
+        instructions: hint for the error message, on getting the file.
 
     Raises:
         F2VError: the file cannot be read, or has no cluster centers.

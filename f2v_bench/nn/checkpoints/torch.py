@@ -39,7 +39,7 @@ def read_checkpoint(
 
     Args:
         path: file to read.
-        instructions: how to get the file, for the error message.
+        instructions: hint for the error message, on getting the file.
         with_settings: allow objects of a training library besides tensors. They are replaced by inert objects; none of
             their code is imported or run.
         settings_of: prefixes of the names of their classes and functions; ``ANY_MODULE`` matches all.
@@ -87,7 +87,7 @@ def load_weights(module: torch.nn.Module, weights: Mapping[str, Any], path: Path
         module: module with the published names.
         weights: tensors by name, exactly those of the module.
         path: file of the weights, for the error message.
-        instructions: how to get the file, for the error message.
+        instructions: hint for the error message, on getting the file.
 
     Raises:
         F2VError: missing or unknown names, or other shapes.

@@ -114,7 +114,7 @@ def load_avhubert(path: Path, size: Size, instructions: str = "", device: str = 
     Args:
         path: checkpoint of the authors, pre-trained or fine-tuned, or output of ``import_fairseq``.
         size: ``base`` or ``large``.
-        instructions: how to get the file, for the error message.
+        instructions: hint for the error message, on getting the file.
         device: device of the network.
 
     Raises:

@@ -114,7 +114,7 @@ def load_hubert(path: Path, instructions: str, device: str = "cpu") -> Wav2Vec2M
 
     Args:
         path: fairseq's ``hubert_base_ls960.pt``, output of ``import_fairseq``, or torchaudio's own state dict.
-        instructions: how to get the file, for the error message.
+        instructions: hint for the error message, on getting the file.
         device: device of the network.
 
     Raises:

@@ -118,7 +118,7 @@ def load_hifigan(path: Path, instructions: str, config: VocoderConfig | None = N
     Args:
         path: file of ``torch.save``: the state dict, or a dictionary that contains it as ``generator``; with weight
             norm under published or torch's names, or with plain weights.
-        instructions: how to get the file, for the error message.
+        instructions: hint for the error message, on getting the file.
         config: sizes of the generator; None for those of 16 kHz speech.
         device: device of the generator.
 

@@ -33,7 +33,7 @@ def load_parallel_wavegan(path: Path, instructions: str) -> ParallelWaveGAN:
 
     Args:
         path: published archive, ``.tar.gz``.
-        instructions: how to get the file, for the error message.
+        instructions: hint for the error message, on getting the file.
 
     Raises:
         F2VError: another file, other sizes, or h5py is missing.
