@@ -135,7 +135,7 @@ class AlignDiT(OfficialCode):
         return self.file("fairseq", "../fairseq")
 
     def missing_in_environments(self) -> list[MissingRequirement]:
-        install = f"install it as {_README} says: Python 3.10, torch 2.4.1, pip install -e ."
+        install = f"install it as described in {_README}: Python 3.10, torch 2.4.1, pip install -e ."
         modules = ("torch", "torchaudio", "accelerate", "hydra", "omegaconf", "torchdiffeq", "x_transformers")
         extract = "install fairseq and AV-HuBERT's requirements, there or in an environment named by features_python"
         extraction = self._features.find_missing(

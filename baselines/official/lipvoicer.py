@@ -97,7 +97,7 @@ class LipVoicer(OfficialCode):
             *("torch", "torchvision", "hydra", "av", "cv2", "skimage", "soundfile", "sentencepiece", "ctcdecode"),
             *("ibug.face_detection", "ibug.face_alignment"),
         )
-        return self.environment.find_missing(modules, f"install it as {_README} says", programs=["ffmpeg"])
+        return self.environment.find_missing(modules, f"install it as described in {_README}", programs=["ffmpeg"])
 
     def prepare(self, clip: Clip, name: str, folder: Path, seed: int) -> list[Chunk]:
         info = video_info(clip.video)

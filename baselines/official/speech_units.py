@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 LONGEST = 600  # frames, above which the first stage drops a clip
 _ROOT = "datasets/lrs3"  # fixed path of the second stage
 _README = "the README of https://github.com/choijeongsoo/lip2speech-unit"
-_INSTALL = f"install it as {_README} says: Python 3.10, pip 24.0 at most, torch 1.13.1, fairseq at commit afc77bd"
+_INSTALL = f"install it as described in {_README}: Python 3.10, pip <= 24.0, torch 1.13.1, fairseq at commit afc77bd"
 
 
 class SpeechUnits(OfficialCode):
