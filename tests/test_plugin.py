@@ -1,4 +1,4 @@
-"""A metric from somebody else's package: built, installed beside ours, found by its entry point, seen in the table."""
+"""Metric of another package: built, installed, found by its entry point, shown in the table."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ recipes follow the public sources; the differences are:
 * ``f5-tts``: Whisper large-v3, five beams; mean over utterances. The original runs faster-whisper in float16 with its
   fallback to higher temperatures, with consecutive windows in clips beyond 30 s.
 * ``open-asr``: the Open ASR Leaderboard's aggregation, edits of all utterances over all words, with *Whisper's own*
-  English normaliser. The leaderboard's fork of it (2026) does more: more fillers are dropped (ah, eh, huh, ...),
+  English normalizer. The leaderboard's fork of it (2026) does more: more fillers are dropped (ah, eh, huh, ...),
   ``'s`` becomes ``is`` only after pronouns and question words, spelled-out acronyms are joined ("b b c", "5 g"),
   variants of names and a list of compounds are unified ("wi fi"), 20 words have another spelling (ok, etcetera, ...),
   and words that differ by a space only count as equal. Rates here are therefore slightly higher.
@@ -92,7 +92,7 @@ PRESETS = {
             "wer_open_asr",
             "WER (Open ASR)",
             Aggregate.RATIO,
-            "Word errors over words of all utterances together, by Whisper's English normaliser.",
+            "Word errors over words of all utterances together, by Whisper's English normalizer.",
         ),
         _normalize_whisper,
         "whisper-english",

@@ -66,7 +66,7 @@ def contents(voice: NDArray[np.float32]) -> Iterator[tuple[str, bytes]]:
 
 
 def formats(voice: NDArray[np.float32]) -> Iterator[tuple[str, bytes]]:
-    """Rates, encodings, channels, and containers that are not what their name says."""
+    """Rates, encodings, channels, and containers that do not match their name."""
     for rate in RATES:
         yield f"rate-{rate}.wav", encoded(_at(voice, rate), rate)
     yield "rate-100.wav", encoded(voice[:100], 100)

@@ -47,11 +47,7 @@ def padded(waves: list[np.ndarray]) -> np.ndarray:
 
 @pytest.mark.parametrize(
     "name",
-    [
-        pytest.param(n, marks=pytest.mark.slow if n in COSTLY else ())
-        for n in METRICS.names()
-        if n != "lse"
-    ],
+    [pytest.param(n, marks=pytest.mark.slow if n in COSTLY else ()) for n in METRICS.names() if n != "lse"],
 )
 def test_every_form_of_a_batch_gives_the_scores_of_its_clips(name: str) -> None:
     metric = metric_called(name)

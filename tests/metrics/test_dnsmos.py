@@ -212,7 +212,7 @@ def test_threads_do_not_move_the_score(monkeypatch: pytest.MonkeyPatch, speechli
     assert found[0] == pytest.approx(found[1], abs=1e-5)
 
 
-def test_signatures_tell_the_modes_apart() -> None:
+def test_each_mode_has_its_own_signature() -> None:
     settings = [{}, {"compat": "all-segments"}, {"personalized": "true"}]
     signatures = [DNSMOS(MetricOptions(settings=one)).signature for one in settings]
     assert len(set(signatures)) == 3

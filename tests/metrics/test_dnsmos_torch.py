@@ -73,9 +73,9 @@ def test_shared_work_gives_what_each_segment_gives_by_itself(networks: TorchNetw
     clips = [torch.from_numpy(speechlike(13.0, pitch=90 + 20 * at)[:n]) for at, n in enumerate(LENGTHS)]
     starts = [module.segment_starts(n) for n in LENGTHS]
     together = rate_segments(networks.p835, clips, starts, at_once)
-    for clip, begins, found in zip(clips, starts, together, strict=True):
+    for clip, clip_starts, found in zip(clips, starts, together, strict=True):
         with torch.inference_mode():
-            alone = [networks.p835(torch.from_numpy(module._segment(clip.numpy(), at))[None]) for at in begins]
+            alone = [networks.p835(torch.from_numpy(module._segment(clip.numpy(), at))[None]) for at in clip_starts]
         torch.testing.assert_close(found, torch.cat(alone), atol=1e-5, rtol=0)
 
 
@@ -100,7 +100,7 @@ def test_features_equal_those_of_the_onnx_path(speechlike) -> None:
 
 
 @pytest.mark.usefixtures("networks")
-def test_the_metric_says_which_backend_it_took(sample, speechlike) -> None:
+def test_the_signature_names_the_backend(sample, speechlike) -> None:
     loud = (5 * speechlike(1.0)).astype(np.float32)
     by_default, by_onnx = (DNSMOS(MetricOptions(settings=one)) for one in ({}, {"backend": "onnx"}))
     assert "|backend:torch|" in by_default.signature

@@ -19,7 +19,7 @@ def scored(one) -> dict[str, float]:
 
 
 def test_energy_is_in_decibels() -> None:
-    """A sine of amplitude a at a bin's centre: the windowed norm is a * sqrt(sum of squared weights) / 2 and more."""
+    """A sine of amplitude a at a bin's center: the windowed norm is a * sqrt(sum of squared weights) / 2 and more."""
     tone = np.sin(2 * np.pi * 1000 * np.arange(16_000) / 16_000).astype(np.float32)
     energy = energy_db(tone)
     assert len(energy) == 100

@@ -1,6 +1,6 @@
 """Golden values of the protocols: other implementations' numbers, on files that pin them.
 
-Where each golden value is asserted (``test_x`` stands for ``tests/metrics/test_x.py``):
+Tests that assert each golden value (``test_x`` stands for ``tests/metrics/test_x.py``):
 
 =====================================================  ====================================
 DNSMOS on JFK, JFK with noise, VERSA's pair, the tone  ``test_dnsmos``
@@ -14,7 +14,7 @@ STOI and ESTOI of audio that comes late                here
 PESQ on JFK and on VERSA's pair                        ``test_pesq``
 Whisper's normalizer                                   ``test_text`` and here
 jiwer's corpus and macro rates                         ``test_text`` and here
-UTMOS on VERSA's pair                                  here, where its weights are at hand
+UTMOS on VERSA's pair                                  here, where its weights are available
 =====================================================  ====================================
 
 Not asserted, because the suite has no such metric or the file is not public: SDR, SI-SNR, CI-SDR, PLCMOS, SQUIM,
@@ -49,7 +49,7 @@ def networks() -> Networks:
 
 @pytest.fixture(scope="module")
 def published(shared) -> dict[str, float]:
-    """What VERSA's own tests assert of its pair."""
+    """Values that VERSA's own tests assert for its pair."""
     golden = json.loads((shared / "data" / "speech" / "golden.json").read_text())
     return golden["versa"]["values"]["test/test_general.py"]
 
@@ -73,7 +73,7 @@ def test_versas_f0(versa_pair, sample, published) -> None:
     assert scores.values["f0_corr_versa"] == pytest.approx(-0.0754090, abs=1e-7)
     assert scores.values["f0_rmse_versa"] == pytest.approx(published["f0rmse"], abs=1e-9)
     assert scores.values["f0_corr_versa"] == pytest.approx(published["f0corr"], abs=1e-9)
-    assert scores.detail["covoiced_frames"] == 0  # the pair pins an implementation, and says nothing of pitch
+    assert scores.detail["covoiced_frames"] == 0  # the pair checks an implementation, not pitch
 
 
 def test_versas_dnsmos_of_peak_normalized_audio(networks: Networks, versa_pair, published) -> None:
@@ -95,7 +95,7 @@ def test_dnsmos_depends_on_gain(networks: Networks, speech, gain: float, ovrl: f
 
 @pytest.mark.slow
 def test_dnsmos_of_silence_is_not_the_floor(networks: Networks) -> None:
-    """Why silence is a failure kind and no number."""
+    """Silence has high ratings, so it is a failure kind instead."""
     found = dnsmos(np.zeros(48_000, np.float32), networks)
     expected = {"dnsmos_ovrl": 1.840, "dnsmos_sig": 2.514, "dnsmos_bak": 3.472, "dnsmos_p808": 2.147}
     assert found == pytest.approx(expected, abs=1e-3)
@@ -133,7 +133,7 @@ def _world(samples: np.ndarray, estimator: str, low: float, high: float) -> np.n
 
 
 @pytest.mark.parametrize(("late_ms", "plain", "extended"), [(10, 0.681, 0.514), (40, 0.322, 0.163), (80, 0.106, 0.021)])
-def test_stoi_is_a_synchrony_metric_in_disguise(speech, late_ms: int, plain: float, extended: float) -> None:
+def test_stoi_falls_with_a_shift_in_time(speech, late_ms: int, plain: float, extended: float) -> None:
     audio, shift = speech("jfk"), late_ms * 16
     late, real = audio[:-shift], audio[shift:]
     assert stoi(late, real) == pytest.approx(plain, abs=6e-4)
@@ -157,7 +157,7 @@ def test_whispers_normalizer(text: str, normalized: str) -> None:
 
 
 def test_jiwers_edge_cases() -> None:
-    """Why an empty reference has no rate here: jiwer answers with a count."""
+    """For an empty reference jiwer returns a count, so it has no rate here."""
     assert jiwer.wer("", "two words") == 2
     assert jiwer.wer("two words", "") == 1
 

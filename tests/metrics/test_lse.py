@@ -97,7 +97,7 @@ def test_blocks_do_not_move_embeddings(network: SyncNet, monkeypatch: pytest.Mon
     np.testing.assert_allclose(embed_lips(iter(faces), network), whole, atol=1e-5)
 
 
-def test_a_video_is_looked_at_once(metric: LSE, tmp_path: Path, speechlike, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_video_is_embedded_once(metric: LSE, tmp_path: Path, speechlike, monkeypatch: pytest.MonkeyPatch) -> None:
     looks: list[int] = []
 
     def look(faces: object, *_: object) -> np.ndarray:

@@ -15,7 +15,7 @@ def scored(one) -> dict[str, float]:
     return dict(outcome.values)
 
 
-def test_gain_is_its_logarithm_and_the_centered_column_does_not_see_it(sample) -> None:
+def test_gain_is_its_logarithm_and_does_not_affect_the_centered_column(sample) -> None:
     loud = (0.3 * np.random.default_rng(0).standard_normal(16_000)).astype(np.float32)
     found = scored(sample(loud * np.float32(0.1), loud))
     assert found["mel_l1"] == pytest.approx(np.log(10), abs=1e-4)

@@ -30,14 +30,14 @@ CHEAP = frozenset({"energy_rmse", "health", "mcd", "mel_distance", "pesq", "stoi
 
 @contextmanager
 def no_hang(what: str) -> Iterator[None]:
-    """Fail what takes too long; what never comes back, in C code too, ends the run with its traceback."""
+    """Fail slow calls; a call that never returns, in C code too, ends the run with its traceback."""
     faulthandler.dump_traceback_later(5 * LIMIT_S, exit=True)
-    begun = time.monotonic()
+    start = time.monotonic()
     try:
         yield
     finally:
         faulthandler.cancel_dump_traceback_later()
-    assert time.monotonic() - begun < LIMIT_S, what
+    assert time.monotonic() - start < LIMIT_S, what
 
 
 @pytest.fixture(scope="module")
@@ -63,12 +63,12 @@ def odd(tmp_path_factory: pytest.TempPathFactory, voice) -> dict[str, Waveform |
 def judge(metric: Metric, odd: dict[str, Waveform | ClipFailure], reference: np.ndarray) -> Counter[str]:
     """Score what could be read and count the outcomes; anything but finite values and named failures is an error."""
     counts: Counter[str] = Counter()
-    seen: set[str] = set()
+    hashes: set[str] = set()
     wrong: list[str] = []
     for name, audio in odd.items():
-        if isinstance(audio, ClipFailure) or audio.sha256 in seen:
+        if isinstance(audio, ClipFailure) or audio.sha256 in hashes:
             continue
-        seen.add(audio.sha256)
+        hashes.add(audio.sha256)
         sample = Sample(name, audio, Waveform(reference, RATE), "bin blue at f two now")
         with no_hang(f"{name} under {metric.name}"):
             try:
@@ -96,7 +96,7 @@ def _faults(name: str, metric: Metric, scores: Scores) -> list[str]:
     return faults
 
 
-def test_every_file_is_sound_or_a_named_failure(odd) -> None:
+def test_every_file_is_audio_or_a_named_failure(odd) -> None:
     kinds = Counter(audio.kind if isinstance(audio, ClipFailure) else "ok" for audio in odd.values())
     assert sum(kinds.values()) == FILES
     assert kinds["ok"] > 80
@@ -139,11 +139,11 @@ def test_many_minutes(name: str, voice, tmp_path: Path) -> None:
     long = np.tile(voice, 180 if name in DEAR else 600)
     soundfile.write(tmp_path / "long.wav", long, RATE, subtype="FLOAT")
     metric = metric_called(name)
-    begun = time.monotonic()
+    start = time.monotonic()
     read = read_audio(tmp_path / "long.wav", RATE)
     noisy = (long + 0.01 * np.random.default_rng(0).standard_normal(len(long))).astype(np.float32)
     [outcome] = metric.score([Sample("long", read, Waveform(noisy, RATE), "bin blue at f two now")])
-    assert time.monotonic() - begun < 20 * LIMIT_S
+    assert time.monotonic() - start < 20 * LIMIT_S
     if isinstance(outcome, Scores):
         assert not _faults("long.wav", metric, outcome)
     else:

@@ -1,4 +1,4 @@
-"""What every metric must respect, found through the registry: known orders, perfect values, batches, permutations."""
+"""Properties of every registered metric: known orders, perfect values, batches, permutations."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def test_an_identical_pair_is_perfect(name: str, speech, sample) -> None:
     [outcome] = metric.score([sample(audio, audio.copy())])
     assert isinstance(outcome, Scores)
     known = {column: value for column, value in outcome.values.items() if column in PERFECT}
-    assert known, f"say what is perfect for {name}"
+    assert known, f"add the perfect value of {name}"
     for column, value in known.items():
         assert value == pytest.approx(PERFECT[column], abs=0.01 if "pesq" in column else 1e-4), column
 
@@ -146,12 +146,12 @@ def test_real_grid_speech_has_a_low_wer_and_another_clips_a_high_one(grid_test) 
     assert rate(right) < 0.25 < 0.5 < rate(wrong)
 
 
-def test_a_transcript_that_was_heard_is_perfect(grid_test) -> None:
+def test_a_transcript_equal_to_the_hypothesis_is_perfect(grid_test) -> None:
     metric = metric_called("wer")
     [first] = metric.score(grid_test[:1])
     assert isinstance(first, Scores)
-    heard = str(first.detail["hypothesis"])
-    [outcome] = metric.score([Sample("again", grid_test[0].audio, None, heard)])
+    hypothesis = str(first.detail["hypothesis"])
+    [outcome] = metric.score([Sample("again", grid_test[0].audio, None, hypothesis)])
     assert isinstance(outcome, Scores)
     assert set(outcome.values.values()) == {0.0}
 
@@ -195,7 +195,7 @@ def test_less_noise_is_better(name: str, columns: tuple[str, ...], speech, sampl
 @settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(gain=st.floats(0.05, 1.0), seed=st.integers(0, 5))
 def test_gain_moves_level_alone(gain: float, seed: int, speechlike, sample) -> None:
-    """STOI, MCD and centred energy are blind to gain; the energy RMSE is the gain."""
+    """STOI, MCD and centered energy do not depend on gain; the energy RMSE equals the gain."""
     audio = speechlike(0.8, seed=seed)
     quiet = sample((audio * np.float32(gain)).astype(np.float32), audio)
     values: dict[str, float] = {}

@@ -98,7 +98,7 @@ def test_amphion_is_blind_to_key_and_to_tempo() -> None:
     assert scores.detail == {"voiced_frames": 10, "reference_voiced_frames": 5}
     wider = np.where(melody > 0, 110 * (np.maximum(melody, 1) / 110) ** 2, 0)
     assert f0_presets.amphion_f0_rmse({"f0": wider}, {"f0": melody}).values["f0_rmse_amphion"] > 10
-    with pytest.raises(ClipFailure) as failure:  # Amphion says 0 here, which is perfect
+    with pytest.raises(ClipFailure) as failure:  # Amphion returns 0 here, which is perfect
         f0_presets.amphion_f0_rmse({"f0": melody}, {"f0": np.array([100.0, 0])})
     assert failure.value.kind is FailureKind.NO_VOICED_OVERLAP
 
@@ -129,7 +129,7 @@ def test_silence_fails_every_f0_preset(speechlike, sample) -> None:
 
 
 class Fixed(Recognizer):
-    """Hears what it is told, in turn."""
+    """Recognizer with given hypotheses, in turn."""
 
     name = "fixed"
 
@@ -175,7 +175,7 @@ def test_normalizers_of_the_tts_evaluations(text: str, seed: str, f5: str) -> No
 def test_each_preset_has_its_own_column_and_aggregation(name: str, speechlike, sample) -> None:
     if name == "open-asr":
         pytest.importorskip("whisper")
-    references = ["It's the 1st of May, twenty twenty", "Colour", "um yes"]
+    references = ["It's the 1st of May, twenty twenty", "COLOUR", "um yes"]
     hypotheses = ["its the first of may 2020", "color", "yes"]
     metric = wer(name, *hypotheses)
     outcomes = metric.score([sample(speechlike(0.5), text=text) for text in references])
@@ -218,7 +218,7 @@ def test_a_preset_decides_checkpoint_and_decoding(monkeypatch: pytest.MonkeyPatc
     assert choose_recognizer(MetricOptions(settings={"preset": "open-asr"})).name == "whisper-tiny.en"
 
 
-def test_a_preset_is_what_it_says() -> None:
+def test_a_preset_has_its_decoding_and_checkpoint() -> None:
     with pytest.raises(F2VError, match="decodes with beam5, not greedy"):
         choose_recognizer(MetricOptions(settings={"preset": "f5-tts", "decode": "greedy"}))
     with pytest.raises(F2VError, match="did you mean 'f5-tts'"):

@@ -64,7 +64,7 @@ def test_equal_audio_is_embedded_once(sample, speechlike, monkeypatch: pytest.Mo
 
 
 @pytest.mark.slow
-def test_speakers_of_real_speech_are_told_apart(metric: SECS, speech, sample) -> None:
+def test_speakers_of_real_speech_are_separated(metric: SECS, speech, sample) -> None:
     """Two clips of one speaker are closer than clips of two, for every pair of three speakers."""
     voices = [("LJ001-0001", "LJ001-0002"), ("p287_001_clean", "p287_004_clean"), ("2412-153948-0000", "jfk")]
     same = scored(metric, [sample(speech(one), speech(other)) for one, other in voices[:2]])

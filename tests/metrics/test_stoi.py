@@ -89,7 +89,7 @@ def test_a_shift_is_found(speechlike, lag: int) -> None:
     assert best_shift(shifted, real) == lag
 
 
-def test_alignment_undoes_a_shift_and_says_so(speech, sample) -> None:
+def test_alignment_removes_a_shift_and_reports_it(speech, sample) -> None:
     real = speech("LJ001-0002")
     late = np.concatenate([np.zeros(640, np.float32), real])[: len(real)]  # 40 ms
     [plain] = STOI(MetricOptions()).score([sample(late, real)])

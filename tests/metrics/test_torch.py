@@ -31,7 +31,7 @@ def batch(*seconds: float, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 class Levels(Metric):
-    """Mean level under all three aggregates; words weigh; one word means no value."""
+    """Mean level under all three aggregates, weighted by words; a single word has no value."""
 
     name = "levels"
     columns = tuple(Column(a.value, a.value, "", None, 0, 9, "level", aggregate=a) for a in Aggregate)
@@ -54,21 +54,21 @@ class Levels(Metric):
         return outcomes
 
 
-def test_it_aggregates_as_a_run_does() -> None:
-    adapter, seconds, texts = TorchMetric(Levels(MetricOptions())), (0.5, 0.8, 0.3, 0.6), ["a b", "a b c d", "a", ""]
+def test_aggregates_equal_those_of_a_run() -> None:
+    metric, seconds, texts = TorchMetric(Levels(MetricOptions())), (0.5, 0.8, 0.3, 0.6), ["a b", "a b c d", "a", ""]
     audio, lengths = batch(*seconds)
-    adapter.update(audio[:1], lengths[:1], text=texts[:1])
-    adapter.update(audio[1:], lengths[1:], text=texts[1:])
+    metric.update(audio[:1], lengths[:1], text=texts[:1])
+    metric.update(audio[1:], lengths[1:], text=texts[1:])
     levels = [float(np.abs(babble(length, at)).mean()) for at, length in enumerate(seconds)]
-    found = adapter.compute()
+    found = metric.compute()
     for name, upto, weights in (("mean", 3, [1, 1, 1]), ("ratio", 2, [2, 4]), ("rms", 2, [2, 4])):
         expected = estimate(levels[:upto], weights, ["a"] * upto, name, 4)
         assert float(found[name]) == pytest.approx(expected.value, rel=1e-6)
         assert float(found[f"{name}_coverage"]) == pytest.approx(upto / 4)
-    assert adapter.failures == {"text_missing": 1, "too_short": 2}
+    assert metric.failures == {"text_missing": 1, "too_short": 2}
 
 
-def test_padding_and_the_layout_of_batches_change_nothing() -> None:
+def test_padding_and_batch_layout_change_nothing() -> None:
     audio, lengths = batch(1.2, 0.8, 1.0)
     noisy = audio + 0.02 * torch.randn(audio.shape, generator=torch.Generator().manual_seed(0))
     whole, single = TorchMetric(STOI(MetricOptions())), TorchMetric(STOI(MetricOptions()))
@@ -88,33 +88,33 @@ def test_padding_and_the_layout_of_batches_change_nothing() -> None:
 
 def test_another_rate_is_resampled() -> None:
     audio, _ = batch(1.0)
-    adapter = TorchMetric(Levels(MetricOptions()), sample_rate=8_000)
-    adapter.update(audio[:, ::2], text=["a b"])
+    metric = TorchMetric(Levels(MetricOptions()), sample_rate=8_000)
+    metric.update(audio[:, ::2], text=["a b"])
     level = float(np.abs(resample(audio[0, ::2].numpy().copy(), 8_000, RATE)).mean())
-    assert float(adapter.compute()["mean"]) == pytest.approx(level, rel=1e-6)
+    assert float(metric.compute()["mean"]) == pytest.approx(level, rel=1e-6)
 
 
-def test_reset_forgets_and_nothing_seen_is_not_a_number() -> None:
-    adapter = TorchMetric(Levels(MetricOptions()))
+def test_reset_drops_clips_and_no_clips_give_nan() -> None:
+    metric = TorchMetric(Levels(MetricOptions()))
     audio, lengths = batch(0.5)
-    adapter.update(audio, lengths, text=["a b"])
-    adapter.reset()
-    found = adapter.compute()
+    metric.update(audio, lengths, text=["a b"])
+    metric.reset()
+    found = metric.compute()
     assert math.isnan(float(found["mean"]))
     assert float(found["mean_coverage"]) == 0
 
 
-def test_broken_audio_is_counted_and_harms_no_other() -> None:
-    adapter = TorchMetric(Levels(MetricOptions()))
+def test_broken_audio_is_counted_and_does_not_affect_others() -> None:
+    metric = TorchMetric(Levels(MetricOptions()))
     audio, _ = batch(0.5, 0.5, 0.5)
     audio[0, 3] = float("nan")
-    adapter.update(audio, [8000, 0, 8000], text=["a b"] * 3)
-    assert adapter.failures == {"not_finite": 1, "empty_audio": 1}
-    assert float(adapter.compute()["mean_coverage"]) == pytest.approx(1 / 3)
-    assert float(adapter.compute()["mean"]) == pytest.approx(float(np.abs(babble(0.5, 2)).mean()), rel=1e-6)
+    metric.update(audio, [8000, 0, 8000], text=["a b"] * 3)
+    assert metric.failures == {"not_finite": 1, "empty_audio": 1}
+    assert float(metric.compute()["mean_coverage"]) == pytest.approx(1 / 3)
+    assert float(metric.compute()["mean"]) == pytest.approx(float(np.abs(babble(0.5, 2)).mean()), rel=1e-6)
 
 
-def test_what_does_not_fit_is_said() -> None:
+def test_unsuitable_inputs_are_errors() -> None:
     audio, lengths = batch(0.5, 0.5)
     with pytest.raises(ValueError, match="pass reference"):
         TorchMetric(STOI(MetricOptions())).update(audio, lengths)
@@ -130,11 +130,11 @@ def test_what_does_not_fit_is_said() -> None:
 
 
 def test_a_metric_of_the_video_is_refused() -> None:
-    class Watches(Levels):
+    class NeedsVideo(Levels):
         needs = frozenset({Need.VIDEO})
 
     with pytest.raises(ValueError, match="needs the video"):
-        TorchMetric(Watches(MetricOptions()))
+        TorchMetric(NeedsVideo(MetricOptions()))
 
 
 @pytest.mark.slow
@@ -147,16 +147,16 @@ from tests.metrics.test_torch import Levels, batch
 rank = int(sys.argv[1])
 torch.distributed.init_process_group("gloo", init_method="file://" + sys.argv[2], rank=rank, world_size=2)
 audio, lengths = batch(0.5, 0.8, 0.3)
-mine = slice(0, 1) if rank == 0 else slice(1, 3)
-adapter = TorchMetric(Levels(MetricOptions()))
-adapter.update(audio[mine], lengths[mine], text=["a b", "a b c d", "a"][mine])
-sys.stdout.write(repr([round(float(v), 6) for v in adapter.compute().values()]))
+part = slice(0, 1) if rank == 0 else slice(1, 3)
+metric = TorchMetric(Levels(MetricOptions()))
+metric.update(audio[part], lengths[part], text=["a b", "a b c d", "a"][part])
+sys.stdout.write(repr([round(float(v), 6) for v in metric.compute().values()]))
 """
     commands = [[sys.executable, "-c", script, str(rank), str(tmp_path / "meet")] for rank in range(2)]
     started = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) for command in commands]
-    said = [process.communicate(timeout=600)[0] for process in started]
+    outputs = [process.communicate(timeout=600)[0] for process in started]
     alone = TorchMetric(Levels(MetricOptions()))
     audio, lengths = batch(0.5, 0.8, 0.3)
     alone.update(audio, lengths, text=["a b", "a b c d", "a"])
     expected = repr([round(float(value), 6) for value in alone.compute().values()])
-    assert said == [expected, expected]
+    assert outputs == [expected, expected]

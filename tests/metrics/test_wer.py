@@ -21,10 +21,10 @@ from f2v_bench.metrics.wer import WER, choose_recognizer
 GRID = MetricOptions(grammar=grid_sentences.JSGF)
 
 
-class Parrot(Recognizer):
-    """Says what it is told, in turn, and remembers how long its clips were."""
+class FixedRecognizer(Recognizer):
+    """Recognizer with given hypotheses, in turn; it records the lengths of its clips."""
 
-    name = "parrot"
+    name = "fixed"
     max_duration_s = 30.0
 
     def __init__(self, *hypotheses: Hypothesis) -> None:
@@ -33,7 +33,7 @@ class Parrot(Recognizer):
 
     @property
     def signature(self) -> str:
-        return "asr:parrot"
+        return "asr:fixed"
 
     def normalize(self, text: str) -> str:
         return normalize_basic(text)
@@ -43,9 +43,9 @@ class Parrot(Recognizer):
         return [self.left.pop(0) for _ in batch]
 
 
-def metric_that_hears(*hypotheses: Hypothesis | str) -> WER:
+def metric_with_hypotheses(*hypotheses: Hypothesis | str) -> WER:
     metric = WER(MetricOptions(grammar=grid_sentences.JSGF, settings={"asr": "pocketsphinx", "cache": "off"}))
-    metric.recognizer = Parrot(*(h if isinstance(h, Hypothesis) else Hypothesis(h) for h in hypotheses))
+    metric.recognizer = FixedRecognizer(*(h if isinstance(h, Hypothesis) else Hypothesis(h) for h in hypotheses))
     return metric
 
 
@@ -58,14 +58,14 @@ def no_whisper_weights(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 
 def test_values_weights_and_detail(speechlike, sample) -> None:
-    metric = metric_that_hears("Bin blue by F two two now.")
+    metric = metric_with_hypotheses("Bin blue by F two two now.")
     [scores] = metric.score([sample(speechlike(1.0), text="BIN blue at F two now {NS}")])
     assert isinstance(scores, Scores)
     reference, hypothesis = "bin blue at f two now", "bin blue by f two two now"
     assert scores.values == {"wer": 2 / 6, "cer": jiwer.cer(reference, hypothesis)}
     assert scores.weights == {"wer": 6.0, "cer": float(len(reference))}
     assert scores.detail == {
-        "recognizer": "parrot",
+        "recognizer": "fixed",
         "hypothesis": "Bin blue by F two two now.",
         "hypothesis_normalized": hypothesis,
         "reference_normalized": reference,
@@ -82,7 +82,7 @@ def test_the_weighted_mean_is_jiwers_corpus_rate(speechlike, sample) -> None:
     references = ["one two three four", "five", "six seven"]
     hypotheses = ["one two four", "five six seven eight nine", ""]
     batch = [sample(speechlike(0.5), text=text) for text in references]
-    outcomes = metric_that_hears(*hypotheses).score(batch)
+    outcomes = metric_with_hypotheses(*hypotheses).score(batch)
     for column, corpus in (("wer", jiwer.wer), ("cer", jiwer.cer)):
         pairs = [(o.values[column], o.weights[column]) for o in outcomes if isinstance(o, Scores)]
         rate = sum(value * weight for value, weight in pairs) / sum(weight for _, weight in pairs)
@@ -90,7 +90,9 @@ def test_the_weighted_mean_is_jiwers_corpus_rate(speechlike, sample) -> None:
 
 
 def test_confidence_is_kept_and_flagged(speechlike, sample) -> None:
-    metric = metric_that_hears(Hypothesis("a a a a a", avg_logprob=-1.5, no_speech_prob=0.1, compression_ratio=3.0))
+    metric = metric_with_hypotheses(
+        Hypothesis("a a a a a", avg_logprob=-1.5, no_speech_prob=0.1, compression_ratio=3.0)
+    )
     [scores] = metric.score([sample(speechlike(0.5), text="a b")])
     assert isinstance(scores, Scores)
     assert scores.detail["hallucination"] is True
@@ -99,9 +101,9 @@ def test_confidence_is_kept_and_flagged(speechlike, sample) -> None:
     assert scores.values["wer"] == 2.0  # flagged, not removed
 
 
-def test_what_the_recognizer_must_not_hear_has_a_name(speechlike, sample) -> None:
+def test_clips_that_are_not_transcribed_have_a_failure_kind(speechlike, sample) -> None:
     audio = speechlike(1.0)
-    metric = metric_that_hears("bin", "lay")
+    metric = metric_with_hypotheses("bin", "lay")
     batch = [
         sample(audio, text="bin"),
         sample(audio * np.float32(1e-4), text="bin"),
@@ -120,7 +122,7 @@ def test_what_the_recognizer_must_not_hear_has_a_name(speechlike, sample) -> Non
         FailureKind.TOO_LONG,
         0.0,
     ]
-    assert isinstance(metric.recognizer, Parrot)
+    assert isinstance(metric.recognizer, FixedRecognizer)
     assert metric.recognizer.lengths == [16_000, 9000]
 
 
@@ -147,7 +149,7 @@ def test_the_choice_without_weights() -> None:
         choose_recognizer(MetricOptions(grammar=GRID.grammar, settings={"asr": "whisper-tiny.en"}))
 
 
-def test_the_largest_whisper_at_hand_is_chosen(no_whisper_weights: Path) -> None:
+def test_the_largest_available_whisper_is_chosen(no_whisper_weights: Path) -> None:
     pytest.importorskip("whisper")
     for size in ("tiny.en", "small.en", "base.en"):
         (no_whisper_weights / f"{size}.pt").write_bytes(size.encode())
@@ -181,7 +183,7 @@ def test_unknown_settings_are_refused() -> None:
         choose_recognizer(MetricOptions(settings={"model": "tiny"}))
 
 
-def test_assets_know_every_size() -> None:
+def test_every_size_is_an_asset() -> None:
     assert set(wer_module.SIZES) <= set(assets.ASSETS)
 
 

@@ -210,7 +210,7 @@ def test_intervals_cover_the_truth_as_often_as_stated(aggregate: str, count: int
 _TRUE_GAP = float(np.mean(np.clip(np.random.default_rng(9).beta(2, 5, 10**6) + 0.1, 0, 1))) - 2 / 7
 
 
-def contest(higher_is_better: bool = True, **systems: ClipScores) -> ColumnRanking:
+def ranking(higher_is_better: bool = True, **systems: ClipScores) -> ColumnRanking:
     return ColumnRanking("col", higher_is_better, "mean", systems)
 
 
@@ -220,24 +220,24 @@ def noisy(level: float, seed: int, count: int = 50) -> Array:
 
 def test_the_best_and_what_no_test_separates_from_it_lead() -> None:
     table = {"good": scores(noisy(2, 0)), "alike": scores(noisy(2, 1)), "bad": scores(noisy(0, 2))}
-    found = rank([contest(**table)], one_speaker(50))
+    found = rank([ranking(**table)], one_speaker(50))
     assert found.leaders == {("good", "col"), ("alike", "col")}
     assert (found.tests, found.units, found.uncovered) == (2, {"clips"}, frozenset())
-    upside_down = rank([contest(higher_is_better=False, **table)], one_speaker(50))
+    upside_down = rank([ranking(higher_is_better=False, **table)], one_speaker(50))
     assert upside_down.leaders == {("bad", "col")}
 
 
 def test_missing_clips_win_nothing() -> None:
     lucky = scores(noisy(9, 0, 49)[:40], expected=50)
-    found = rank([contest(lucky=lucky, full=scores(noisy(0, 1)), other=scores(noisy(-3, 2)))], one_speaker(50))
+    found = rank([ranking(lucky=lucky, full=scores(noisy(0, 1)), other=scores(noisy(-3, 2)))], one_speaker(50))
     assert found.leaders == {("full", "col")}
     assert found.uncovered == {("lucky", "col")}
     assert lucky.coverage < COVERAGE_FLOOR
 
 
 def test_one_system_or_too_few_clips_have_no_leader() -> None:
-    assert not rank([contest(alone=scores(noisy(0, 0)))], one_speaker(50)).leaders
-    few = rank([contest(a=scores(np.arange(5.0)), b=scores(np.arange(5.0) + 9))], one_speaker(5))
+    assert not rank([ranking(alone=scores(noisy(0, 0)))], one_speaker(50)).leaders
+    few = rank([ranking(a=scores(np.arange(5.0)), b=scores(np.arange(5.0) + 9))], one_speaker(5))
     assert not few.leaders
     assert few.tests == 0
 
@@ -247,7 +247,7 @@ def test_the_correction_spans_the_table() -> None:
     uncorrected = difference(a, b, one_speaker(50), "mean")
     assert uncorrected is not None
     assert 0.001 < uncorrected.p < ALPHA
-    assert rank([contest(a=a, b=b)], one_speaker(50)).leaders == {("a", "col")}
+    assert rank([ranking(a=a, b=b)], one_speaker(50)).leaders == {("a", "col")}
     many = [
         ColumnRanking(f"col{n}", True, "mean", {"a": a, "b": b})
         for n in range(math.ceil(2 * ALPHA / uncorrected.p) + 1)
@@ -255,7 +255,7 @@ def test_the_correction_spans_the_table() -> None:
     assert len(rank(many, one_speaker(50)).leaders) == 2 * len(many)
 
 
-def test_the_best_is_found_among_many_systems_by_few_speakers() -> None:
+def test_the_best_of_many_systems_is_found_with_few_speakers() -> None:
     systems = {f"s{n}": scores(noisy(3 * (n == 0), n, 12)) for n in range(8)}
     table = [ColumnRanking(f"col{n}", True, "mean", systems) for n in range(7)]
     found = rank(table, one_speaker(12))

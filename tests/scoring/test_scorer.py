@@ -23,7 +23,7 @@ def column(name: str) -> Column:
 
 
 class Toy(Metric):
-    """Peak of the audio and of the reference; breaks, fails or is undefined when the text says so."""
+    """Peak of the audio; the text selects an error, a failure or an undefined column."""
 
     name = "toy"
     columns = (column("peak"), column("other"))
@@ -46,7 +46,7 @@ class Toy(Metric):
         values = {"peak": float(sample.audio.samples.max()), "other": float("nan")}
         if sample.text == "undefined":
             return Scores({"peak": 1.0}, undefined={"other": FailureKind.NO_VOICED_OVERLAP})
-        return Scores(values, {"peak": 3.0}, detail={"said": "hé"})
+        return Scores(values, {"peak": 3.0}, detail={"text": "hé"})
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def candidate(sound: Path) -> Make:
+def item(sound: Path) -> Make:
     def make(text: str | None = "fine", clip: str = "a", *, mute: bool = False) -> ScoringItem:
         record = Clip(clip, "s", sound, None if mute else sound, text, "test")
         return ScoringItem("sys", record, sound, clip * 20, 0.2)
@@ -73,55 +73,55 @@ def score(*batch: ScoringItem) -> tuple[list[ScoreRow], list[str]]:
     return rows, errors
 
 
-def test_rows_carry_value_weight_detail_and_signature(candidate: Make) -> None:
-    (peak, other), errors = score(candidate())
+def test_rows_carry_value_weight_detail_and_signature(item: Make) -> None:
+    (peak, other), errors = score(item())
     assert peak.status == OK
     assert peak.value == pytest.approx(0.3, abs=0.01)
     assert peak.weight == 3.0
-    assert json.loads(peak.detail) == {"said": "hé"}
+    assert json.loads(peak.detail) == {"text": "hé"}
     assert peak.signature == "toy:1"
     assert (other.status, other.value) == ("not_finite", None)  # NaN is never a value
     assert not errors
 
 
-def test_an_undefined_column_keeps_its_kind(candidate: Make) -> None:
-    (peak, other), _ = score(candidate("undefined"))
+def test_an_undefined_column_keeps_its_kind(item: Make) -> None:
+    (peak, other), _ = score(item("undefined"))
     assert peak.status == OK
     assert other.status == "no_voiced_overlap"
 
 
-def test_a_failed_clip_fails_in_every_column(candidate: Make) -> None:
-    rows, _ = score(candidate("fail"))
+def test_a_failed_clip_fails_in_every_column(item: Make) -> None:
+    rows, _ = score(item("fail"))
     assert [row.status for row in rows] == ["silent", "silent"]
     assert json.loads(rows[0].detail) == {"failure": "nothing there"}
 
 
-def test_a_broken_metric_fails_its_clip_alone_and_leaves_a_traceback(candidate: Make) -> None:
-    rows, errors = score(candidate(clip="a"), candidate("break", clip="b"), candidate(clip="c"))
+def test_a_broken_metric_fails_only_its_clip_and_reports_a_traceback(item: Make) -> None:
+    rows, errors = score(item(clip="a"), item("break", clip="b"), item(clip="c"))
     assert [row.status for row in rows[::2]] == [OK, "internal_error", OK]
     assert len(errors) == 1
     assert "toy b" in errors[0]
     assert "ZeroDivisionError: boom" in errors[0]
 
 
-def test_what_ails_every_clip_ends_the_run(candidate: Make) -> None:
+def test_an_error_of_all_clips_ends_the_run(item: Make) -> None:
     with pytest.raises(F2VError, match="the checkpoint is broken"):
-        score(candidate(), candidate("no weights"))
+        score(item(), item("no weights"))
 
 
-def test_missing_text_and_reference_are_named(candidate: Make) -> None:
-    rows, _ = score(candidate(None), candidate(clip="b", mute=True), candidate())
+def test_missing_text_and_reference_are_named(item: Make) -> None:
+    rows, _ = score(item(None), item(clip="b", mute=True), item())
     assert [row.status for row in rows[::2]] == ["text_missing", "no_audio", OK]
 
 
-def test_inputs_follow_audio_text_and_reference(candidate: Make) -> None:
+def test_inputs_follow_audio_text_and_reference(item: Make) -> None:
     metric = Toy(MetricOptions())
-    assert candidate().inputs(metric) == candidate().inputs(metric)
-    assert candidate("x").inputs(metric) != candidate("y").inputs(metric)
-    assert candidate(clip="a").inputs(metric) != candidate(clip="b").inputs(metric)
+    assert item().inputs(metric) == item().inputs(metric)
+    assert item("x").inputs(metric) != item("y").inputs(metric)
+    assert item(clip="a").inputs(metric) != item(clip="b").inputs(metric)
 
 
-def test_out_of_memory_halves_the_batch(candidate: Make) -> None:
+def test_out_of_memory_halves_the_batch(item: Make) -> None:
     sizes: list[int] = []
 
     class Hungry(Toy):
@@ -131,7 +131,7 @@ def test_out_of_memory_halves_the_batch(candidate: Make) -> None:
                 raise MemoryError
             return super().score(batch)
 
-    rows = Scorer(print).score(Hungry(MetricOptions()), "toy:1", [candidate(clip=name) for name in "abcdefgh"])
+    rows = Scorer(print).score(Hungry(MetricOptions()), "toy:1", [item(clip=name) for name in "abcdefgh"])
     assert sizes == [8, 4, 2, 2, 4, 2, 2]
     assert [row.clip for row in rows[::2]] == list("abcdefgh")
     assert {row.status for row in rows[::2]} == {OK}

@@ -25,7 +25,7 @@ def test_words_of_a_grammar() -> None:
     assert grammar_words(tricky + "/* soon = nine; */") == {"bin", "lay", "red"}
 
 
-def test_real_clips_are_heard_alike_in_any_company(grid_test) -> None:
+def test_transcripts_of_real_clips_do_not_depend_on_other_clips(grid_test) -> None:
     """Noise tracker and cepstral mean carry over inside pocketsphinx: its state must be fresh for every clip."""
     clips = [one.audio.samples for one in grid_test[:8]]
     recognizer = Pocketsphinx(GRID)
@@ -36,7 +36,7 @@ def test_real_clips_are_heard_alike_in_any_company(grid_test) -> None:
     assert all(len(hypothesis.text.split()) == 6 for hypothesis in together)
 
 
-def test_nothing_said_is_an_empty_text(capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_clip_without_speech_has_an_empty_text(capfd: pytest.CaptureFixture[str]) -> None:
     noise = np.random.default_rng(0).standard_normal(16_000).astype(np.float32) * 0.05
     recognizer = Pocketsphinx(GRID)
     assert [recognizer.transcribe([noise[:n]])[0].text for n in (1, 200, 409, 410, 3200)] == [""] * 5
@@ -54,7 +54,7 @@ def test_a_grammar_that_is_none_is_an_error() -> None:
         Pocketsphinx("bin blue").transcribe([np.ones(1600, np.float32)])
 
 
-def test_signature_tells_grammars_apart() -> None:
+def test_signature_depends_on_the_grammar() -> None:
     one, other = Pocketsphinx(GRID), Pocketsphinx(GRID.replace(" | z;", ";"))
     assert one.signature != other.signature
     assert one.signature.startswith("asr:pocketsphinx-5.")
