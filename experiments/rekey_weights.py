@@ -28,9 +28,7 @@ from f2v_bench.registry import MODELS
 def main() -> None:
     """Rewrite the weight files below the given folders in place."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "folders", nargs="+", type=Path, help="folders of a data package, MODEL/NAME.safetensors inside"
-    )
+    parser.add_argument("folders", nargs="+", type=Path, help="folders of the data packages")
     for path in rekey_folders(parser.parse_args().folders):
         print(f"{path}: {file_sha256(path)}")  # noqa: T201  a script's output
 

@@ -52,4 +52,5 @@ SPEC = ModelSpec(
     nfe=lambda config: int(config.diffusion.steps),
     describe=describe,
     describe_sampling=describe_sampling,
+    renamed_keys=((r"^model\.denoiser\.seen_norm\.", "model.denoiser.visual_norm."),),
 )

@@ -1,4 +1,4 @@
-"""From face crops to mel with the weights of DiffV2S, and a voice from a recording."""
+"""Synthesis of DiffV2S from face crops, or with the voice of a recording."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class DiffV2SSynthesizer(Synthesizer):
     @torch.no_grad()
     def embed_speaker(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
         assert isinstance(self.model, DiffV2S)
-        whole = np.pad(samples, (0, -len(samples) % SAMPLES_PER_VIDEO_FRAME))  # to video frames
-        mel = self.model.scaled(torch.from_numpy(log_mel(whole, SAMPLE_RATE))[None].to(self.device))
+        padded = np.pad(samples, (0, -len(samples) % SAMPLES_PER_VIDEO_FRAME))  # to whole video frames
+        mel = self.model.scale(torch.from_numpy(log_mel(padded, SAMPLE_RATE))[None].to(self.device))
         mask = torch.ones(mel.shape[:2], dtype=torch.bool, device=self.device)
-        found: NDArray[np.float32] = self.model.hear(mel, mask)[0].cpu().numpy()
-        return found
+        embedding: NDArray[np.float32] = self.model.encode_audio(mel, mask)[0].cpu().numpy()
+        return embedding

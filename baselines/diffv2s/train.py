@@ -1,4 +1,4 @@
-"""Training DiffV2S: the shared stages, then prompts and denoiser together."""
+"""Training of DiffV2S: the shared stages, then prompts and denoiser together."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class DiffV2SExperiment(StagedExperiment):
-    """``f2v-bench train --model diffv2s``."""
+    """Training of DiffV2S."""
 
     spec = SPEC
     name = SPEC.name
@@ -33,49 +33,51 @@ class DiffV2SExperiment(StagedExperiment):
     def check(self) -> None:
         if self.config.diffusion.guidance and len({clip.speaker for clip in self.options.clips}) == 1:
             raise F2VError(
-                "all training clips are of one speaker, so that nothing teaches voices apart and the speaker guidance "
-                "leads astray",
+                "all training clips are of one speaker, so that the speaker embeddings are not trained to differ and "
+                "the speaker guidance has no direction",
                 "--set diffusion.guidance=0, or train on several speakers",
             )
 
     def train_main(self) -> None:
         config, clips = self.config, self.clips
-        held = self.validation_clips(config.main_stage)
-        looks = self.lip_feature_sets(held)
-        mel = range_of(self.sample_clips(), config.diffusion.quantile)
-        people, people_held = numbers(clips), numbers(held)
+        validation = self.validation_clips(config.main_stage)
+        features = self.lip_feature_sets(validation)
+        mel_range = measure_mel_range(self.sample_clips(), config.diffusion.quantile)
+        speakers, validation_speakers = speaker_indices(clips), speaker_indices(validation)
 
-        def item(at: int, rng: np.random.Generator) -> Example:
+        def load_train(index: int, rng: np.random.Generator) -> Example:
             chosen = rng.choice(IDENTITY_FRAMES, min(config.voice.face_frames, IDENTITY_FRAMES), replace=False)
-            return diffv2s_example(clips[at], looks.drawn(at, rng), people[at], clips[at].identity[chosen])
+            clip = clips[index]
+            return diffv2s_example(clip, features.sample_variant(index, rng), speakers[index], clip.identity[chosen])
 
-        def whole(at: int) -> Example:
-            return diffv2s_example(held[at], looks.plain(at), people_held[at], held[at].identity)
+        def load_validation(index: int) -> Example:
+            clip = validation[index]
+            return diffv2s_example(clip, features.load_validation(index), validation_speakers[index], clip.identity)
 
         self.reset_seed()
-        module = ModelModule(DiffV2S(config, mel), config, {"mel": mel}, self.options.seed)
-        self.fit_model(module, item, whole, held)
+        module = ModelModule(DiffV2S(config, mel_range), config, {"mel": mel_range}, self.options.seed)
+        self.fit_model(module, load_train, load_validation, validation)
 
 
 def diffv2s_example(
-    targets: ClipFeatures, features: NDArray[np.float32], person: int, identity: NDArray[np.uint8]
+    targets: ClipFeatures, features: NDArray[np.float32], speaker: int, identity: NDArray[np.uint8]
 ) -> Example:
-    """What DiffV2S is taught with: lip features and faces, the clip's mel, GE2E's embedding of it, and who speaks."""
+    """Build a training example: lip features, faces, mel, the clip's GE2E embedding and the speaker's index."""
     return Example(
         targets.frames,
         {"features": features, "mel": targets.mel},
-        {"speaker": targets.speaker, "person": np.array(person), "identity": identity},
+        {"speaker": targets.speaker, "person": np.array(speaker), "identity": identity},
     )
 
 
-def numbers(clips: ClipDataset) -> list[int]:
-    """A number for each clip that clips of the same speaker share."""
+def speaker_indices(clips: ClipDataset) -> list[int]:
+    """Return an index for each clip that clips of the same speaker share."""
     known: dict[str, int] = {}
     return [known.setdefault(clip.speaker, len(known)) for clip in clips.prepared.clips]
 
 
-def range_of(clips: Sequence[ClipFeatures], quantile: float) -> tuple[float, float]:
-    """Middle and half of the range of log mels, from the floor to a quantile of all values."""
+def measure_mel_range(clips: Sequence[ClipFeatures], quantile: float) -> tuple[float, float]:
+    """Return the middle and half of the range of log mels, from the floor to a quantile of all values."""
     floor = float(np.log(FLOOR))
-    top = float(np.quantile(np.concatenate([one.mel for one in clips]), quantile))
+    top = float(np.quantile(np.concatenate([clip.mel for clip in clips]), quantile))
     return (top + floor) / 2, max((top - floor) / 2, 1e-3)

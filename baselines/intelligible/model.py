@@ -1,7 +1,7 @@
 """Intelligible's first stage: lips to speech units and, with a speaker embedding, to a mel spectrogram.
 
-seen  = ResNet-18(lips), or a weighted sum of frozen features     25 Hz, 512 channels
-x     = Conformer(each of seen twice)                             50 Hz
+visual = ResNet-18(lips), or a weighted sum of frozen features    25 Hz, 512 channels
+x     = Conformer(each frame of visual twice)                     50 Hz
 units = linear(x), logits of the speech unit of 20 ms             50 Hz
 mel   = linear(3 x GELU(conv([x; speaker]))), two frames each     100 Hz
 loss  = CE(units) + mel_weight (L1(mel) + convergence(mel))       smoothed labels, log mels of real frames
@@ -26,8 +26,8 @@ from f2v_bench.signal.mel import N_MELS
 from f2v_bench.timing import MEL_FRAMES_PER_VIDEO_FRAME, UNITS_PER_VIDEO_FRAME
 
 LAYERS = 3  # convolutions of the mel head
-KERNEL = 3  # frames of 20 ms, of each
-MEL_FRAMES_PER_UNIT = MEL_FRAMES_PER_VIDEO_FRAME // UNITS_PER_VIDEO_FRAME  # mel frames a unit
+KERNEL = 3  # frames of 20 ms
+MEL_FRAMES_PER_UNIT = MEL_FRAMES_PER_VIDEO_FRAME // UNITS_PER_VIDEO_FRAME
 
 
 class IntelligibleOutput(NamedTuple):
@@ -45,19 +45,19 @@ class IntelligibleOutput(NamedTuple):
 
 
 class Intelligible(Model[IntelligibleOutput]):
-    """Lips to units, and lips and a voice to a natural-log mel spectrogram.
+    """Lips to units, and lips and speaker embedding to a natural-log mel spectrogram.
 
     Args:
-        config: sizes.
-        standard: mean and deviation of the training corpus's log mels: zero and unit of the last layer.
+        config: settings of the model.
+        mel_stats: mean and deviation of the training corpus's log mels, which scale the last layer.
 
     Raises:
-        F2VError: the width does not split into the heads, or the kernel has no centre.
+        ValueError: a width that is not divisible by the heads, or an even kernel.
     """
 
-    def __init__(self, config: IntelligibleConfig, standard: tuple[float, float] = (0.0, 1.0)) -> None:
+    def __init__(self, config: IntelligibleConfig, mel_stats: tuple[float, float] = (0.0, 1.0)) -> None:
         super().__init__()
-        self.config, self.standard = config, standard
+        self.config, self.mel_stats = config, mel_stats
         width = config.conformer.width
         self.frontend = VisualFrontend(config.frontend, config.lips, config.lip_encoder_training.augment)
         self.conformer = Conformer(FRONTEND_DIM, config.conformer)
@@ -69,20 +69,20 @@ class Intelligible(Model[IntelligibleOutput]):
         self.out_proj = nn.Linear(width, MEL_FRAMES_PER_UNIT * N_MELS)
 
     def forward(self, batch: Batch, speaker: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Natural-log mels ``(B, 4 T, 80)`` and logits of the units ``(B, 2 T, U)``.
+        """Predict natural-log mels ``(B, 4 T, 80)`` and logits of the units ``(B, 2 T, U)``.
 
         Args:
-            batch: as ``VisualFrontend`` takes it.
-            speaker: unit vectors ``(B, 256)``.
+            batch: inputs of ``VisualFrontend``.
+            speaker: speaker embeddings, unit vectors ``(B, 256)``.
         """
         mask = batch["mask"].repeat_interleave(UNITS_PER_VIDEO_FRAME, 1)  # (B, 2 T)
         x = self.conformer(self.frontend(batch).repeat_interleave(UNITS_PER_VIDEO_FRAME, 1), mask)  # (B, 2 T, C)
-        voice = speaker[:, None].expand(-1, mask.shape[1], -1).to(x.dtype)
-        heard, inside = torch.cat([x, voice], dim=2).transpose(1, 2), mask[:, None]
+        speaker = speaker[:, None].expand(-1, mask.shape[1], -1).to(x.dtype)
+        h, valid = torch.cat([x, speaker], dim=2).transpose(1, 2), mask[:, None]
         for convolution in self.convolutions:
-            heard = functional.gelu(convolution(heard * inside))  # (B, C, 2 T), silent beyond the clip's end
-        mel = self.out_proj(heard.transpose(1, 2)).float().view(len(mask), -1, N_MELS)  # (B, 4 T, 80)
-        return self.standard[0] + self.standard[1] * mel, self.units(x).float()
+            h = functional.gelu(convolution(h * valid))  # (B, C, 2 T), zeros after the clip's end
+        mel = self.out_proj(h.transpose(1, 2)).float().view(len(mask), -1, N_MELS)  # (B, 4 T, 80)
+        return self.mel_stats[0] + self.mel_stats[1] * mel, self.units(x).float()
 
     def losses(self, batch: Batch) -> dict[str, torch.Tensor]:
         mel, logits = self(batch, batch["speaker"])

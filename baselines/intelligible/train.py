@@ -1,4 +1,4 @@
-"""Training Intelligible: the shared stages, the vocoder that takes units and a voice, then lips to units and mel."""
+"""Training of Intelligible: the shared stages, its own vocoder, then lips to units and mel."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
 
 class IntelligibleExperiment(StagedExperiment):
-    """``f2v-bench train --model intelligible``."""
+    """Training of Intelligible."""
 
     spec = SPEC
     name = SPEC.name
     stages = ("lips", "vocoder", "voice", "main")
-    vocoder_key = "voice"
+    vocoder_stage = "voice"
     config: IntelligibleConfig
 
     def needs(self, stage: str) -> bool:
@@ -38,22 +38,22 @@ class IntelligibleExperiment(StagedExperiment):
         return super().trainings() | {"voice": self.train_voice}
 
     def train_voice(self) -> None:
-        """Train the vocoder that takes units and a voice, on true ones."""
-        config, clips, held = self.config, self.clips, self.validation_clips(self.config.voice_stage)
-        units = self._labels(clips)
+        """Train the vocoder of mel, units and speaker embedding on real ones."""
+        config, clips = self.config, self.clips
+        validation = self.validation_clips(config.voice_stage)
+        units, validation_units = self._units(clips), self._units(validation)
 
-        def item(at: int, rng: np.random.Generator) -> Example:
-            piece = sample_segment(clips[at], config.vocoder.segment, rng, units(at))
-            return Example(len(piece["mel"]), piece, {"speaker": clips[at].speaker})
+        def load_train(index: int, rng: np.random.Generator) -> Example:
+            segment = sample_segment(clips[index], config.vocoder.segment, rng, units(index))
+            return Example(len(segment["mel"]), segment, {"speaker": clips[index].speaker})
 
-        known = self._labels(held)
-
-        def whole(at: int) -> Example:
-            seen = {"audio": clip_samples(held[at]), "mel": held[at].mel}
+        def load_validation(index: int) -> Example:
+            clip = validation[index]
+            fine = np.repeat(validation_units(index), MEL_FRAMES_PER_UNIT)
             return Example(
-                held[at].frames,
-                seen | {"units": np.repeat(known(at), MEL_FRAMES_PER_UNIT)},
-                {"speaker": held[at].speaker},
+                clip.frames,
+                {"audio": clip_samples(clip), "mel": clip.mel, "units": fine},
+                {"speaker": clip.speaker},
             )
 
         shared = None
@@ -64,32 +64,34 @@ class IntelligibleExperiment(StagedExperiment):
             )
         self.reset_seed()
         module = MultiInputVocoderModule(config, self.options.seed, shared)
-        self.fit(module, self.source(item, whole, held), config.voice_stage, "voice")
+        self.fit(module, self.training_data(load_train, load_validation, validation), config.voice_stage, "voice")
 
     def train_main(self) -> None:
         config, clips = self.config, self.clips
-        held = self.validation_clips(config.main_stage)
-        looks = self.lip_feature_sets(held) if config.frontend.kind == "frozen" else None
-        mel = mean_std(np.concatenate([one.mel for one in self.sample_clips()]))
-        units, known = self._labels(clips), self._labels(held)
+        validation = self.validation_clips(config.main_stage)
+        features = self.lip_feature_sets(validation) if config.uses_lip_encoder else None
+        mel_stats = mean_std(np.concatenate([clip.mel for clip in self.sample_clips()]))
+        units, validation_units = self._units(clips), self._units(validation)
 
-        def item(at: int, rng: np.random.Generator) -> Example:
-            return training_example(clips[at], units(at), looks.drawn(at, rng) if looks else None)
+        def load_train(index: int, rng: np.random.Generator) -> Example:
+            visual = features.sample_variant(index, rng) if features else None
+            return training_example(clips[index], units(index), visual)
 
-        def whole(at: int) -> Example:
-            return training_example(held[at], known(at), looks.plain(at) if looks else None)
+        def load_validation(index: int) -> Example:
+            visual = features.load_validation(index) if features else None
+            return training_example(validation[index], validation_units(index), visual)
 
         self.reset_seed()
-        module = ModelModule(Intelligible(config, mel), config, {"mel": mel}, self.options.seed)
-        self.fit_model(module, item, whole, held)
+        module = ModelModule(Intelligible(config, mel_stats), config, {"mel": mel_stats}, self.options.seed)
+        self.fit_model(module, load_train, load_validation, validation)
 
-    def _labels(self, clips: ClipDataset) -> Callable[[int], NDArray[np.int64]]:
-        """Units of a clip by its place, int64 ``(2 T,)``, found once: HuBERT takes its time."""
+    def _units(self, clips: ClipDataset) -> Callable[[int], NDArray[np.int64]]:
+        """Return a function from a clip's index to its units, int64 ``(2 T,)``, cached because HuBERT is slow."""
         units = self.units
-        return cache(lambda at: units(clips[at]))
+        return cache(lambda index: units(clips[index]))
 
 
 def training_example(targets: ClipFeatures, units: NDArray[np.int64], features: NDArray[np.float32] | None) -> Example:
-    """What the first stage is taught with: a clip's mel, units and voice, and features of its lips or pictures."""
-    seen = {"lips": targets.lips} if features is None else {"features": features}
-    return Example(targets.frames, {**seen, "mel": targets.mel, "units": units}, {"speaker": targets.speaker})
+    """Build a training example: mel, units, the clip's own speaker embedding, and lip features or lip crops."""
+    visual = {"lips": targets.lips} if features is None else {"features": features}
+    return Example(targets.frames, {**visual, "mel": targets.mel, "units": units}, {"speaker": targets.speaker})

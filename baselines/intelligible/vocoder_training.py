@@ -1,7 +1,7 @@
-"""Training of the vocoder that takes units and a voice: true ones, beside true mels made worse.
+"""Training of the vocoder from mel, units and speaker embedding: real ones, with degraded mels.
 
-Mels that a network predicts are smooth, and wrong in other ways than none. Blurred and noisy ones teach the vocoder to
-rely on the units (the variant of the official code called augmentation).
+Mels that a network predicts are smooth and have errors. Blurred and noisy mels train the vocoder to rely on the units
+(the variant of the official code called augmentation).
 """
 
 from __future__ import annotations
@@ -20,24 +20,25 @@ from f2v_bench.training.vocoder import VocoderModule
 
 
 class VocoderInit(NamedTuple):
-    """What a training begins with.
+    """Initial weights of a training.
 
     Attributes:
-        vocoder: ``state_dict`` of a vocoder of mels alone.
-        judges: that of its discriminators; empty where it had none.
+        vocoder: state dict of a vocoder of mels alone.
+        discriminators: state dict of its discriminators; empty for a vocoder without them.
     """
 
     vocoder: Mapping[str, torch.Tensor]
-    judges: Mapping[str, torch.Tensor]
+    discriminators: Mapping[str, torch.Tensor]
 
 
 class MultiInputVocoderModule(VocoderModule):
-    """As ``VocoderModule``; a batch has ``units`` ``(B, S / 160)``, at the mel's rate, and ``speaker`` ``(B, 256)``.
+    """``VocoderModule`` with ``units`` ``(B, S / 160)``, at the mel's rate, and ``speaker`` ``(B, 256)`` in a batch.
 
     Args:
-        config: of the model.
-        seed: of everything drawn in a step.
-        shared: the vocoder to begin as, whose discriminators go on from the first step; None begins with nothing.
+        config: settings of the model.
+        seed: seed of everything drawn in a step.
+        shared: weights of the shared vocoder to start from, with discriminators from the first step; None starts from
+            random weights.
     """
 
     def __init__(self, config: IntelligibleConfig, seed: int = 0, shared: VocoderInit | None = None) -> None:
@@ -47,7 +48,7 @@ class MultiInputVocoderModule(VocoderModule):
             losses = replace(losses, adversarial_from=min(0, losses.adversarial_from))
         super().__init__(losses, config.voice_stage, seed, network)
         if shared is not None and self.discriminators is not None:
-            self.discriminators.load_state_dict(shared.judges)
+            self.discriminators.load_state_dict(shared.discriminators)
         self.voice, self.units = config.voice, config.units.count
 
     def vocoder_inputs(self, batch: Batch) -> torch.Tensor:
@@ -56,23 +57,23 @@ class MultiInputVocoderModule(VocoderModule):
 
 
 def degrade_mel(mel: torch.Tensor, config: VoiceConfig) -> torch.Tensor:
-    """Log mels ``(B, T, 80)``, each blurred by a Gaussian of its own width, with noise."""
-    least, largest = config.sigma
-    sigma = least + (largest - least) * torch.rand(len(mel), device=mel.device)
+    """Blur each of the log mels ``(B, T, 80)`` by a Gaussian of its own width, and add noise."""
+    smallest, largest = config.sigma
+    sigma = smallest + (largest - smallest) * torch.rand(len(mel), device=mel.device)
     return blur_mel(mel, sigma, config.blur) + config.noise * torch.randn_like(mel)
 
 
 def blur_mel(mel: torch.Tensor, sigma: torch.Tensor, size: int) -> torch.Tensor:
-    """Convolved with a Gaussian over frames and bins, reflected at the edges.
+    """Convolve mels with a Gaussian over frames and bins, reflected at the edges.
 
     Args:
-        mel: ``(B, T, 80)``.
-        sigma: its deviation in frames and bins, ``(B,)``.
-        size: of the kernel, odd; half of it is less than T.
+        mel: log mels, ``(B, T, 80)``.
+        sigma: deviation of the Gaussian in frames and bins, ``(B,)``.
+        size: size of the kernel, odd; half of it is less than T.
     """
     reach = size // 2
-    place = torch.arange(-reach, reach + 1, device=mel.device) / sigma[:, None]  # (B, size)
-    kernel = (-0.5 * place.square()).softmax(1)
+    offsets = torch.arange(-reach, reach + 1, device=mel.device) / sigma[:, None]  # (B, size)
+    kernel = (-0.5 * offsets.square()).softmax(1)
     x = functional.pad(mel[None], (reach, reach, reach, reach), "reflect")  # (1, B, T + 2 r, 80 + 2 r)
     over_frames = functional.conv2d(x, kernel[:, None, :, None], groups=len(mel))
     return functional.conv2d(over_frames, kernel[:, None, None, :], groups=len(mel))[0]

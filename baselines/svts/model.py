@@ -1,12 +1,12 @@
 """SVTS: a ResNet and a Conformer from lips and a speaker embedding straight to a mel spectrogram.
 
-    seen  = ResNet-18(lips), or a weighted sum of frozen features       25 Hz, 512 channels
-    x     = linear([seen; speaker])                                     25 Hz
-    mel   = linear(Conformer(x)), four frames of 80 bins a video frame  100 Hz
-    loss  = |mel' - mel| + convergence |mel' - mel|_F / |mel|_F         log mels of real frames
+    visual = ResNet-18(lips), or a weighted sum of frozen features        25 Hz, 512 channels
+    x      = linear([visual; speaker])                                    25 Hz
+    mel    = linear(Conformer(x)), four frames of 80 bins a video frame   100 Hz
+    loss   = |mel' - mel| + convergence |mel' - mel|_F / |mel|_F          log mels of real frames
 
-The paper works on 20 video frames and 80 mel frames a second: so does the form ``pwg``, in ``published.py``. The form
-``suite`` has 25 and 100, with the suite's mel. The network is the same.
+The paper has 20 video frames and 80 mel frames a second, as the form ``24khz-pwg`` in ``native_24khz.py``. The form
+``16khz`` has the frame rates of all models of the benchmark.
 """
 
 from __future__ import annotations
@@ -27,35 +27,35 @@ from f2v_bench.timing import MEL_FRAMES_PER_VIDEO_FRAME
 
 
 class SVTS(Model[ModelOutput]):
-    """Lips and a voice to a log mel spectrogram: natural logarithms in the form ``suite``, decimal ones in ``pwg``.
+    """Lips and speaker embedding to a log mel spectrogram; the logarithm is decimal in the form ``24khz-pwg``.
 
     Args:
-        config: sizes.
-        standard: mean and deviation of the training corpus's log mels: zero and unit of the last layer.
+        config: settings of the model.
+        mel_stats: mean and deviation of the training corpus's log mels, which scale the last layer.
 
     Raises:
-        F2VError: the width does not split into the heads, or the kernel has no centre.
+        ValueError: a width that is not divisible by the heads, or an even kernel.
     """
 
-    def __init__(self, config: SVTSConfig, standard: tuple[float, float] = (0.0, 1.0)) -> None:
+    def __init__(self, config: SVTSConfig, mel_stats: tuple[float, float] = (0.0, 1.0)) -> None:
         super().__init__()
-        self.config, self.standard = config, standard
+        self.config, self.mel_stats = config, mel_stats
         self.frontend = VisualFrontend(config.frontend, config.lips, config.lip_encoder_training.augment)
         self.conformer = Conformer(FRONTEND_DIM + config.speaker, config.conformer)
         self.out_proj = nn.Linear(config.conformer.width, MEL_FRAMES_PER_VIDEO_FRAME * N_MELS)
 
     def forward(self, batch: Batch, speaker: torch.Tensor) -> torch.Tensor:
-        """Log mels ``(B, 4 T, 80)``.
+        """Predict log mels ``(B, 4 T, 80)``.
 
         Args:
-            batch: as ``VisualFrontend`` takes it.
-            speaker: unit vectors ``(B, 256)``.
+            batch: inputs of ``VisualFrontend``.
+            speaker: speaker embeddings, unit vectors ``(B, 256)``.
         """
-        seen, mask = self.frontend(batch), batch["mask"]
-        voice = speaker[:, None].expand(-1, mask.shape[1], -1).to(seen.dtype)
-        x = self.conformer(torch.cat([seen, voice], dim=2), mask)
+        visual, mask = self.frontend(batch), batch["mask"]
+        speaker = speaker[:, None].expand(-1, mask.shape[1], -1).to(visual.dtype)
+        x = self.conformer(torch.cat([visual, speaker], dim=2), mask)
         mel: torch.Tensor = self.out_proj(x).float().view(len(mask), -1, N_MELS)  # (B, 4 T, 80)
-        return self.standard[0] + self.standard[1] * mel
+        return self.mel_stats[0] + self.mel_stats[1] * mel
 
     def losses(self, batch: Batch) -> dict[str, torch.Tensor]:
         parts = mel_losses(self(batch, batch["speaker"]), batch["mel"], batch["mask"])

@@ -1,8 +1,8 @@
-"""The form in which SVTS was published: 20 video frames, 80 mel frames and 24,000 samples a second.
+"""Frame rates of SVTS as published: 20 video frames, 80 mel frames and 24,000 samples a second.
 
-So four mel frames of 300 samples fit a video frame, as the mel of public Parallel WaveGANs has them. The suite's videos
-run at 25 fps: of every five frames the third is not shown. A clip's last frame may reach beyond its video, by 40 ms at
-most; real speech is mirrored there, and what is said there is cut.
+Four mel frames of 300 samples fit a video frame, as in the mels of public Parallel WaveGANs. The benchmark's videos run
+at 25 fps: of every five frames the third is left out. A clip's last frame may reach beyond its video, by 40 ms at most;
+real speech is mirrored there, and synthesized speech is cut.
 """
 
 from __future__ import annotations
@@ -28,47 +28,47 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FRAME_RATE_20 = 20  # video frames a second
-SAMPLES_PER_FRAME_24K = SAMPLE_RATE // FPS  # a video frame of the suite, 960
-_SETTINGS = "24k-1"  # of the cache; counts up whenever values below change
+SAMPLES_PER_FRAME_24K = SAMPLE_RATE // FPS  # samples of a 25 fps video frame, 960
+_SETTINGS = "24k-1"  # version of the cache; raised whenever values below change
 
 
 def frames_at_20_fps(frames: int) -> NDArray[np.int64]:
-    """Which of a clip's 25 fps frames stand for its 20 fps frames, int64 ``(ceil(0.8 T),)``.
+    """Return the indices of a clip's 25 fps frames that make its 20 fps frames, int64 ``(ceil(0.8 T),)``.
 
-    Each is the one on the screen in the middle of the longer frame's time, as ``media`` resamples.
+    Each is the frame on the screen in the middle of the longer frame's time, as ``media`` resamples.
     """
     ticks = np.arange(-(-frames * FRAME_RATE_20 // FPS))
     return np.minimum(((2 * ticks + 1) * FPS) // (2 * FRAME_RATE_20), frames - 1)
 
 
 def mel_24k_of_clip(clip: Clip, frames: int) -> NDArray[np.float32]:
-    """The mel of a clip's real speech, decimal logarithms, float32 ``(4 ceil(0.8 T), 80)``.
+    """Return the mel of a clip's real speech, decimal logarithms, float32 ``(4 ceil(0.8 T), 80)``.
 
     Args:
-        clip: with sound.
-        frames: of its video at 25 fps, T.
+        clip: clip with audio.
+        frames: frames of its video at 25 fps, T.
 
     Raises:
         ClipFailure: as ``clip_audio``.
     """
-    heard = clip_audio(clip, SAMPLE_RATE).validate(f"the speech of {clip.id}").samples
-    samples = pad_or_trim(heard, 0, SAMPLES_PER_FRAME_24K * frames)
+    speech = clip_audio(clip, SAMPLE_RATE).validate(f"the speech of {clip.id}").samples
+    samples = pad_or_trim(speech, 0, SAMPLES_PER_FRAME_24K * frames)
     beyond = MEL_FRAMES_PER_VIDEO_FRAME * HOP * len(frames_at_20_fps(frames)) - len(samples)
     return log_mel(np.pad(samples, (0, beyond), mode="reflect"), SAMPLE_RATE)
 
 
 def example_24k(targets: ClipFeatures, mel: NDArray[np.float32]) -> Example:
-    """What SVTS is taught with in this form: lips at 20 fps, their mel and the clip's own voice."""
+    """Build a training example of this form: lips at 20 fps, their mel and the clip's own speaker embedding."""
     at = frames_at_20_fps(targets.frames)
     return Example(len(at), {"lips": targets.lips[at], "mel": mel}, {"speaker": targets.speaker})
 
 
-class Mels:
-    """The mels of a split's clips on disk, made once, several at a time.
+class Mels24k:
+    """Mels of a split's clips on disk, computed once by several processes.
 
     Args:
-        clips: prepared ones.
-        workers: processes.
+        clips: prepared clips.
+        workers: number of processes.
         progress: called with (done, all) at the start and after every clip.
 
     Raises:
@@ -99,7 +99,7 @@ def _make(clip: Clip, source: Path, file: Path) -> None:
     try:
         mel = mel_24k_of_clip(clip, frames)
     except ClipFailure as failure:
-        raise F2VError(f"clip '{clip.id}': {failure}", "bring the file back as it was before") from failure
+        raise F2VError(f"clip '{clip.id}': {failure}", "restore the file") from failure
     try:
         with atomic_path(file) as part, part.open("wb") as opened:
             np.save(opened, mel)

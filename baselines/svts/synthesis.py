@@ -1,4 +1,4 @@
-"""From face crops to 24 kHz: SVTS in its published form, with a public Parallel WaveGAN."""
+"""Synthesis at 24 kHz: SVTS in its published form, with a public Parallel WaveGAN."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ class Native24kHzSynthesizer(Synthesizer):
         voices: Sequence[NDArray[np.float32]] | None = None,
     ) -> list[NDArray[np.float32]]:
         """Synthesize samples ``(960 T,)`` at 24 kHz for each clip; arguments as for ``Synthesizer.synthesize``."""
-        made = super().synthesize([to_20_fps(one) for one in crops], rngs, voices)
-        return [samples[: SAMPLES_PER_FRAME_24K * len(one.lips)] for samples, one in zip(made, crops, strict=True)]
+        waveforms = super().synthesize([to_20_fps(one) for one in crops], rngs, voices)
+        return [samples[: SAMPLES_PER_FRAME_24K * len(one.lips)] for samples, one in zip(waveforms, crops, strict=True)]
 
 
 def build_synthesizer(checkpoint: ModelCheckpoint, settings: Mapping[str, Any], device: str) -> Synthesizer:

@@ -1,4 +1,4 @@
-"""Training SVTS: the shared stages, then lips and voice to mel."""
+"""Training of SVTS: the shared stages, then lips and speaker embedding to mel."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from baselines.svts.config import SVTSConfig
 from baselines.svts.model import SVTS
-from baselines.svts.native_24khz import Mels, example_24k
+from baselines.svts.native_24khz import Mels24k, example_24k
 from baselines.svts.spec import SPEC
 from f2v_bench.errors import F2VError
 from f2v_bench.media import resample
@@ -29,24 +29,24 @@ if TYPE_CHECKING:
 
 
 class TrainingInputs(NamedTuple):
-    """What SVTS is taught with in one of its forms.
+    """Examples of one form.
 
     Attributes:
-        item: of a training clip.
-        whole: of a clip held out.
-        mel: mean and deviation of the training corpus's log mels.
+        load_train: loads a training example.
+        load_validation: loads a validation example.
+        mel_stats: mean and deviation of the training corpus's log mels.
     """
 
-    item: LoadExample
-    whole: Callable[[int], Example]
-    mel: tuple[float, float]
+    load_train: LoadExample
+    load_validation: Callable[[int], Example]
+    mel_stats: tuple[float, float]
 
 
 class SVTSExperiment(StagedExperiment):
-    """``f2v-bench train --model svts``.
+    """Training of SVTS.
 
-    In the published form there is no vocoder to train, and validation listens through Griffin-Lim even where the
-    public one is at hand: so training needs no file that a person must fetch, and its curves do not depend on one.
+    The published form has no vocoder to train, and its validation uses Griffin-Lim even where the public vocoder is
+    available: so training needs no file that is fetched by hand, and its curves do not depend on one.
     """
 
     spec = SPEC
@@ -65,51 +65,56 @@ class SVTSExperiment(StagedExperiment):
 
     def train_main(self) -> None:
         config = self.config
-        held = self.validation_clips(config.main_stage)
-        taught = self._at_20_fps(held) if self.config.is_native else self._at_25_fps(held)
+        validation = self.validation_clips(config.main_stage)
+        inputs = self._at_20_fps(validation) if config.is_native else self._at_25_fps(validation)
         self.reset_seed()
-        module = ModelModule(SVTS(config, taught.mel), config, {"mel": taught.mel}, self.options.seed)
-        self.fit_model(module, taught.item, taught.whole, held)
+        model = SVTS(config, inputs.mel_stats)
+        module = ModelModule(model, config, {"mel": inputs.mel_stats}, self.options.seed)
+        self.fit_model(module, inputs.load_train, inputs.load_validation, validation)
 
     def vocode(self, output: ModelOutput, rng: np.random.Generator) -> NDArray[np.float32]:
         if not self.config.is_native:
             return super().vocode(output, rng)
         return resample(griffin_lim_24k(output.mel.numpy(), rng), mel_24k.SAMPLE_RATE, SAMPLE_RATE).clip(-1, 1)
 
-    def listening(self, speak: SynthesizeClip, held: ClipDataset) -> SpeechMetricsCallback:
-        # a clip's last frame of 50 ms may reach beyond its end
-        return super().listening(lambda at: speak(at)[: SAMPLES_PER_VIDEO_FRAME * held[at].frames], held)
+    def speech_metrics(self, synthesize: SynthesizeClip, validation: ClipDataset) -> SpeechMetricsCallback:
+        def trimmed(index: int) -> NDArray[np.float32]:  # a clip's last frame of 50 ms may reach beyond its end
+            return synthesize(index)[: SAMPLES_PER_VIDEO_FRAME * validation[index].frames]
 
-    def _at_25_fps(self, held: ClipDataset) -> TrainingInputs:
+        return super().speech_metrics(trimmed, validation)
+
+    def _at_25_fps(self, validation: ClipDataset) -> TrainingInputs:
         clips = self.clips
-        looks = self.lip_feature_sets(held) if self.config.frontend.kind == "frozen" else None
+        features = self.lip_feature_sets(validation) if self.config.uses_lip_encoder else None
 
-        def item(at: int, rng: np.random.Generator) -> Example:
-            return svts_example(clips[at], looks.drawn(at, rng) if looks else None)
+        def load_train(index: int, rng: np.random.Generator) -> Example:
+            return svts_example(clips[index], features.sample_variant(index, rng) if features else None)
 
-        def whole(at: int) -> Example:
-            return svts_example(held[at], looks.plain(at) if looks else None)
+        def load_validation(index: int) -> Example:
+            return svts_example(validation[index], features.load_validation(index) if features else None)
 
-        return TrainingInputs(item, whole, mean_std(np.concatenate([one.mel for one in self.sample_clips()])))
+        mels = np.concatenate([clip.mel for clip in self.sample_clips()])
+        return TrainingInputs(load_train, load_validation, mean_std(mels))
 
-    def _at_20_fps(self, held: ClipDataset) -> TrainingInputs:
+    def _at_20_fps(self, validation: ClipDataset) -> TrainingInputs:
         clips = self.clips
-        mels, theirs = (self._mels(what, one) for what, one in (("24 kHz mels", clips), ("mels to validate on", held)))
+        mels, validation_mels = self._mels("24 kHz mels", clips), self._mels("validation mels", validation)
 
-        def item(at: int, _: np.random.Generator) -> Example:
-            return example_24k(clips[at], mels[at])
+        def load_train(index: int, _: np.random.Generator) -> Example:
+            return example_24k(clips[index], mels[index])
 
-        def whole(at: int) -> Example:
-            return example_24k(held[at], theirs[at])
+        def load_validation(index: int) -> Example:
+            return example_24k(validation[index], validation_mels[index])
 
-        return TrainingInputs(item, whole, mean_std(np.concatenate([mels[at] for at in self.sample_indices()])))
+        sampled = np.concatenate([mels[index] for index in self.sample_indices()])
+        return TrainingInputs(load_train, load_validation, mean_std(sampled))
 
-    def _mels(self, what: str, clips: ClipDataset) -> Mels:
-        watch = self.options.watcher
-        return Mels(clips.prepared, self.options.processes, lambda done, count: watch(what, done, count))
+    def _mels(self, what: str, clips: ClipDataset) -> Mels24k:
+        progress = self.options.progress
+        return Mels24k(clips.prepared, self.options.processes, lambda done, count: progress(what, done, count))
 
 
 def svts_example(targets: ClipFeatures, features: NDArray[np.float32] | None) -> Example:
-    """What SVTS is taught with: the clip's mel and its own voice, and features of its lips or their pictures."""
-    seen = {"lips": targets.lips} if features is None else {"features": features}
-    return Example(targets.frames, {**seen, "mel": targets.mel}, {"speaker": targets.speaker})
+    """Build a training example: mel, the clip's own speaker embedding, and lip features or lip crops."""
+    visual = {"lips": targets.lips} if features is None else {"features": features}
+    return Example(targets.frames, {**visual, "mel": targets.mel}, {"speaker": targets.speaker})

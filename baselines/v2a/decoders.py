@@ -1,11 +1,11 @@
-"""What both domains share: from z and a voice to speech.
+"""Decoders that audio and video share: from z and a speaker embedding to speech.
 
-    z' = z without mean and scale          both encoders speak equally loud
+    z' = z without mean and scale          both encoders have the same level
     x  = Conformer([z'; speaker])          25 Hz
     mel = linear(x)                        four frames of 80 bins a video frame
     samples = generator(x)                 or of a linear layer's 80 channels at 100 Hz, for pulses and noise
 
-Where there are two domains, every batch norm of the Conformer knows them.
+With two domains, every batch norm of the Conformer has parts for each.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from torch import nn
 from torch.nn import functional
 
 from baselines.v2a.config import MelConfig, V2AConfig, WaveConfig
-from f2v_bench.errors import F2VError
 from f2v_bench.modeling.base import ModelOutput
 from f2v_bench.modeling.batch import Batch
 from f2v_bench.nn.encoders.visual_frontend import FRONTEND_DIM
@@ -61,25 +60,25 @@ def to_waveform(output: WaveOutput, _vocoder: Vocoder | None, _rng: np.random.Ge
 
 
 class DecoderLoss(NamedTuple):
-    """What a batch teaches a decoder.
+    """Losses of a batch, and the samples for the discriminators.
 
     Attributes:
-        parts: of the loss by name, and their weighted sum, ``loss``.
-        real: samples ``(B, S)`` that critics may hear beside those made; None of a decoder that makes none.
-        made: the same pieces as the decoder says them.
+        parts: losses by name, and their weighted sum, ``loss``.
+        real: real samples ``(B, S)``; None for a decoder of mels.
+        predicted: predicted samples of the same segments.
     """
 
     parts: dict[str, torch.Tensor]
     real: torch.Tensor | None = None
-    made: torch.Tensor | None = None
+    predicted: torch.Tensor | None = None
 
 
 class Decoder(nn.Module, ABC):
-    """z and a voice to speech.
+    """Decoder from z and a speaker embedding to speech features.
 
     Args:
-        config: sizes.
-        norm: of the Conformer's convolutions.
+        config: settings of the model.
+        norm: norm of the Conformer's convolutions.
     """
 
     def __init__(self, config: V2AConfig, norm: Norm) -> None:
@@ -87,15 +86,15 @@ class Decoder(nn.Module, ABC):
         self.conformer = Conformer(FRONTEND_DIM + config.speaker, config.conformer, norm)
 
     def trunk(self, z: torch.Tensor, speaker: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """Z ``(B, T, 512)`` and unit vectors ``(B, 256)`` to ``(B, T, C)``."""
-        level = functional.layer_norm(z, z.shape[-1:])
-        voice = speaker[:, None].expand(-1, mask.shape[1], -1).to(level.dtype)
-        x: torch.Tensor = self.conformer(torch.cat([level, voice], dim=2), mask)
+        """Run the Conformer on z ``(B, T, 512)`` and speaker embeddings ``(B, 256)``; the output is ``(B, T, C)``."""
+        normed = functional.layer_norm(z, z.shape[-1:])
+        speaker = speaker[:, None].expand(-1, mask.shape[1], -1).to(normed.dtype)
+        x: torch.Tensor = self.conformer(torch.cat([normed, speaker], dim=2), mask)
         return x
 
     @abstractmethod
-    def taught(self, z: torch.Tensor, batch: Batch) -> DecoderLoss:
-        """Losses of a batch with ``mask``, ``speaker`` and what it should say."""
+    def compute_loss(self, z: torch.Tensor, batch: Batch) -> DecoderLoss:
+        """Compute the losses of a batch with ``mask``, ``speaker`` and the decoder's targets."""
 
     @abstractmethod
     def synthesize(self, z: torch.Tensor, speaker: torch.Tensor, mask: torch.Tensor) -> DecoderOutput:
@@ -107,26 +106,26 @@ class Decoder(nn.Module, ABC):
 
 
 class MelDecoder(Decoder):
-    """Says log mels, and is taught their L1 and spectral convergence, as SVTS.
+    """Decoder of log mels, trained with their L1 and spectral convergence as SVTS.
 
     Args:
-        config: sizes.
-        standard: mean and deviation of log mels: zero and unit of the last layer.
-        norm: of the Conformer's convolutions.
+        config: settings of the model.
+        mel_stats: mean and deviation of log mels, which scale the last layer.
+        norm: norm of the Conformer's convolutions.
     """
 
-    def __init__(self, config: MelConfig, standard: tuple[float, float], norm: Norm) -> None:
+    def __init__(self, config: MelConfig, mel_stats: tuple[float, float], norm: Norm) -> None:
         super().__init__(config, norm)
-        self.standard, self.convergence = standard, config.convergence
+        self.mel_stats, self.convergence = mel_stats, config.convergence
         self.out_proj = nn.Linear(config.conformer.width, MEL_FRAMES_PER_VIDEO_FRAME * N_MELS)
 
     def synthesize(self, z: torch.Tensor, speaker: torch.Tensor, mask: torch.Tensor) -> ModelOutput:
         mel: torch.Tensor = self.out_proj(self.trunk(z, speaker, mask)).float().view(len(mask), -1, N_MELS)
-        return ModelOutput(self.standard[0] + self.standard[1] * mel)
+        return ModelOutput(self.mel_stats[0] + self.mel_stats[1] * mel)
 
-    def taught(self, z: torch.Tensor, batch: Batch) -> DecoderLoss:
-        made = self.synthesize(z, batch["speaker"], batch["mask"]).mel
-        parts = mel_losses(made, batch["mel"], batch["mask"])
+    def compute_loss(self, z: torch.Tensor, batch: Batch) -> DecoderLoss:
+        mel = self.synthesize(z, batch["speaker"], batch["mask"]).mel
+        parts = mel_losses(mel, batch["mel"], batch["mask"])
         return DecoderLoss(parts | {"loss": parts["l1"] + self.convergence * parts["convergence"]})
 
     def to_mel(self, output: DecoderOutput, mask: torch.Tensor) -> torch.Tensor:
@@ -135,77 +134,76 @@ class MelDecoder(Decoder):
 
 
 class WaveDecoder(Decoder):
-    """Says samples, and is taught pieces of them: L1 of log mels, spectra, and F0 where its generator needs it.
+    """Decoder of samples, trained on segments with L1 of log mels, spectral losses and, for ``istft``, F0.
 
-    A generator looks at one clip at a time, so that beyond a clip's end there is nothing, and not padding.
+    The generator runs on one clip at a time, so that no padding follows a clip's end.
 
     Args:
-        config: sizes.
-        standard: mean and deviation of log mels: zero and unit of what ``istft`` takes for a mel.
-        norm: of the Conformer's convolutions.
+        config: settings of the model.
+        mel_stats: mean and deviation of log mels, which scale the mel input of ``istft``.
+        norm: norm of the Conformer's convolutions.
 
     Raises:
-        F2VError: a generator that does not make the samples of a video frame.
+        ValueError: a generator that does not make the samples of a video frame.
     """
 
-    def __init__(self, config: WaveConfig, standard: tuple[float, float], norm: Norm) -> None:
+    def __init__(self, config: WaveConfig, mel_stats: tuple[float, float], norm: Norm) -> None:
         super().__init__(config, norm)
-        sound = config.vocoder
-        self.config, self.standard = config, standard
-        self.frame = config.sample_rate // FPS  # samples of a video frame
-        check(sound, self.frame)
-        if sound.generator == "istft":
+        vocoder = config.vocoder
+        self.config, self.mel_stats = config, mel_stats
+        self.frame_samples = config.sample_rate // FPS  # per video frame
+        check(vocoder, self.frame_samples)
+        if vocoder.generator == "istft":
             if config.sample_rate != SAMPLE_RATE:
-                raise F2VError(f"an 'istft' generator makes {SAMPLE_RATE} Hz, not {config.sample_rate}", "take hifigan")
+                raise ValueError(f"an 'istft' generator makes {SAMPLE_RATE} Hz, not {config.sample_rate}; use hifigan")
             self.out_proj = nn.Linear(config.conformer.width, MEL_FRAMES_PER_VIDEO_FRAME * N_MELS)
-            self.filter = ISTFTVocoder(sound)
+            self.filter = ISTFTVocoder(vocoder)
         else:
-            self.generator = HiFiGAN(sound, inputs=config.conformer.width)
+            self.generator = HiFiGAN(vocoder, inputs=config.conformer.width)
         self.log_mel = LogMel()
-        self.spectral = SpectralLoss(sound.spectral_sizes)
+        self.spectral = SpectralLoss(vocoder.spectral_sizes)
 
-    def sound(self, x: torch.Tensor) -> torch.Tensor:
-        """Samples ``(B, F T)`` of ``(B, T, C)``, F a video frame."""
-        made: torch.Tensor = (
+    def generate(self, x: torch.Tensor) -> torch.Tensor:
+        """Generate samples ``(B, F T)`` from ``(B, T, C)``, F samples per video frame."""
+        samples: torch.Tensor = (
             self.filter(self.hidden_mel(x)) if self.config.vocoder.generator == "istft" else self.generator(x)
         )
-        return made.float()
+        return samples.float()
 
     def hidden_mel(self, x: torch.Tensor) -> torch.Tensor:
-        """What ``istft`` takes for log mels, ``(B, 4 T, 80)``."""
+        """Return the mel input of ``istft``, ``(B, 4 T, 80)``."""
         mel: torch.Tensor = self.out_proj(x).float().view(len(x), -1, N_MELS)
-        return self.standard[0] + self.standard[1] * mel
+        return self.mel_stats[0] + self.mel_stats[1] * mel
 
     def synthesize(self, z: torch.Tensor, speaker: torch.Tensor, mask: torch.Tensor) -> WaveOutput:
         x = self.trunk(z, speaker, mask)
-        out = x.new_zeros(len(x), self.frame * mask.shape[1], dtype=torch.float32)
+        out = x.new_zeros(len(x), self.frame_samples * mask.shape[1], dtype=torch.float32)
         for row, one, frames in zip(out, x, mask.sum(1).tolist(), strict=True):
-            row[: self.frame * frames] = self.sound(one[None, :frames])[0]
-        return WaveOutput(out.view(len(x), -1, self.frame // MEL_FRAMES_PER_VIDEO_FRAME))
+            row[: self.frame_samples * frames] = self.generate(one[None, :frames])[0]
+        return WaveOutput(out.view(len(x), -1, self.frame_samples // MEL_FRAMES_PER_VIDEO_FRAME))
 
-    def taught(self, z: torch.Tensor, batch: Batch) -> DecoderLoss:
-        """As ``Decoder.taught``; the batch has ``audio`` ``(B, F T)``, and ``f0`` ``(B, 4 T)`` in Hz for ``istft``."""
-        sound, mask = self.config.vocoder, batch["mask"]
+    def compute_loss(self, z: torch.Tensor, batch: Batch) -> DecoderLoss:
+        """Compute the losses of a batch with ``audio`` ``(B, F T)`` and, for ``istft``, ``f0`` ``(B, 4 T)`` in Hz."""
+        vocoder, mask = self.config.vocoder, batch["mask"]
         x = self.trunk(z, batch["speaker"], mask)
         lengths = mask.sum(1)
-        frames = min(sound.segment // self.frame, int(lengths.min()))
+        frames = min(vocoder.segment // self.frame_samples, int(lengths.min()))
         starts = (torch.rand(len(x), device=x.device) * (lengths - frames + 1)).long()
-        x, real = cut(x, starts, frames), cut(batch["audio"], starts * self.frame, frames * self.frame)
+        x = slice_segments(x, starts, frames)
+        real = slice_segments(batch["audio"], starts * self.frame_samples, frames * self.frame_samples)
         parts: dict[str, torch.Tensor] = {}
-        if sound.generator == "istft":
-            mel, f0 = (
-                self.hidden_mel(x),
-                cut(batch["f0"], starts * MEL_FRAMES_PER_VIDEO_FRAME, frames * MEL_FRAMES_PER_VIDEO_FRAME),
-            )
-            made = self.filter(mel, self.filter.source(mel, f0)).float()
+        if vocoder.generator == "istft":
+            rate = MEL_FRAMES_PER_VIDEO_FRAME
+            mel, f0 = self.hidden_mel(x), slice_segments(batch["f0"], starts * rate, frames * rate)
+            samples = self.filter(mel, self.filter.excitation(mel, f0)).float()
             parts = self.filter.losses(mel, f0)
         else:
-            made = self.sound(x)
-        total = sum(parts.values(), torch.zeros((), device=x.device)) * sound.pitch_weight
-        parts["mel_l1"] = functional.l1_loss(self._log_mel(made), self._log_mel(real))
-        parts["spectral"] = self.spectral(made, real)
-        total = total + sound.mel_weight * parts["mel_l1"] + sound.spectral_weight * parts["spectral"]
-        return DecoderLoss(parts | {"loss": total}, real, made)
+            samples = self.generate(x)
+        total = sum(parts.values(), torch.zeros((), device=x.device)) * vocoder.pitch_weight
+        parts["mel_l1"] = functional.l1_loss(self._log_mel(samples), self._log_mel(real))
+        parts["spectral"] = self.spectral(samples, real)
+        total = total + vocoder.mel_weight * parts["mel_l1"] + vocoder.spectral_weight * parts["spectral"]
+        return DecoderLoss(parts | {"loss": total}, real, samples)
 
     def to_mel(self, output: DecoderOutput, mask: torch.Tensor) -> torch.Tensor:
         assert isinstance(output, WaveOutput)
@@ -218,31 +216,31 @@ class WaveDecoder(Decoder):
         return out
 
     def _log_mel(self, samples: torch.Tensor) -> torch.Tensor:
-        """The suite's mels ``(B, n, 80)`` of samples at this rate."""
+        """Return log mels ``(B, n, 80)`` of samples at the decoder's rate."""
         if self.config.sample_rate != SAMPLE_RATE:
             from torchaudio.functional import resample  # type: ignore[import-untyped]
 
             samples = resample(samples, self.config.sample_rate, SAMPLE_RATE)
-        found: torch.Tensor = self.log_mel(samples)
-        return found
+        mel: torch.Tensor = self.log_mel(samples)
+        return mel
 
 
-def cut(x: torch.Tensor, starts: torch.Tensor, length: int) -> torch.Tensor:
-    """A piece of each row, ``(B, n, ...)`` to ``(B, length, ...)``."""
-    places = starts[:, None] + torch.arange(length, device=x.device)
-    return x[torch.arange(len(x), device=x.device)[:, None], places]
+def slice_segments(x: torch.Tensor, starts: torch.Tensor, length: int) -> torch.Tensor:
+    """Return a segment of each row, ``(B, length, ...)`` of ``(B, n, ...)``."""
+    indices = starts[:, None] + torch.arange(length, device=x.device)
+    return x[torch.arange(len(x), device=x.device)[:, None], indices]
 
 
-def build_decoder(config: V2AConfig, standard: tuple[float, float], *, divided: bool) -> Decoder:
-    """The decoder of a configuration.
+def build_decoder(config: V2AConfig, mel_stats: tuple[float, float], *, two_domains: bool) -> Decoder:
+    """Build the decoder of a configuration.
 
     Args:
-        config: of either system.
-        standard: mean and deviation of log mels.
-        divided: whether its batch norms know two domains; while there is audio alone, plain ones do.
+        config: settings of either system.
+        mel_stats: mean and deviation of log mels.
+        two_domains: True for batch norms with an audio and a video domain; plain ones are enough for audio alone.
     """
-    norm: Norm = partial(DomainBatchNorm, form=config.domain_norm) if divided else nn.BatchNorm1d
+    norm: Norm = partial(DomainBatchNorm, form=config.domain_norm) if two_domains else nn.BatchNorm1d
     if isinstance(config, WaveConfig):
-        return WaveDecoder(config, standard, norm)
+        return WaveDecoder(config, mel_stats, norm)
     assert isinstance(config, MelConfig)
-    return MelDecoder(config, standard, norm)
+    return MelDecoder(config, mel_stats, norm)

@@ -1,4 +1,4 @@
-"""From lips to the 512 channels a video frame that the decoder reads, as ``training.hearing`` does from sound."""
+"""Video encoder: lips to 512 channels per video frame, the counterpart of ``AudioFrontend``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from f2v_bench.nn.layers.conformer import Conformer
 
 
 class VideoEncoder(nn.Module):
-    """Lips to z: the front end, and where there are blocks of it, a Conformer on top."""
+    """Video encoder of a visual frontend and, unless it has 0 blocks, a Conformer."""
 
     def __init__(self, config: V2AConfig) -> None:
         super().__init__()
@@ -21,7 +21,7 @@ class VideoEncoder(nn.Module):
         self.out_proj = nn.Linear(config.video_encoder.width, FRONTEND_DIM) if config.video_encoder.blocks else None
 
     def forward(self, batch: Batch) -> torch.Tensor:
-        """Z ``(B, T, 512)`` of a batch as ``VisualFrontend`` takes it."""
+        """Encode inputs of ``VisualFrontend`` as z ``(B, T, 512)``."""
         z: torch.Tensor = self.frontend(batch)
         if self.conformer is not None and self.out_proj is not None:
             z = self.out_proj(self.conformer(z, batch["mask"]))

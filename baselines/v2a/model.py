@@ -1,10 +1,10 @@
-"""The two models that share a decoder: an audio autoencoder, and the one that sees lips.
+"""Two models with one decoder: an audio autoencoder, and the model from lips to speech.
 
     audio: z = bottleneck(AudioEncoder(mel))     pre-training, without labels
     video: z = VideoEncoder(lips)                the system
-    speech = Decoder([z; speaker])               handed over from the first to the second
+    speech = Decoder([z; speaker])               transferred from the first to the second
 
-Only what sees lips ships.
+Weight files hold the second alone.
 """
 
 from __future__ import annotations
@@ -28,94 +28,94 @@ from f2v_bench.training.data.audio_dataset import AUDIO_PREFIX
 
 
 class EncoderDecoder(Model[DecoderOutput]):
-    """An encoder and a decoder."""
+    """Encoder and decoder."""
 
     decoder: Decoder
 
     @abstractmethod
-    def encoded(self, batch: Batch) -> torch.Tensor:
-        """Z ``(B, T, 512)``."""
+    def encode(self, batch: Batch) -> torch.Tensor:
+        """Return z ``(B, T, 512)``."""
 
-    def taught(self, batch: Batch) -> DecoderLoss:
-        """What a batch teaches, with ``mask``, ``speaker`` and what the decoder should say."""
-        return self.decoder.taught(self.encoded(batch), batch)
+    def compute_loss(self, batch: Batch) -> DecoderLoss:
+        """Compute the losses of a batch with ``mask``, ``speaker`` and the decoder's targets."""
+        return self.decoder.compute_loss(self.encode(batch), batch)
 
     def losses(self, batch: Batch) -> dict[str, torch.Tensor]:
-        return self.taught(batch).parts
+        return self.compute_loss(batch).parts
 
     def synthesize(self, batch: Batch, noise: torch.Tensor, **settings: Any) -> DecoderOutput:
-        voice = batch["voice"] if "voice" in batch else batch["speaker"]
-        return self.decoder.synthesize(self.encoded(batch), voice, batch["mask"])
+        speaker = batch["voice"] if "voice" in batch else batch["speaker"]
+        return self.decoder.synthesize(self.encode(batch), speaker, batch["mask"])
 
     def to_mel(self, output: DecoderOutput, mask: torch.Tensor) -> torch.Tensor:
         return self.decoder.to_mel(output, mask)
 
 
 class Autoencoder(EncoderDecoder):
-    """Sound to itself.
+    """Audio autoencoder.
 
     Args:
-        config: of either system.
-        standard: mean and deviation of log mels of what is heard.
+        config: settings of either system.
+        mel_stats: mean and deviation of log mels of the audio.
     """
 
-    def __init__(self, config: V2AConfig, standard: tuple[float, float] = (0.0, 1.0)) -> None:
+    def __init__(self, config: V2AConfig, mel_stats: tuple[float, float] = (0.0, 1.0)) -> None:
         super().__init__()
-        self.audio_frontend = build_audio_frontend(config, standard)
-        self.decoder = build_decoder(config, standard, divided=False)
+        self.audio_frontend = build_audio_frontend(config, mel_stats)
+        self.decoder = build_decoder(config, mel_stats, two_domains=False)
 
-    def encoded(self, batch: Batch) -> torch.Tensor:
+    def encode(self, batch: Batch) -> torch.Tensor:
         z: torch.Tensor = self.audio_frontend(batch)
         return z
 
 
 class V2A(EncoderDecoder):
-    """Lips and a voice to speech.
+    """Lips and speaker embedding to speech.
 
     Args:
-        config: of either system.
-        standard: mean and deviation of log mels of what the decoder has heard first.
-        hears: whether the autoencoder goes on learning beside it.
+        config: settings of either system.
+        mel_stats: mean and deviation of log mels that the decoder was first trained on.
+        joint: True to train the audio autoencoder jointly.
     """
 
-    def __init__(self, config: V2AConfig, standard: tuple[float, float] = (0.0, 1.0), *, hears: bool = False) -> None:
+    def __init__(self, config: V2AConfig, mel_stats: tuple[float, float] = (0.0, 1.0), *, joint: bool = False) -> None:
         super().__init__()
-        self.config, self.standard = config, standard
+        self.config, self.mel_stats = config, mel_stats
         self.encoder = VideoEncoder(config)
-        self.decoder = build_decoder(config, standard, divided=True)
-        self.audio_frontend = build_audio_frontend(config, standard) if hears else None
-        if not hears:
+        self.decoder = build_decoder(config, mel_stats, two_domains=True)
+        self.audio_frontend = build_audio_frontend(config, mel_stats) if joint else None
+        if not joint:
             freeze(self.decoder, config.transfer.mode == "init+frozen")
 
-    def encoded(self, batch: Batch) -> torch.Tensor:
+    def encode(self, batch: Batch) -> torch.Tensor:
         z: torch.Tensor = self.encoder(batch)
         return z
 
-    def taught(self, batch: Batch) -> DecoderLoss:
+    def compute_loss(self, batch: Batch) -> DecoderLoss:
         transfer = self.config.transfer
         if self.training and transfer.mode == "frozen-then-unfrozen":
             freeze(self.decoder, int(batch["step"]) < transfer.unfreeze_at)
-        seen = super().taught(batch)
-        heard = {name.removeprefix(AUDIO_PREFIX): one for name, one in batch.items() if name.startswith(AUDIO_PREFIX)}
-        if self.audio_frontend is None or not heard:
-            return seen
-        heard["mask"] = valid_mask(heard.pop("frames"), heard["mel"].shape[1] // MEL_FRAMES_PER_VIDEO_FRAME)
+        video = super().compute_loss(batch)
+        audio = {name.removeprefix(AUDIO_PREFIX): one for name, one in batch.items() if name.startswith(AUDIO_PREFIX)}
+        if self.audio_frontend is None or not audio:
+            return video
+        audio["mask"] = valid_mask(audio.pop("frames"), audio["mel"].shape[1] // MEL_FRAMES_PER_VIDEO_FRAME)
         with use_domain(self.decoder, "audio"):
-            parts = self.decoder.taught(self.audio_frontend(heard), heard).parts
-        both = {f"audio_{name}": part for name, part in parts.items()}
-        total = seen.parts["loss"] + transfer.audio_weight * parts["loss"]
-        return seen._replace(parts=seen.parts | both | {"loss": total})
+            parts = self.decoder.compute_loss(self.audio_frontend(audio), audio).parts
+        audio_parts = {f"audio_{name}": part for name, part in parts.items()}
+        total = video.parts["loss"] + transfer.audio_weight * parts["loss"]
+        return video._replace(parts=video.parts | audio_parts | {"loss": total})
 
 
-def build_audio_frontend(config: V2AConfig, standard: tuple[float, float]) -> AudioFrontend:
-    """Audio encoder and bottleneck of either system."""
-    return AudioFrontend(config.audio_encoder, config.bottleneck, FRONTEND_DIM, standard)
+def build_audio_frontend(config: V2AConfig, mel_stats: tuple[float, float]) -> AudioFrontend:
+    """Build audio encoder and bottleneck of either system."""
+    return AudioFrontend(config.audio_encoder, config.bottleneck, FRONTEND_DIM, mel_stats)
 
 
 def freeze(decoder: Decoder, frozen: bool) -> None:
-    """Stop training a decoder that is told of lips alone, or begin to.
+    """Freeze a decoder that is trained on lips alone, or unfreeze it.
 
-    What its batch norms have for video goes on learning, and what they have for audio does not learn of lips.
+    The video parts of its batch norms stay trainable, and their audio parts never are.
     """
     decoder.requires_grad_(not frozen)
     for norm in domain_norms(decoder):

@@ -1,4 +1,4 @@
-"""Training: the shared stages, an audio autoencoder, then lips and a voice to speech by its decoder."""
+"""Training: the shared stages, an audio autoencoder, then lips and speaker embedding to speech with its decoder."""
 
 from __future__ import annotations
 
@@ -20,11 +20,10 @@ from f2v_bench.training.data.dataset import mean_std
 from f2v_bench.training.module import ModelModule
 
 DECODER = "decoder."
-MUST_AGREE = ("conformer", "speaker", "sample_rate")  # that no shape of a weight gives away
 
 
 def load_pretrained(pretrained: PretrainedDecoder, model: V2A) -> None:
-    """Let a model begin with a decoder that has heard speech, and go on hearing as it did.
+    """Initialize a model with a pre-trained decoder and, for joint training, its audio frontend.
 
     Raises:
         F2VError: weights of another size.
@@ -35,45 +34,47 @@ def load_pretrained(pretrained: PretrainedDecoder, model: V2A) -> None:
 
 
 class V2AExperiment(AudioPretrainedExperiment):
-    """What both systems share: what becomes of the decoder that has heard speech."""
+    """Training of both systems, with the transfer of the pre-trained decoder."""
 
-    sizes = MUST_AGREE
+    sizes = ("conformer", "speaker", "sample_rate")
     config: V2AConfig
 
     @property
     def uses_pretraining(self) -> bool:
         return self.config.transfer.mode != "scratch"
 
-    def module(self, model: EncoderDecoder, standard: tuple[float, float], **named: Any) -> ModelModule:
-        """What trains either model; ``named`` as ``ModelModule`` takes it."""
-        return ModelModule(model, self.config, {"mel": standard}, self.options.seed, **named)
+    def module(self, model: EncoderDecoder, mel_stats: tuple[float, float], **kwargs: Any) -> ModelModule:
+        """Build the module that trains either model; keyword arguments are those of ``ModelModule``."""
+        return ModelModule(model, self.config, {"mel": mel_stats}, self.options.seed, **kwargs)
 
     def autoencoder(self) -> ModelModule:
-        standard = mean_std(self.sample_audio_features()["mel"])
-        return self.module(Autoencoder(self.config, standard), standard, stage=self.config.audio_stage)
+        mel_stats = mean_std(self.sample_audio_features()["mel"])
+        return self.module(Autoencoder(self.config, mel_stats), mel_stats, stage=self.config.audio_stage)
 
     def train_main(self) -> None:
         config, clips = self.config, self.clips
-        held, how = self.validation_clips(config.main_stage), self.config.transfer.mode
+        validation, mode = self.validation_clips(config.main_stage), config.transfer.mode
         pretrained = self.pretrained()
-        standard = pretrained.statistics["mel"] if pretrained else self._standard()
-        looks = self.lip_feature_sets(held) if config.frontend.kind == "frozen" else None
-        sounds = self.sounds if how == "joint" else None
+        mel_stats = pretrained.statistics["mel"] if pretrained else self._mel_stats()
+        features = self.lip_feature_sets(validation) if config.uses_lip_encoder else None
+        audio = self.audio if mode == "joint" else None
 
-        def item(at: int, rng: np.random.Generator) -> Example:
-            seen = {"features": looks.drawn(at, rng)} if looks else {"lips": clips[at].lips}
-            drawn = self.audio_example(clips, at, seen)
-            return replace(drawn, whole={**drawn.whole, **sounds.sample_padded(rng)}) if sounds else drawn
+        def load_train(index: int, rng: np.random.Generator) -> Example:
+            visual = {"features": features.sample_variant(index, rng)} if features else {"lips": clips[index].lips}
+            example = self.audio_example(clips, index, visual)
+            return replace(example, whole={**example.whole, **audio.sample_padded(rng)}) if audio else example
 
-        def whole(at: int) -> Example:
-            return self.audio_example(held, at, {"features": looks.plain(at)} if looks else {"lips": held[at].lips})
+        def load_validation(index: int) -> Example:
+            visual = {"features": features.load_validation(index)} if features else {"lips": validation[index].lips}
+            return self.audio_example(validation, index, visual)
 
         self.reset_seed()
-        model = V2A(config, standard, hears=sounds is not None)
+        model = V2A(config, mel_stats, joint=audio is not None)
         if pretrained is not None:
             load_pretrained(pretrained, model)
-        lr_factors = {DECODER: config.transfer.lr_scale} if how == "low-lr" else {}
-        self.fit_model(self.module(model, standard, lr_factors=lr_factors), item, whole, held)
+        lr_factors = {DECODER: config.transfer.lr_scale} if mode == "low-lr" else {}
+        module = self.module(model, mel_stats, lr_factors=lr_factors)
+        self.fit_model(module, load_train, load_validation, validation)
 
     def write_weights(self, path: Path) -> None:
         model = self.trained.ema_state("main")
@@ -88,12 +89,12 @@ class V2AExperiment(AudioPretrainedExperiment):
             vocoder=self.trained.ema_state("vocoder") if "vocoder" in self.stages else None,
         )
 
-    def _standard(self) -> tuple[float, float]:
-        return mean_std(np.concatenate([one.mel for one in self.sample_clips()]))
+    def _mel_stats(self) -> tuple[float, float]:
+        return mean_std(np.concatenate([clip.mel for clip in self.sample_clips()]))
 
 
 class V2AMelExperiment(V2AExperiment):
-    """``f2v-bench train --model v2a-mel``."""
+    """Training of V2A-MelSpec."""
 
     spec = MEL_SPEC
     name = MEL_SPEC.name
@@ -102,7 +103,7 @@ class V2AMelExperiment(V2AExperiment):
 
 
 class V2AWaveExperiment(V2AExperiment):
-    """``f2v-bench train --model v2a-wave``."""
+    """Training of V2A-WaveGAN."""
 
     spec = WAVE_SPEC
     name = WAVE_SPEC.name
@@ -113,5 +114,5 @@ class V2AWaveExperiment(V2AExperiment):
     def rate(self) -> int:
         return self.config.sample_rate
 
-    def module(self, model: EncoderDecoder, standard: tuple[float, float], **named: Any) -> ModelModule:
-        return AdversarialModule(model, self.config, {"mel": standard}, self.options.seed, **named)
+    def module(self, model: EncoderDecoder, mel_stats: tuple[float, float], **kwargs: Any) -> ModelModule:
+        return AdversarialModule(model, self.config, {"mel": mel_stats}, self.options.seed, **kwargs)

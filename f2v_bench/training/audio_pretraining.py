@@ -1,4 +1,4 @@
-"""A stage before lips are seen: a decoder hears speech, of any folder or of the training clips, and leaves a file."""
+"""Pre-training of a decoder on audio alone, of any folder or of the training clips; the result is a file."""
 
 from __future__ import annotations
 
@@ -33,32 +33,32 @@ if TYPE_CHECKING:
     from f2v_bench.training.module import ModelModule
 
 FILE = "audio-decoder.safetensors"
-_STANDARD_PIECES = 200  # of a folder, that means and deviations are taken from
-_NAMED = 5  # files left out that messages name
+_STATISTICS_SEGMENTS = 200  # segments of a folder for means and deviations
+_NAMED = 5  # skipped files that a message names
 
 
 class AudioPretrainedExperiment(StagedExperiment):
-    """The stage ``audio``; a model adds its autoencoder and what it hands over in ``main``."""
+    """Training with a stage ``audio``; a model adds its autoencoder, and transfers its decoder in ``main``."""
 
-    #: settings that no shape of a weight gives away, and that a decoder's file must share
+    #: settings that must equal those of a decoder's file, and that no shape of a weight shows
     sizes: ClassVar[Sequence[str]]
-    #: whether the autoencoder is told F0 and energy
+    #: True for an autoencoder with F0 and energy as inputs
     contours: ClassVar[bool] = False
     config: AudioPretrainingConfig
 
     @property
     def rate(self) -> int | None:
-        """Hz of the samples that the decoder says; None where it says mels."""
+        """Hz of the samples that the decoder predicts; None for a decoder that predicts mels."""
         return None
 
     @property
     @abstractmethod
     def uses_pretraining(self) -> bool:
-        """Whether the main stage begins with a decoder that has heard speech."""
+        """True where the main stage starts from a pre-trained decoder."""
 
     @abstractmethod
     def autoencoder(self) -> ModelModule:
-        """What trains the autoencoder, from nothing; ``sample_audio_features`` is there for its means and deviations."""
+        """Build the autoencoder in training, with random weights and the statistics of ``sample_audio_features``."""
 
     def needs(self, stage: str) -> bool:
         if stage == "audio":
@@ -69,71 +69,79 @@ class AudioPretrainedExperiment(StagedExperiment):
         return super().trainings() | {"audio": self.train_audio}
 
     def train_audio(self) -> None:
-        """Pre-train encoder and decoder on sound alone."""
-        stage, sounds = self.config.audio_stage, self.sounds
-        held = self.validation_clips(stage)
-        validation = list(iter_batches(lambda at: self.audio_example(held, at), len(held), VALIDATION_BATCH))
-        source = TrainingData(sum(sounds.groups), sounds.load, validation, sounds.groups)
-        (self.folder / FILE).unlink(missing_ok=True)  # of fewer steps
+        """Pre-train encoder and decoder on audio alone."""
+        stage, audio = self.config.audio_stage, self.audio
+        clips = self.validation_clips(stage)
+        batches = list(iter_batches(lambda index: self.audio_example(clips, index), len(clips), VALIDATION_BATCH))
+        data = TrainingData(sum(audio.groups), audio.load, batches, audio.groups)
+        (self.folder / FILE).unlink(missing_ok=True)  # it has fewer steps
         self.reset_seed()
-        self.fit(self.autoencoder(), source, stage, "audio", [ThroughputCallback(stage.steps, self.options.notice)])
+        self.fit(self.autoencoder(), data, stage, "audio", [ThroughputCallback(stage.steps, self.options.log)])
         self.pretrained_file()
 
-    def audio_example(self, clips: ClipDataset, at: int, seen: Mapping[str, NDArray[Any]] | None = None) -> Example:
-        """A clip's sound and its own voice, and what is seen of it."""
-        sound = clip_audio_features(clips, at, self.rate, contours=self.contours)
-        return Example(clips[at].frames, {**(seen or {}), **sound}, {"speaker": clips[at].speaker})
+    def audio_example(
+        self, clips: ClipDataset, index: int, visual: Mapping[str, NDArray[Any]] | None = None
+    ) -> Example:
+        """Build the example of a clip from its audio, its own speaker embedding and, for the main stage, its lips.
+
+        Args:
+            clips: prepared clips.
+            index: index of the clip.
+            visual: lip features or lip crops by name.
+        """
+        audio = clip_audio_features(clips, index, self.rate, contours=self.contours)
+        return Example(clips[index].frames, {**(visual or {}), **audio}, {"speaker": clips[index].speaker})
 
     @cached_property
-    def sounds(self) -> AudioDataset:
-        """What the autoencoder hears."""
+    def audio(self) -> AudioDataset:
+        """Audio of the pre-training."""
         pretraining, options = self.config.pretraining, self.options
         if pretraining.folder is None:
             return ClipAudioDataset(self.clips, self.rate, pretraining.segment, contours=self.contours)
-        shards = index_folder(
+        index = index_folder(
             Path(pretraining.folder).expanduser(),
             self.folder / "shards",
             pretraining.shards,
             pretraining.segment,
             options.processes,
-            lambda done, count: options.watcher("audio files", done, count),
+            lambda done, count: options.progress("audio files", done, count),
         )
-        index = shards.index
-        options.notice(
-            f"pre-training on {index.files:,} files of '{index.folder}', {index.hours:.1f} h: {len(shards):,} pieces "
-            f"of {index.segment / FPS:g} s in {len(index.pieces)} shards"
+        info = index.info
+        options.log(
+            f"pre-training on {info.files:,} files of '{info.folder}', {info.hours:.1f} h: {len(index):,} segments "
+            f"of {info.segment / FPS:g} s in {len(info.segments)} shards"
         )
-        if index.left_out:
-            named = "; ".join(list(index.left_out.values())[:_NAMED])
-            options.notice(f"{len(index.left_out)} audio files are left out: {named}")
-        return FolderAudioDataset(shards, self.rate, pretraining.segment, options.notice, contours=self.contours)
+        if info.skipped:
+            named = "; ".join(list(info.skipped.values())[:_NAMED])
+            options.log(f"{len(info.skipped)} audio files are left out: {named}")
+        return FolderAudioDataset(index, self.rate, pretraining.segment, options.log, contours=self.contours)
 
     def sample_audio_features(self) -> dict[str, NDArray[np.float32]]:
-        """Mels, and contours where they are wanted, of what is heard: enough for means and deviations."""
-        sounds = self.sounds
-        if isinstance(sounds, ClipAudioDataset):
-            pieces: list[Mapping[str, NDArray[Any]]] = [
-                clip_audio_features(self.clips, at, None, contours=self.contours) for at in self.sample_indices()
+        """Return mels, and contours where the model has them, of a sample of the audio, for means and deviations."""
+        audio = self.audio
+        if isinstance(audio, ClipAudioDataset):
+            samples: list[Mapping[str, NDArray[Any]]] = [
+                clip_audio_features(self.clips, index, None, contours=self.contours) for index in self.sample_indices()
             ]
         else:
-            count, rng = sum(sounds.groups), np.random.default_rng(self.options.seed)
-            places = np.linspace(0, count - 1, min(count, _STANDARD_PIECES)).round().astype(int)
-            pieces = [sounds.load(int(at), rng).sequences for at in places]
-        return {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0] if name != "audio"}
+            count, rng = sum(audio.groups), np.random.default_rng(self.options.seed)
+            indices = np.linspace(0, count - 1, min(count, _STATISTICS_SEGMENTS)).round().astype(int)
+            samples = [audio.load(int(index), rng).sequences for index in indices]
+        return {name: np.concatenate([one[name] for one in samples]) for name in samples[0] if name != "audio"}
 
     def pretrained(self) -> PretrainedDecoder | None:
-        """The decoder that the main stage begins with, if it is to; says so."""
+        """Read the pre-trained decoder of the main stage; None for random weights."""
         if not self.uses_pretraining:
             return None
-        found = read_pretrained(self.pretrained_file(), self.name, self.config, self.sizes)
-        self.options.notice(f"the decoder begins as '{found.path}' has it, pre-trained on {found.heard}")
+        found = read_pretrained(self.pretrained_file(), self.name, self.config, self.sizes, self.spec.renamed_keys)
+        self.options.log(f"the decoder starts from '{found.path}', pre-trained on {found.trained_on}")
         return found
 
     def pretrained_file(self) -> Path:
-        """The decoder to begin with: the one that the settings name, or what the stage ``audio`` has left.
+        """Return the file of the pre-trained decoder: that of the settings, or the result of the stage ``audio``.
 
         Raises:
-            F2VError: that stage is not done.
+            F2VError: the stage is not complete.
         """
         config = self.config
         if config.pretraining.decoder is not None:
@@ -142,7 +150,7 @@ class AudioPretrainedExperiment(StagedExperiment):
         path = self.folder / FILE
         if not path.is_file():
             where = "the training clips" if config.pretraining.folder is None else f"'{config.pretraining.folder}'"
-            heard = f"{self.sounds.hours:.2f} h of {where}, {config.audio_stage.steps:,} steps"
-            standard = self.trained.checkpoint("audio")["hyper_parameters"]["standard"]
-            write_pretrained(path, self.name, config, standard, heard, self.trained.ema_state("audio"))
+            trained_on = f"{self.audio.hours:.2f} h of {where}, {config.audio_stage.steps:,} steps"
+            statistics = self.trained.statistics("audio")
+            write_pretrained(path, self.name, config, statistics, trained_on, self.trained.ema_state("audio"))
         return path

@@ -1,4 +1,4 @@
-"""What ``f2v-bench train`` asks of a model: stages, trained one after the other into a folder."""
+"""Base class of the trainings: stages that ``f2v-bench train`` runs one after the other in a folder."""
 
 from __future__ import annotations
 
@@ -14,39 +14,39 @@ from f2v_bench.training.trainer import TrainerConfig
 if TYPE_CHECKING:
     from f2v_bench.clip import Clip
 
-#: called with what is being done, how much of it is done, and how much there is
+#: called with the name of the work, how much of it is done, and how much there is
 ProgressCallback = Callable[[str, int, int], None]
 
 
 def no_progress(_what: str, _done: int, _all: int) -> None:
-    """Watch nothing."""
+    """Show no progress."""
 
 
-def no_notice(_what: str) -> None:
-    """Tell nobody."""
+def no_log(_message: str) -> None:
+    """Log nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class TrainOptions:
-    """What a command line says to a training.
+    """Options of a training, from the command line.
 
     Attributes:
-        folder: where checkpoints, settings and weights go; one that holds a training is gone on with.
-        dataset: its name.
-        list_id: of the training clips.
-        clips: to train on.
-        validation: to validate on.
-        grammar: of the corpus's sentences, for word error rates on the way.
-        base: folder of another training whose finished stages are used where this one has none of its own.
-        preset: size of the model.
-        ablate: a part to leave out, or ``none``.
-        settings_file: YAML on top of the preset.
-        settings: ``a.b=value`` on top of both.
-        seed: of everything drawn.
-        processes: that prepare clips.
-        hardware: where to train.
-        watcher: is told of long work.
-        notice: is told, in a sentence, what a person should know.
+        folder: folder of checkpoints, settings and weights; a training in it is resumed.
+        dataset: name of the corpus.
+        list_id: list id of the training clips.
+        clips: training clips.
+        validation: validation clips.
+        grammar: grammar of the corpus's sentences, for word error rates in validation.
+        base: folder of another training, whose finished stages replace those that this one lacks.
+        preset: name of the preset.
+        ablate: part to leave out, or ``none``.
+        settings_file: YAML file that overrides the preset.
+        settings: ``a.b=value`` texts that override both.
+        seed: seed of all random numbers.
+        processes: processes that prepare clips.
+        hardware: devices of the training.
+        progress: callback for long work.
+        log: callback for messages to the user.
     """
 
     folder: Path
@@ -63,17 +63,23 @@ class TrainOptions:
     seed: int = 0
     processes: int = 1
     hardware: TrainerConfig = field(default_factory=TrainerConfig)
-    watcher: ProgressCallback = no_progress
-    notice: Callable[[str], None] = no_notice
+    progress: ProgressCallback = no_progress
+    log: Callable[[str], None] = no_log
 
 
 class Experiment(ABC):
-    """A model that can be trained. The constructor reads the settings and refuses what does not fit."""
+    """Training of a model in stages.
+
+    The constructor reads the settings.
+
+    Raises:
+        F2VError: settings that do not fit.
+    """
 
     name: ClassVar[str]
-    #: in the order in which they are trained
+    #: stages in their order
     stages: ClassVar[tuple[str, ...]]
-    #: what ``--ablate`` can leave out
+    #: parts that ``--ablate`` can leave out
     parts: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, options: TrainOptions) -> None:
@@ -85,17 +91,17 @@ class Experiment(ABC):
         self.options = options
 
     def needs(self, stage: str) -> bool:
-        """Whether there is anything to train in a stage, with these settings."""
+        """Return True where a stage has something to train with these settings."""
         return True
 
     @abstractmethod
     def train(self, stage: str) -> None:
-        """Train one stage, or go on with it; a finished one is left as it is.
+        """Train one stage, or resume it; a finished stage is left as it is.
 
         Raises:
-            F2VError: the stages before it are not there, or the folder holds a training of other settings.
+            F2VError: earlier stages are missing, or the folder holds a training with other settings.
         """
 
     @abstractmethod
     def export(self) -> Path | None:
-        """Write what synthesis needs into one file of the folder; None while a stage is missing."""
+        """Write the weight file for synthesis into the folder; return None while a stage is missing."""

@@ -1,10 +1,10 @@
-"""Training a model in three stages: lip encoder, vocoder, and the model itself on frozen features.
+"""Training of a model in three stages: lip encoder, vocoder, and the model itself on frozen features.
 
-<folder>/units.npz                     clusters of sound
-<folder>/weights.safetensors           what synthesis needs, once all stages are done
+<folder>/units.npz                     clusters of audio features
+<folder>/weights.safetensors           weight file for synthesis, once all stages are done
 
-and what ``TrainingDir`` keeps there. The first two stages are the same whatever the model is: another training's
-folder can lend them, so that models and ablations are compared on equal features and with an equal voice.
+Other files there are those of ``TrainingDir``. The first two stages do not depend on the model: they can be taken from
+another training's folder, so that models and ablations are compared on equal features and with an equal vocoder.
 """
 
 from __future__ import annotations
@@ -48,24 +48,24 @@ if TYPE_CHECKING:
     from f2v_bench.training.data.features import ClipFeatures
 
 VALIDATION_BATCH = 10
-_STANDARD_CLIPS = 2000  # that means and deviations are taken from
-_LICENCES = {"demo": "MIT", "grid": "MIT; trained on GRID (CC BY 4.0)"}
+_STATISTICS_CLIPS = 2000  # clips for means and deviations
+_LICENSES = {"demo": "MIT", "grid": "MIT; trained on GRID (CC BY 4.0)"}
 _NAMED = 5  # clips without a usable face or speech that a message names
 
-
+#: loads the training example of an index; the generator draws augmentation
 LoadExample = Callable[[int, np.random.Generator], Example]
 
 
 class StagedExperiment(Experiment):
-    """The stages, the folder, and what they stand on; a model adds its main stage and how its weights are written.
+    """Training with the shared stages; a model adds its main stage.
 
     Args:
-        options: options of the command.
+        options: options of the training.
     """
 
     stages: ClassVar[tuple[str, ...]] = ("lips", "vocoder", "main")
-    #: the stage that trains what makes the sound
-    vocoder_key: ClassVar[str] = "vocoder"
+    #: stage of the vocoder in the weight file
+    vocoder_stage: ClassVar[str] = "vocoder"
     #: declaration of the model
     spec: ClassVar[ModelSpec]
 
@@ -85,18 +85,18 @@ class StagedExperiment(Experiment):
         return self.spec.preset(options.preset)
 
     def check(self) -> None:
-        """Refuse settings that do not go together, before anything is written.
+        """Check the settings, before anything is written.
 
         Raises:
-            F2VError: which ones, and what to do.
+            F2VError: settings that do not go together.
         """
 
     @abstractmethod
     def train_main(self) -> None:
-        """Train the model itself; ``clips``, ``features``, ``listening`` and ``fit`` are there for it."""
+        """Train the model itself, with ``clips``, ``lip_feature_sets`` and ``fit_model``."""
 
     def write_weights(self, path: Path) -> None:
-        """Write what synthesis needs, once every stage is done."""
+        """Write the weight file, once every stage is done."""
         save_checkpoint(
             path,
             self.spec,
@@ -105,19 +105,19 @@ class StagedExperiment(Experiment):
             facts=self.facts(),
             model=self.trained.ema_state("main"),
             lips=self.trained.ema_state("lips", "ema.average.encoder.") if self.uses_lip_encoder else None,
-            vocoder=self.trained.ema_state(self.vocoder_key) if self.needs(self.vocoder_key) else None,
+            vocoder=self.trained.ema_state(self.vocoder_stage) if self.needs(self.vocoder_stage) else None,
         )
 
     @property
     def uses_lip_encoder(self) -> bool:
-        """Whether there is a lip encoder to train: AV-HuBERT comes trained, and a model may look for itself."""
+        """True where a lip encoder is to be trained: not AV-HuBERT, and not for a model with its own ResNet."""
         return self.config.lips.encoder == "small" and self.config.uses_lip_encoder
 
     def needs(self, stage: str) -> bool:
         return stage != "lips" or self.uses_lip_encoder
 
     def trainings(self) -> dict[str, Callable[[], None]]:
-        """What trains each stage."""
+        """Return the function that trains each stage."""
         return {"lips": self._train_lips, "vocoder": self._train_vocoder, "main": self.train_main}
 
     def train(self, stage: str) -> None:
@@ -127,13 +127,13 @@ class StagedExperiment(Experiment):
             self.trained.require_complete(stage)
         if self.trained.is_complete(stage):
             return
-        begin = time.perf_counter()
+        start = time.perf_counter()
         before = self.trained.local_steps(stage)
         try:
             self.trainings()[stage]()
         finally:
             if self.trained.local_steps(stage) > before:
-                self.trained.record(stage, time.perf_counter() - begin)
+                self.trained.record(stage, time.perf_counter() - start)
 
     def export(self) -> Path | None:
         if not all(self.trained.is_complete(stage) for stage in self.stages if self.needs(stage)):
@@ -147,33 +147,46 @@ class StagedExperiment(Experiment):
     def _train_lips(self) -> None:
         config = self.config
         tempo = config.lip_encoder_training.augment.tempo
-        units, clips, held = self.units, self.clips, self.validation_clips(config.lips_stage)
-        batches = list(iter_batches(lambda at: lip_example(held[at], units, 0.0, None), len(held), VALIDATION_BATCH))
-        source = TrainingData(len(clips), lambda at, rng: lip_example(clips[at], units, tempo, rng), batches)
+        units, clips, validation = self.units, self.clips, self.validation_clips(config.lips_stage)
+        batches = list(
+            iter_batches(
+                lambda index: lip_example(validation[index], units, 0.0, None), len(validation), VALIDATION_BATCH
+            )
+        )
+        data = TrainingData(len(clips), lambda index, rng: lip_example(clips[index], units, tempo, rng), batches)
         self.reset_seed()
-        module = LipEncoderModule(config.lips, config.units, config.lip_encoder_training, config.lips_stage, self.options.seed)
-        self.fit(module, source, config.lips_stage, "lips")
+        module = LipEncoderModule(
+            config.lips, config.units, config.lip_encoder_training, config.lips_stage, self.options.seed
+        )
+        self.fit(module, data, config.lips_stage, "lips")
 
     def _train_vocoder(self) -> None:
         config = self.config.vocoder
 
-        def item(at: int, rng: np.random.Generator) -> Example:
-            piece = sample_segment(self.clips[at], config.segment, rng)
-            return Example(len(piece["mel"]), piece)
+        def load_train(index: int, rng: np.random.Generator) -> Example:
+            segment = sample_segment(self.clips[index], config.segment, rng)
+            return Example(len(segment["mel"]), segment)
 
-        def whole(at: int) -> Example:
-            return Example(held[at].frames, {"audio": clip_samples(held[at]), "mel": held[at].mel})
+        def load_validation(index: int) -> Example:
+            clip = validation[index]
+            return Example(clip.frames, {"audio": clip_samples(clip), "mel": clip.mel})
 
-        held = self.validation_clips(self.config.vocoder_stage)
-        source = self.source(item, whole, held)
+        validation = self.validation_clips(self.config.vocoder_stage)
+        data = self.training_data(load_train, load_validation, validation)
         self.reset_seed()
         module = VocoderModule(config, self.config.vocoder_stage, self.options.seed)
-        self.fit(module, source, self.config.vocoder_stage, "vocoder")
+        self.fit(module, data, self.config.vocoder_stage, "vocoder")
 
-    def listening(self, speak: SynthesizeClip, held: ClipDataset) -> SpeechMetricsCallback:
-        """Word errors, F0 error and ESTOI of validation clips on the way."""
-        real = [clip_samples(held[at]) for at in range(len(held))]
-        return SpeechMetricsCallback(speak, real, [clip.text for clip in held.prepared.clips], self.options.grammar)
+    def speech_metrics(self, synthesize: SynthesizeClip, validation: ClipDataset) -> SpeechMetricsCallback:
+        """Build the callback for word errors, F0 error and ESTOI of validation clips.
+
+        Args:
+            synthesize: function from the index of a validation clip to samples at 16 kHz.
+            validation: validation clips.
+        """
+        real = [clip_samples(validation[index]) for index in range(len(validation))]
+        texts = [clip.text for clip in validation.prepared.clips]
+        return SpeechMetricsCallback(synthesize, real, texts, self.options.grammar)
 
     def vocode(self, output: Any, rng: np.random.Generator) -> NDArray[np.float32]:
         """Convert the model's output for one clip to samples at 16 kHz, with the vocoder if it is trained."""
@@ -181,43 +194,51 @@ class StagedExperiment(Experiment):
         return samples if rate == SAMPLE_RATE else resample(samples, rate, SAMPLE_RATE)
 
     def fit_model(
-        self, module: ModelModule, item: LoadExample, whole: Callable[[int], Example], held: ClipDataset
+        self,
+        module: ModelModule,
+        load_train: LoadExample,
+        load_validation: Callable[[int], Example],
+        validation: ClipDataset,
     ) -> None:
-        """Train the main stage, or go on with it.
+        """Train the main stage, or resume it.
 
         Args:
-            module: the model.
-            item: what it sees of a training clip.
-            whole: what it sees of a clip held out.
-            held: to validate on.
+            module: model in training.
+            load_train: loads the training example of an index.
+            load_validation: loads the validation example of an index.
+            validation: validation clips.
         """
         stage = self.config.main_stage
-        source = self.source(item, whole, held)
+        data = self.training_data(load_train, load_validation, validation)
 
-        def speak(at: int) -> NDArray[np.float32]:
-            return self.vocode(module.predict(collate([whole(at)]), at), np.random.default_rng(at))
+        def synthesize(index: int) -> NDArray[np.float32]:
+            output = module.predict(collate([load_validation(index)]), index)
+            return self.vocode(output, np.random.default_rng(index))
 
-        self.fit(module, source, stage, "main", [self.listening(speak, held)])
+        self.fit(module, data, stage, "main", [self.speech_metrics(synthesize, validation)])
 
-    def source(self, item: LoadExample, whole: Callable[[int], Example], held: ClipDataset) -> TrainingData:
-        """Training clips as ``item`` draws them, and all of those held out as ``whole`` shows them."""
-        return TrainingData(len(self.clips), item, list(iter_batches(whole, len(held), VALIDATION_BATCH)))
+    def training_data(
+        self, load_train: LoadExample, load_validation: Callable[[int], Example], validation: ClipDataset
+    ) -> TrainingData:
+        """Build the data of a stage: all training clips, and batches of all validation clips."""
+        batches = list(iter_batches(load_validation, len(validation), VALIDATION_BATCH))
+        return TrainingData(len(self.clips), load_train, batches)
 
     def reset_seed(self) -> None:
-        """Let the seed alone decide the weights that a stage begins with, whatever ran before."""
+        """Reset the global seed, so that a stage's initial weights do not depend on earlier stages."""
         torch.manual_seed(self.options.seed)
 
     def fit(
-        self, module: Any, source: TrainingData, stage: StageConfig, name: str, callbacks: list[Any] | None = None
+        self, module: Any, data: TrainingData, stage: StageConfig, name: str, callbacks: list[Any] | None = None
     ) -> None:
-        """Train a module for its stage, or go on with it."""
-        fit(module, source, stage, self.folder / name, self.options.hardware, self.options.seed, callbacks or [])
+        """Train a module for its stage, or resume it."""
+        fit(module, data, stage, self.folder / name, self.options.hardware, self.options.seed, callbacks or [])
 
-    # -- what stages stand on ----------------------------------------------------------------------------------------
+    # -- data of the stages --------------------------------------------------------------------------------------------
 
     @cached_property
     def clips(self) -> ClipDataset:
-        """To train on."""
+        """Training clips."""
         return ClipDataset(self._prepared("training clips", self.options.clips))
 
     @cached_property
@@ -225,67 +246,76 @@ class StagedExperiment(Experiment):
         return self._prepared("validation clips", self.options.validation)
 
     def validation_clips(self, stage: StageConfig) -> ClipDataset:
-        """To validate a stage on."""
+        """Return the validation clips of a stage."""
         return ClipDataset(self._validation.first(stage.validate_clips))
 
     def _prepared(self, what: str, clips: Any) -> Prepared:
-        watch = self.options.watcher
-        found = prepare(clips, self.options.processes, lambda done, count: watch(what, done, count))
+        progress = self.options.progress
+        found = prepare(clips, self.options.processes, lambda done, count: progress(what, done, count))
         if found.failures:
             named = "; ".join(f"{clip} {why}" for clip, why in sorted(found.failures.items())[:_NAMED])
             more = f"; and {len(found.failures) - _NAMED} more" if len(found.failures) > _NAMED else ""
-            self.options.notice(f"{what}: {len(found.failures)} of {len(clips)} are left out: {named}{more}")
+            self.options.log(f"{what}: {len(found.failures)} of {len(clips)} are left out: {named}{more}")
         return found
 
     @cached_property
     def units(self) -> UnitLabeler:
-        """What labels sound."""
+        """Labeler of speech units."""
         return UnitLabeler(self.config.units, self.trained.stage_dir("lips") / "units.npz", self.clips)
 
     def load_lip_encoder(self) -> FrozenLipEncoder:
-        """The lip encoder, trained."""
+        """Load the trained lip encoder."""
         if self.config.lips.encoder != "small":
             return FrozenLipEncoder(self.config.lips)
         self.trained.require_complete("lips")
         return FrozenLipEncoder(self.config.lips, self.trained.ema_state("lips", "ema.average.encoder."))
 
-    def features(self, frozen: FrozenLipEncoder, clips: Prepared, variants: int) -> LipFeatures:
-        """Its features of clips, on disk."""
+    def lip_features(self, encoder: FrozenLipEncoder, clips: Prepared, variants: int) -> LipFeatures:
+        """Extract lip features of clips to disk.
+
+        Args:
+            encoder: trained lip encoder.
+            clips: prepared clips.
+            variants: augmented copies of each clip.
+        """
         device = "cuda" if torch.cuda.is_available() and self.options.hardware.accelerator != "cpu" else "cpu"
-        features = LipFeatures(frozen, clips, variants=variants, augment=self.config.lip_encoder_training.augment, device=device)
-        watch = self.options.watcher
-        features.make(lambda done, count: watch("lip features", done, count))
+        features = LipFeatures(
+            encoder, clips, variants=variants, augment=self.config.lip_encoder_training.augment, device=device
+        )
+        progress = self.options.progress
+        features.make(lambda done, count: progress("lip features", done, count))
         return features
 
-    def lip_feature_sets(self, held: ClipDataset) -> LipFeatureSets:
-        """Lip features of all training clips and of those held out, made where they are not there yet."""
-        frozen = self.load_lip_encoder()
+    def lip_feature_sets(self, validation: ClipDataset) -> LipFeatureSets:
+        """Return lip features of training and validation clips; missing ones are extracted."""
+        encoder = self.load_lip_encoder()
         return LipFeatureSets(
-            self.features(frozen, self.clips.prepared, VARIANTS), self.features(frozen, held.prepared, 0)
+            self.lip_features(encoder, self.clips.prepared, VARIANTS),
+            self.lip_features(encoder, validation.prepared, 0),
         )
 
     def sample_indices(self) -> list[int]:
-        """Places of training clips spread over the corpus, enough for means and deviations."""
+        """Return indices of training clips spread over the corpus, for means and deviations."""
         count = len(self.clips)
-        return [round(at) for at in np.linspace(0, count - 1, min(count, _STANDARD_CLIPS))]
+        return [round(index) for index in np.linspace(0, count - 1, min(count, _STATISTICS_CLIPS))]
 
     def sample_clips(self) -> list[ClipFeatures]:
-        """The training clips of ``some``."""
-        return [self.clips[at] for at in self.sample_indices()]
+        """Return the training clips of ``sample_indices``."""
+        return [self.clips[index] for index in self.sample_indices()]
 
     @cached_property
     def vocoder(self) -> Vocoder | None:
-        """What makes the sound, where its stage is done."""
-        if not self.trained.is_complete(self.vocoder_key):
+        """Trained vocoder, or None until its stage is done."""
+        if not self.trained.is_complete(self.vocoder_stage):
             return None
         network = self.spec.build_vocoder(self.config)
-        network.load_state_dict(self.trained.ema_state(self.vocoder_key))
+        network.load_state_dict(self.trained.ema_state(self.vocoder_stage))
         return network.eval()
 
-    # -- what comes of it ---------------------------------------------------------------------------------------------
+    # -- result ------------------------------------------------------------------------------------------------------
 
     def facts(self) -> TrainingInfo:
-        """What the weights say of themselves."""
+        """Return the facts of the training for the weight file."""
         options = self.options
         found = hardware("cuda" if torch.cuda.is_available() else "cpu")
         return TrainingInfo(
@@ -297,5 +327,5 @@ class StagedExperiment(Experiment):
             stages=self.trained.records(),
             hardware=str(found.get("accelerator") or f"{found['cores']} cores of {found['processor']}"),
             seed=options.seed,
-            license=_LICENCES.get(options.dataset, "MIT; see the licence of the corpus"),
+            license=_LICENSES.get(options.dataset, "MIT; see the license of the corpus"),
         )
