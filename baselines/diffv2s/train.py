@@ -10,9 +10,10 @@ import numpy as np
 from baselines.diffv2s.config import DiffV2SConfig
 from baselines.diffv2s.model import DiffV2S
 from baselines.diffv2s.spec import SPEC
-from f2v_bench.errors import F2VError
+from f2v_bench.errors import F2VError, user_error
 from f2v_bench.modeling.batch import Example
 from f2v_bench.modeling.inputs import IDENTITY_FRAMES
+from f2v_bench.modeling.spec import SIZES_HINT
 from f2v_bench.signal.mel import FLOOR
 from f2v_bench.training.data.dataset import ClipDataset
 from f2v_bench.training.data.features import ClipFeatures
@@ -55,7 +56,9 @@ class DiffV2SExperiment(StagedExperiment):
             return diffv2s_example(clip, features.load_validation(index), validation_speakers[index], clip.identity)
 
         self.reset_seed()
-        module = ModelModule(DiffV2S(config, mel_range), config, {"mel": mel_range}, self.options.seed)
+        with user_error(SIZES_HINT):
+            model = DiffV2S(config, mel_range)
+        module = ModelModule(model, config, {"mel": mel_range}, self.options.seed)
         self.fit_model(module, load_train, load_validation, validation)
 
 

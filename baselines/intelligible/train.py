@@ -12,7 +12,9 @@ from baselines.intelligible.config import IntelligibleConfig
 from baselines.intelligible.model import MEL_FRAMES_PER_UNIT, Intelligible
 from baselines.intelligible.spec import SPEC
 from baselines.intelligible.vocoder_training import MultiInputVocoderModule, VocoderInit
+from f2v_bench.errors import user_error
 from f2v_bench.modeling.batch import Example
+from f2v_bench.modeling.spec import SIZES_HINT
 from f2v_bench.training.data.dataset import ClipDataset, clip_samples, mean_std, sample_segment
 from f2v_bench.training.data.features import ClipFeatures
 from f2v_bench.training.module import ModelModule
@@ -63,7 +65,8 @@ class IntelligibleExperiment(StagedExperiment):
                 self.trained.ema_state("vocoder"), self.trained.ema_state("vocoder", "discriminators.")
             )
         self.reset_seed()
-        module = MultiInputVocoderModule(config, self.options.seed, shared)
+        with user_error(SIZES_HINT):
+            module = MultiInputVocoderModule(config, self.options.seed, shared)
         self.fit(module, self.training_data(load_train, load_validation, validation), config.voice_stage, "voice")
 
     def train_main(self) -> None:
@@ -82,7 +85,9 @@ class IntelligibleExperiment(StagedExperiment):
             return training_example(validation[index], validation_units(index), visual)
 
         self.reset_seed()
-        module = ModelModule(Intelligible(config, mel_stats), config, {"mel": mel_stats}, self.options.seed)
+        with user_error(SIZES_HINT):
+            model = Intelligible(config, mel_stats)
+        module = ModelModule(model, config, {"mel": mel_stats}, self.options.seed)
         self.fit_model(module, load_train, load_validation, validation)
 
     def _units(self, clips: ClipDataset) -> Callable[[int], NDArray[np.int64]]:

@@ -11,10 +11,11 @@ from baselines.svts.config import SVTSConfig
 from baselines.svts.model import SVTS
 from baselines.svts.native_24khz import Mels24k, example_24k
 from baselines.svts.spec import SPEC
-from f2v_bench.errors import F2VError
+from f2v_bench.errors import F2VError, user_error
 from f2v_bench.media import resample
 from f2v_bench.modeling.base import ModelOutput
 from f2v_bench.modeling.batch import Example
+from f2v_bench.modeling.spec import SIZES_HINT
 from f2v_bench.signal import mel_24k
 from f2v_bench.signal.griffin_lim import griffin_lim_24k
 from f2v_bench.timing import SAMPLE_RATE, SAMPLES_PER_VIDEO_FRAME
@@ -68,7 +69,8 @@ class SVTSExperiment(StagedExperiment):
         validation = self.validation_clips(config.main_stage)
         inputs = self._at_20_fps(validation) if config.is_native else self._at_25_fps(validation)
         self.reset_seed()
-        model = SVTS(config, inputs.mel_stats)
+        with user_error(SIZES_HINT):
+            model = SVTS(config, inputs.mel_stats)
         module = ModelModule(model, config, {"mel": inputs.mel_stats}, self.options.seed)
         self.fit_model(module, inputs.load_train, inputs.load_validation, validation)
 

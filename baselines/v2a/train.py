@@ -12,8 +12,10 @@ from baselines.v2a.adversarial import AdversarialModule
 from baselines.v2a.config import MelConfig, V2AConfig, WaveConfig
 from baselines.v2a.model import V2A, Autoencoder, EncoderDecoder
 from baselines.v2a.spec import MEL_SPEC, WAVE_SPEC
+from f2v_bench.errors import user_error
 from f2v_bench.modeling.batch import Example
 from f2v_bench.modeling.checkpoint import save_checkpoint
+from f2v_bench.modeling.spec import SIZES_HINT
 from f2v_bench.training.audio_checkpoint import AUDIO_FRONTEND, PretrainedDecoder
 from f2v_bench.training.audio_pretraining import AudioPretrainedExperiment
 from f2v_bench.training.data.dataset import mean_std
@@ -49,7 +51,9 @@ class V2AExperiment(AudioPretrainedExperiment):
 
     def autoencoder(self) -> ModelModule:
         mel_stats = mean_std(self.sample_audio_features()["mel"])
-        return self.module(Autoencoder(self.config, mel_stats), mel_stats, stage=self.config.audio_stage)
+        with user_error(SIZES_HINT):
+            model = Autoencoder(self.config, mel_stats)
+        return self.module(model, mel_stats, stage=self.config.audio_stage)
 
     def train_main(self) -> None:
         config, clips = self.config, self.clips
@@ -69,7 +73,8 @@ class V2AExperiment(AudioPretrainedExperiment):
             return self.audio_example(validation, index, visual)
 
         self.reset_seed()
-        model = V2A(config, mel_stats, joint=audio is not None)
+        with user_error(SIZES_HINT):
+            model = V2A(config, mel_stats, joint=audio is not None)
         if pretrained is not None:
             load_pretrained(pretrained, model)
         lr_factors = {DECODER: config.transfer.lr_scale} if mode == "low-lr" else {}

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 #: prefixes of the parts of a weight file
 LIPS, VOCODER, MODEL = "lips.", "vocoder.", "model."
 OWN_VOCODER = "voice."  # vocoder of one model, which shared weights do not hold
-_SIZES = "change the sizes in the settings: --set NAME=VALUE"
+SIZES_HINT = "change the sizes in the settings: --set NAME=VALUE"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,7 +140,7 @@ class ModelSpec:
             F2VError: impossible sizes.
         """
         kind: type[Model[Any]] = resolve_name(self.model)
-        with user_error(_SIZES):
+        with user_error(SIZES_HINT):
             return kind.from_statistics(config, statistics)
 
     def build_vocoder(self, config: Any) -> Vocoder:
@@ -149,7 +149,7 @@ class ModelSpec:
         Raises:
             F2VError: impossible sizes.
         """
-        with user_error(_SIZES):
+        with user_error(SIZES_HINT):
             vocoder: Vocoder = resolve_name(self.vocoder)(config)
         return vocoder
 
