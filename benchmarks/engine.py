@@ -1,12 +1,12 @@
-"""How fast the metrics engine is, against a plain loop over the packages that define the metrics.
+"""Benchmark of the metrics engine against a plain loop over the packages that define the metrics.
 
-    uv run python benchmarks/engine.py --data-root ../shared/data/grid             # ratio on the processor
-    uv run python benchmarks/engine.py --data-root ../shared/data/grid --device cuda
+    uv run python -m benchmarks.engine --data-root ../shared/data/grid             # ratio on the CPU
+    uv run python -m benchmarks.engine --data-root ../shared/data/grid --device cuda
 
 Both score the same clips, real speech resynthesized by Griffin-Lim, against the real speech, with DNSMOS, RMSE-F0 by
-Harvest (the preset of VERSA), STOI and ESTOI, PESQ in both bands, and WER by pocketsphinx. The largest difference of
-their values is printed beside the ratio of their times. With ``--device`` it prints, for DNSMOS and for UTMOS (random
-weights: speed does not depend on them), seconds of audio per second and the share of the device's matrix throughput.
+Harvest (the preset of VERSA), STOI and ESTOI, PESQ in both bands, and WER by pocketsphinx. The output has the ratio of
+their times and the largest difference of their values; with ``--device``, for DNSMOS and for UTMOS (random weights:
+speed does not depend on them), seconds of audio per second and the share of the device's matrix throughput.
 """
 
 from __future__ import annotations
@@ -44,57 +44,57 @@ Values = dict[tuple[str, str], float]
 
 
 def main() -> None:
-    """Parse, measure, print."""
+    """Parse the arguments, measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data-root", type=Path, help="root of GRID; default: the demo corpus of the package")
+    parser.add_argument("--data-root", type=Path, help="root of GRID; default: the packaged demo corpus")
     parser.add_argument("--clips", type=int, default=50)
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--device", help="measure DNSMOS and UTMOS on this device instead: cpu, cuda, cuda:N")
-    asked = parser.parse_args()
+    args = parser.parse_args()
     setup_numba_cache()
-    options = DatasetOptions(root=asked.data_root)
-    dataset: Dataset = DATASETS.load("grid" if asked.data_root else "demo")(options)
-    clips = dataset.clips()[: asked.clips]
+    options = DatasetOptions(root=args.data_root)
+    dataset: Dataset = DATASETS.load("grid" if args.data_root else "demo")(options)
+    clips = dataset.clips()[: args.clips]
     with tempfile.TemporaryDirectory() as folder:
-        candidates = list(make_candidates(clips, Path(folder)))
-        if asked.device:
-            measure_device(candidates, asked.device)
+        items = list(make_items(clips, Path(folder)))
+        if args.device:
+            measure_device(items, args.device)
         else:
-            measure_engine(candidates, dataset.grammar or "", asked.workers, Path(folder))
+            measure_engine(items, dataset.grammar or "", args.workers, Path(folder))
 
 
-def make_candidates(clips: Sequence[Clip], folder: Path) -> Iterator[ScoringItem]:
-    """The resynthesis of every clip, written as a run would store it."""
+def make_items(clips: Sequence[Clip], folder: Path) -> Iterator[ScoringItem]:
+    """Write the resynthesis of every clip in the format of a run, and yield its items."""
     from f2v_bench.systems.base import SystemOptions
     from f2v_bench.systems.resynthesis import Resynthesis
 
     system = Resynthesis(SystemOptions())
     for index, clip in enumerate(clips):
-        [made] = system.synthesize([clip], seed=0)
-        if not isinstance(made, Waveform):
-            raise SystemExit(str(made))
+        [waveform] = system.synthesize([clip], seed=0)
+        if not isinstance(waveform, Waveform):
+            raise SystemExit(str(waveform))
         path = folder / f"{index}.flac"
-        write_audio(path, made)
-        yield ScoringItem("resynthesis", clip, path, read_audio(path).sha256, made.duration_s)
+        write_audio(path, waveform)
+        yield ScoringItem("resynthesis", clip, path, read_audio(path).sha256, waveform.duration_s)
 
 
-def measure_engine(candidates: list[ScoringItem], grammar: str, workers: int, folder: Path) -> None:
-    """Plain loop, engine, and engine on unchanged audio."""
+def measure_engine(items: list[ScoringItem], grammar: str, workers: int, folder: Path) -> None:
+    """Measure the plain loop, the engine, and the engine on unchanged audio."""
     metrics = [METRICS.load(name)(MetricOptions("cpu", grammar, s)) for name, s in METRIC_SETTINGS.items()]
-    plain, plain_s = timed(lambda: plain_loop(candidates, grammar))
-    rows, engine_s = timed(lambda: score(candidates, metrics, workers))
+    plain, plain_s = timed(lambda: plain_loop(items, grammar))
+    rows, engine_s = timed(lambda: score(items, metrics, workers))
     ours = {(row.clip, row.column): row.value for row in rows if row.value is not None}
     with ScoreCache(folder / "scores.sqlite") as cache:
         for metric in metrics:
             cache.store(metric, [row for row in rows if row.metric == metric.name])
         signatures = {metric.name: metric.signature for metric in metrics}
         again, cached_s = timed(
-            lambda: [cache.find(metric, signatures[metric.name], one) for metric in metrics for one in candidates]
+            lambda: [cache.find(metric, signatures[metric.name], one) for metric in metrics for one in items]
         )
     assert all(found is not None for found in again)
 
-    audio_s = sum(candidate.duration_s for candidate in candidates)
-    table = Table("", "seconds", "ratio", "audio s/s", title=f"{len(candidates)} clips, {audio_s:.0f} s of audio")
+    audio_s = sum(item.duration_s for item in items)
+    table = Table("", "seconds", "ratio", "audio s/s", title=f"{len(items)} clips, {audio_s:.0f} s of audio")
     for name, seconds in (
         ("plain loop over the packages", plain_s),
         (f"engine, {workers} workers", engine_s),
@@ -111,20 +111,20 @@ def measure_engine(candidates: list[ScoringItem], grammar: str, workers: int, fo
 
 
 def timed(call: Callable[[], T]) -> tuple[T, float]:
-    """What a call returns, and its wall time in seconds."""
-    begin = time.perf_counter()
+    """Return the result of a call and its wall time in seconds."""
+    start = time.perf_counter()
     result = call()
-    return result, time.perf_counter() - begin
+    return result, time.perf_counter() - start
 
 
-def score(candidates: list[ScoringItem], metrics: Sequence[Metric], workers: int) -> list[ScoreRow]:
-    """The engine, start of its workers included."""
-    jobs = [Job(metric, metric.signature, candidates) for metric in metrics]
+def score(items: list[ScoringItem], metrics: Sequence[Metric], workers: int) -> list[ScoreRow]:
+    """Score with the engine, including the start of its workers."""
+    jobs = [Job(metric, metric.signature, items) for metric in metrics]
     return [row for answer in score_jobs(jobs, workers) for row in answer.rows]
 
 
-def plain_loop(candidates: Sequence[ScoringItem], grammar: str) -> Values:
-    """One clip after the other through the packages, as an evaluation script does it."""
+def plain_loop(items: Sequence[ScoringItem], grammar: str) -> Values:
+    """Score one clip after the other with the packages, as in a common evaluation script."""
     import pesq
     import pocketsphinx
     import pystoi
@@ -134,10 +134,10 @@ def plain_loop(candidates: Sequence[ScoringItem], grammar: str) -> Values:
     decoder.add_jsgf_string("grammar", grammar)
     decoder.activate_search("grammar")
     values: Values = {}
-    for candidate in candidates:
-        name = candidate.clip.id
-        audio = read_audio(candidate.audio, RATE).samples
-        real = clip_audio(candidate.clip, RATE).samples
+    for item in items:
+        name = item.clip.id
+        audio = read_audio(item.audio, RATE).samples
+        real = clip_audio(item.clip, RATE).samples
         with contextlib.redirect_stdout(io.StringIO()):
             mos = dnsmos.run(audio, sr=RATE)
         for ours, theirs in (("ovrl", "ovrl_mos"), ("sig", "sig_mos"), ("bak", "bak_mos"), ("p808", "p808_mos")):
@@ -147,12 +147,12 @@ def plain_loop(candidates: Sequence[ScoringItem], grammar: str) -> Values:
         values[name, "estoi"] = pystoi.stoi(real, audio, RATE, extended=True)
         values[name, "pesq_wb"] = pesq.pesq(RATE, real, audio, "wb")
         values[name, "pesq_nb"] = pesq.pesq(RATE, real, audio, "nb")
-        values[name, "wer"] = word_error_rate(decoder, audio, candidate.clip.text or "")
+        values[name, "wer"] = word_error_rate(decoder, audio, item.clip.text or "")
     return values
 
 
 def harvest_rmse(audio: NDArray[np.float32], real: NDArray[np.float32]) -> float:
-    """RMSE of F0 over all frames in Hz, as VERSA computes it."""
+    """Return the RMSE of F0 over all frames in Hz, as in VERSA."""
     import pyworld
     from scipy.signal import firwin, lfilter
 
@@ -165,7 +165,7 @@ def harvest_rmse(audio: NDArray[np.float32], real: NDArray[np.float32]) -> float
 
 
 def word_error_rate(decoder: object, audio: NDArray[np.float32], text: str) -> float:
-    """What pocketsphinx hears, against the transcript."""
+    """Return the word error rate of pocketsphinx."""
     import jiwer
     import pocketsphinx
 
@@ -174,12 +174,12 @@ def word_error_rate(decoder: object, audio: NDArray[np.float32], text: str) -> f
     decoder.start_utt()
     decoder.process_raw((np.clip(audio, -1, 1) * 32767).astype(np.int16).tobytes(), no_search=False, full_utt=True)
     decoder.end_utt()
-    heard = decoder.hyp()
-    return float(jiwer.wer(text.lower(), heard.hypstr if heard else ""))
+    hypothesis = decoder.hyp()
+    return float(jiwer.wer(text.lower(), hypothesis.hypstr if hypothesis else ""))
 
 
-def measure_device(candidates: Sequence[ScoringItem], device: str) -> None:
-    """DNSMOS and UTMOS on one device: throughput, and its share of what a matrix product reaches there."""
+def measure_device(items: Sequence[ScoringItem], device: str) -> None:
+    """Measure DNSMOS and UTMOS on one device: throughput, and its share of the matrix throughput."""
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
@@ -188,20 +188,20 @@ def measure_device(candidates: Sequence[ScoringItem], device: str) -> None:
     from f2v_bench.metrics.utmos import utmos
     from f2v_bench.nn.mos.utmos import UTMOS22Strong
 
-    clips = [read_audio(candidate.audio, RATE).samples for candidate in candidates]
+    clips = [read_audio(item.audio, RATE).samples for item in items]
     audio_s = sum(map(len, clips)) / RATE
-    rater = load_torch_networks(require_asset("dnsmos-p835"), require_asset("dnsmos-p808"), device=device)
-    listener = UTMOS22Strong().to(device).eval()
+    networks = load_torch_networks(require_asset("dnsmos-p835"), require_asset("dnsmos-p808"), device=device)
+    mos_net = UTMOS22Strong().to(device).eval()
     peak = matrix_throughput(device)
     table = Table("metric", "audio s/s", "TFLOP/s", f"of {peak / 1e12:.2f} TFLOP/s", title=f"{device}, fp32")
     calls: dict[str, Callable[[], object]] = {
-        "dnsmos": lambda: dnsmos_torch(clips, rater),
-        "utmos (random weights)": lambda: utmos(clips, listener, device),
+        "dnsmos": lambda: dnsmos_torch(clips, networks),
+        "utmos (random weights)": lambda: utmos(clips, mos_net, device),
     }
     for name, call in calls.items():
         with FlopCounterMode(display=False) as counter:
-            call()  # warms up, too
-        seconds = min(timed(waited(call, device))[1] for _ in range(3))
+            call()  # also the warm-up
+        seconds = min(timed(synchronized(call, device))[1] for _ in range(3))
         rate = counter.get_total_flops() / seconds
         table.add_row(name, f"{audio_s / seconds:.1f}", f"{rate / 1e12:.2f}", f"{rate / peak:.0%}")
     Console().print(table)
@@ -209,26 +209,26 @@ def measure_device(candidates: Sequence[ScoringItem], device: str) -> None:
         Console().print(torch.cuda.get_device_name(device))
 
 
-def waited(call: Callable[[], object], device: str) -> Callable[[], None]:
-    """The call, and the end of what it set off on a GPU."""
+def synchronized(call: Callable[[], object], device: str) -> Callable[[], None]:
+    """Return the call followed by a synchronization of the GPU."""
     import torch
 
-    def both() -> None:
+    def call_and_wait() -> None:
         call()
         if device.startswith("cuda"):
             torch.cuda.synchronize(device)
 
-    return both
+    return call_and_wait
 
 
 def matrix_throughput(device: str) -> float:
-    """FLOP/s of a large fp32 matrix product: the roof."""
+    """Return the FLOP/s of a large fp32 matrix product: the upper bound."""
     import torch
 
     size = 8192 if device.startswith("cuda") else 2048
     matrix = torch.randn(size, size, device=device)
     best = float("inf")
-    product = waited(lambda: matrix @ matrix, device)
+    product = synchronized(lambda: matrix @ matrix, device)
     product()
     for _ in range(4):
         _, seconds = timed(product)

@@ -1,11 +1,11 @@
-"""What each part of the reference model is worth: train it whole and without a part, several times, score and test.
+"""Ablation study of the reference model: train it whole and without each part, with several seeds, score and test.
 
-    python experiments/ablate.py --work data/shipped/ablation --from data/shipped/demo-tiny --data-root data/shipped/demo
+    python -m experiments.ablate --work data/ablation --from data/shipped/demo-tiny --data-root data/shipped/demo
 
-All trainings share lip encoder and vocoder of the folder ``--from``, have the same budget and differ in seed and in
-what is left out. They are scored in one run on the test split; what is stopped goes on with the same command. The
-report pairs each ablation with the whole model on the same clips and seeds: differences, BCa intervals and permutation
-tests over the speakers of the test split, all seeds of a speaker together, Holm over the table.
+All trainings share lip encoder and vocoder of the folder ``--from`` and have the same budget; they differ in the seed
+and in the part removed. They are scored in one run on the test split; the same command resumes an interrupted study.
+The report compares each ablation with the whole model on the same clips and seeds: differences, BCa intervals and
+permutation tests over the speakers of the test split, all seeds of a speaker together, Holm over the table.
 """
 
 from __future__ import annotations
@@ -22,39 +22,39 @@ PARTS = ("hierarchy", "timbre", "prosody")
 
 
 def study(seeds: int) -> Study:
-    """The whole model, and what is compared with it."""
+    """Return the study: the whole model, and its ablations."""
     titles = {f"no-{part}": f"without {part}" for part in PARTS}
     pairs = [Pair(title, variant, WHOLE) for variant, title in titles.items()]
     return Study({WHOLE: "whole model"} | titles, pairs, seeds, "worse")
 
 
-def train(asked: argparse.Namespace, variant: str, seed: int) -> Path:
-    """One training, and its weights."""
-    out: Path = asked.work / label(variant, seed)
+def train(args: argparse.Namespace, variant: str, seed: int) -> Path:
+    """Train a variant with one seed and return its weight file."""
+    out: Path = args.work / label(variant, seed)
     if not (out / "weights.safetensors").is_file():
         part = "none" if variant == WHOLE else variant.removeprefix("no-")
-        texts = [f"main_stage.steps={asked.steps}", f"main_stage.validate_every={asked.steps}", *asked.set]
+        texts = [f"main_stage.steps={args.steps}", f"main_stage.validate_every={args.steps}", *args.set]
         call(
-            "train", "-m", "ours", "--preset", asked.preset, "-d", asked.dataset, "--data-root", asked.data_root,
-            "--from", asked.base, "--ablate", part, "--seed", str(seed), "-o", out, *settings(texts),
+            "train", "-m", "ours", "--preset", args.preset, "-d", args.dataset, "--data-root", args.data_root,
+            "--from", args.base, "--ablate", part, "--seed", str(seed), "-o", out, *settings(texts),
         )  # fmt: skip
     return out / "weights.safetensors"
 
 
-def report(asked: argparse.Namespace, run: Path) -> str:
-    """The ablation table in Markdown."""
-    found = tables(study(asked.seeds), run)
+def report(args: argparse.Namespace, run: Path) -> str:
+    """Return the report in Markdown."""
+    found = tables(study(args.seeds), run)
     return f"""\
 # Ablation of the reference model: {found.data}
 
-Trained here on a small corpus, {asked.steps:,} steps of the main stage each, {asked.seeds} seeds; lip encoder and
-vocoder are shared. None of these numbers is a reproduction of the paper's.
+Trained by this project on a small corpus, {args.steps:,} steps of the main stage each, {args.seeds} seeds; lip encoder
+and vocoder are shared. No number of the paper is reproduced.
 
 Mean over seeds ± their standard deviation; (n/m): scored of expected clips.
 
 {found.values}
-Ablation minus whole model, on the clips that both have, all seeds together: difference [95 % paired BCa interval over
-{found.units}], p of a paired permutation test, Holm over {found.count} tests. Bold: worse beyond chance.
+Ablation minus whole model, on the clips of both, all seeds pooled: difference [95 % paired BCa interval over
+{found.units}], p of a paired permutation test, Holm over {found.count} tests. Bold: significantly worse.
 
 {found.differences}
 {found.signatures}
@@ -63,12 +63,12 @@ Ablation minus whole model, on the clips that both have, all seeds together: dif
 
 def main() -> None:
     """Train what is missing, score it and write the report."""
-    asked = study_parser(str(__doc__), 500, "ablation.md").parse_args()
-    wanted = [(variant, seed) for seed in range(asked.seeds) for variant in study(asked.seeds).variants]
-    with ThreadPoolExecutor(asked.jobs) as pool:
-        files = list(pool.map(lambda one: train(asked, *one), wanted))
-    run = score(asked, "ours", {label(*one): file for one, file in zip(wanted, files, strict=True)})
-    atomic_write(asked.out or asked.work / "ablation.md", report(asked, run))
+    args = study_parser(str(__doc__), 500, "ablation.md").parse_args()
+    wanted = [(variant, seed) for seed in range(args.seeds) for variant in study(args.seeds).variants]
+    with ThreadPoolExecutor(args.jobs) as pool:
+        files = list(pool.map(lambda one: train(args, *one), wanted))
+    run = score(args, "ours", {label(*one): file for one, file in zip(wanted, files, strict=True)})
+    atomic_write(args.out or args.work / "ablation.md", report(args, run))
 
 
 if __name__ == "__main__":

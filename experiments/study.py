@@ -1,4 +1,4 @@
-"""What studies share: trainings of one corpus and budget that differ in one thing, scored in one run, tested in pairs.
+"""Shared parts of studies: trainings of one corpus and budget with one difference, scored in one run, tested in pairs.
 
 A variant is trained with several seeds, ``LABEL-s0``, ``LABEL-s1``, ...; all seeds together are compared with those of
 another variant on the same clips: differences, BCa intervals and permutation tests over the speakers of the test split,
@@ -29,12 +29,12 @@ Bold = Literal["worse", "better"]
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A variant against another.
+    """Comparison of one variant with another.
 
     Attributes:
-        title: of the row.
+        title: title of the row.
         ours: label of the variant.
-        theirs: of what it is compared with.
+        theirs: label of the variant that it is compared with.
     """
 
     title: str
@@ -44,14 +44,14 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Study:
-    """What is compared.
+    """Variants and comparisons of a study.
 
     Attributes:
-        variants: label to title.
-        pairs: in the order of the table.
-        seeds: of each variant.
-        bold: which differences beyond chance are bold.
-        columns: of the tables, where the run has them.
+        variants: titles by label.
+        pairs: comparisons in the order of the table.
+        seeds: number of seeds of each variant.
+        bold: direction of the significant differences in bold.
+        columns: columns of the tables, if the run has them.
     """
 
     variants: Mapping[str, str]
@@ -61,21 +61,21 @@ class Study:
     columns: Sequence[str] = COLUMNS
 
     def labels(self, variant: str) -> list[str]:
-        """What the trainings of a variant are called in folders and runs."""
+        """Return the names of the trainings of a variant in folders and runs."""
         return [label(variant, seed) for seed in range(self.seeds)]
 
 
 @dataclass(frozen=True, slots=True)
 class Tables:
-    """A study in Markdown.
+    """Tables of a study in Markdown.
 
     Attributes:
-        data: list and number of clips.
-        values: mean over seeds and their deviation, a variant a row.
-        differences: a pair a row.
-        units: that intervals and tests are over.
-        count: of tests.
-        signatures: of the metrics.
+        data: id of the list and number of clips.
+        values: mean over seeds and standard deviation, one row a variant.
+        differences: differences, one row a pair.
+        units: units of intervals and tests: clips or speakers.
+        count: number of tests.
+        signatures: signatures of the metrics.
     """
 
     data: str
@@ -87,36 +87,36 @@ class Tables:
 
 
 def label(variant: str, seed: int) -> str:
-    """What a training is called."""
+    """Return the name of a training."""
     return f"{variant}-s{seed}"
 
 
 def call(*words: str | Path, good: Sequence[int] = (0,)) -> None:
-    """Run ``f2v-bench`` with these words; another exit code than the good ones ends everything."""
+    """Run ``f2v-bench`` with arguments; exit on any exit code that is not in ``good``."""
     done = subprocess.run([sys.executable, "-m", "f2v_bench", *map(str, words)], check=False)
     if done.returncode not in good:
         sys.exit(done.returncode)
 
 
 def settings(texts: Sequence[str]) -> list[str]:
-    """Settings as words of a command."""
+    """Return the command-line arguments of settings."""
     return [word for text in texts for word in ("--set", text)]
 
 
-def score(asked: argparse.Namespace, model: str, weights: Mapping[str, Path]) -> Path:
-    """All of them in one run."""
-    folder: Path = asked.work / "run"
+def score(args: argparse.Namespace, model: str, weights: Mapping[str, Path]) -> Path:
+    """Score all trainings in one run and return its folder."""
+    folder: Path = args.work / "run"
     models = ["ground-truth", *(f"{name}={model}:{path}" for name, path in weights.items())]
     named = [word for one in models for word in ("-m", one)]
     call(
-        "run", *named, "-d", asked.dataset, "--data-root", asked.data_root, "--metrics", METRICS, "-o", folder,
+        "run", *named, "-d", args.dataset, "--data-root", args.data_root, "--metrics", METRICS, "-o", folder,
         "--all-columns", good=(0, 3),
     )  # fmt: skip
     return folder
 
 
-def pooled(entries: Mapping[str, Entry], labels: Sequence[str], column: str) -> tuple[ClipScores, dict[str, str]]:
-    """All seeds of a variant as one: a clip of a seed is a clip, its speaker stays the same."""
+def pool_seeds(entries: Mapping[str, Entry], labels: Sequence[str], column: str) -> tuple[ClipScores, dict[str, str]]:
+    """Pool the seeds of a variant: every clip of a seed counts as a clip, and keeps its speaker."""
     values: dict[str, tuple[float, float]] = {}
     speakers: dict[str, str] = {}
     expected = 0
@@ -129,8 +129,8 @@ def pooled(entries: Mapping[str, Entry], labels: Sequence[str], column: str) -> 
     return ClipScores(values, expected), speakers
 
 
-def of_seeds(entries: Mapping[str, Entry], labels: Sequence[str], column: ColumnInfo) -> list[float]:
-    """The aggregate of each seed."""
+def aggregate_seeds(entries: Mapping[str, Entry], labels: Sequence[str], column: ColumnInfo) -> list[float]:
+    """Return the aggregate of each seed."""
     found = []
     for name in labels:
         pairs = list(entries[name].scores[column.name].values.values())
@@ -141,8 +141,8 @@ def of_seeds(entries: Mapping[str, Entry], labels: Sequence[str], column: Column
     return found
 
 
-def cell(found: Difference | None, p: float | None, column: ColumnInfo, bold: Bold) -> str:
-    """A difference as the table says it; bold where it is worse, or better, beyond chance."""
+def format_difference(found: Difference | None, p: float | None, column: ColumnInfo, bold: Bold) -> str:
+    """Format a difference; bold if it is significantly worse, or better."""
     if found is None or p is None:
         return "–"
     low, high = (column.format(one) if one is not None else "?" for one in (found.low, found.high))
@@ -153,12 +153,12 @@ def cell(found: Difference | None, p: float | None, column: ColumnInfo, bold: Bo
 
 
 def tables(study: Study, run: Path) -> Tables:
-    """Score tables of a run that has every training of a study."""
+    """Compute the tables of a run that has every training of a study."""
     entries = {one.label: one for one in read_entries([RunFolder(run)])}
     first = entries[study.labels(next(iter(study.variants)))[0]]
     columns = [first.columns[column] for column in study.columns if column in first.columns]
     pools = {
-        (variant, one): pooled(entries, study.labels(variant), one.name)
+        (variant, one): pool_seeds(entries, study.labels(variant), one.name)
         for variant in study.variants
         for one in columns
     }
@@ -169,7 +169,7 @@ def tables(study: Study, run: Path) -> Tables:
         found.append(difference(ours, theirs, speakers, column.aggregate, permutations_for(len(tests))))
     adjusted = iter(holm([one.p for one in found if one]))
     cells = {
-        test: cell(one, next(adjusted) if one else None, test[1], study.bold)
+        test: format_difference(one, next(adjusted) if one else None, test[1], study.bold)
         for test, one in zip(tests, found, strict=True)
     }
     head = f"| | {' | '.join(column.title for column in columns)} |\n|---|{'---|' * len(columns)}\n"
@@ -177,7 +177,7 @@ def tables(study: Study, run: Path) -> Tables:
     for variant, title in study.variants.items():
         row = []
         for column in columns:
-            seeds = of_seeds(entries, study.labels(variant), column)
+            seeds = aggregate_seeds(entries, study.labels(variant), column)
             spread = f" ± {stdev(seeds) * column.scale:.{column.digits}f}" if len(seeds) > 1 else ""
             scores, _ = pools[variant, column]
             missing = f" ({len(scores.values)}/{scores.expected})" if scores.coverage < 1 else ""
@@ -198,7 +198,7 @@ def tables(study: Study, run: Path) -> Tables:
 
 
 def read_curve(training: Path, tag: str) -> dict[int, float]:
-    """What the main stage of a training logged under a tag, by steps done; of a step logged twice the last."""
+    """Read the values of a tag that the main stage logged, by completed steps; the last value of a step counts."""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     log = EventAccumulator(str(training / "main" / "tensorboard"))
@@ -207,7 +207,7 @@ def read_curve(training: Path, tag: str) -> dict[int, float]:
 
 
 def curves(study: Study, work: Path, tag: str) -> str:
-    """Learning curves in Markdown: steps across, a variant a row, mean over its seeds ± their standard deviation."""
+    """Return learning curves in Markdown: one row a variant, mean over seeds ± standard deviation by steps."""
     found = {
         title: [read_curve(work / one, tag) for one in study.labels(variant)]
         for variant, title in study.variants.items()
@@ -221,23 +221,25 @@ def curves(study: Study, work: Path, tag: str) -> str:
     return text
 
 
-def study_parser(what: str, steps: int, out: str) -> argparse.ArgumentParser:
-    """The arguments that all studies take.
+def study_parser(description: str, steps: int, out: str) -> argparse.ArgumentParser:
+    """Return a parser with the arguments of all studies.
 
     Args:
-        what: the script's description.
-        steps: of the main stage, where nothing else is said.
-        out: name of the report in the work folder.
+        description: description of the script.
+        steps: default steps of the main stage.
+        out: file name of the report in the work folder.
     """
-    parser = argparse.ArgumentParser(description=what, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, required=True, help="folder for trainings and the run")
-    parser.add_argument("--from", dest="base", type=Path, required=True, help="training with finished lips and vocoder")
+    parser.add_argument(
+        "--from", dest="base", type=Path, required=True, help="training with finished lips and vocoder stages"
+    )
     parser.add_argument("--dataset", default="demo")
     parser.add_argument("--data-root", type=Path, required=True)
     parser.add_argument("--preset", default="tiny")
-    parser.add_argument("--steps", type=int, default=steps, help="of the main stage, for every training")
+    parser.add_argument("--steps", type=int, default=steps, help="steps of the main stage of every training")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--jobs", type=int, default=1, help="trainings at once")
-    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting of every training")
+    parser.add_argument("--jobs", type=int, default=1, help="number of parallel trainings")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="setting of every training")
     parser.add_argument("--out", type=Path, help=f"file of the report, default WORK/{out}")
     return parser

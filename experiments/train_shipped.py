@@ -1,11 +1,10 @@
-"""Train every weight file that ships with the package, score all models beside each other, write cards and reports.
+"""Train all shipped weights, score all models in one run, and write model cards and reports.
 
-    python experiments/train_shipped.py --work data/shipped [--grid ../shared/data/grid] [--only demo-tiny]
+    python -m experiments.train_shipped --work data/shipped [--grid ../shared/data/grid] [--only demo-tiny]
 
-Lip encoder and vocoder of a corpus are trained once, with the reference model, and every baseline stands on them, has
-the same clips and the same number of steps. Stopped at any time, the same command goes on; what is finished is left as
-it is. The cards say how long each stage took; making the demo corpus and preparing the clips comes on top, about 22
-minutes on two cores.
+Lip encoder and vocoder of a corpus are trained once, with the reference model. Every baseline uses them, with the same
+clips and the same number of steps. The same command resumes an interrupted study and keeps finished parts. The cards
+have the time of each stage; rendering the demo corpus and preparing the clips takes about 22 minutes more on two cores.
 """
 
 from __future__ import annotations
@@ -33,32 +32,32 @@ from f2v_bench.utils.paths import atomic_write
 ROOT = Path(__file__).resolve().parents[1]
 OURS = "ours"
 BASELINES = ("svts", "intelligible", "diffv2s", "v2a-mel", "v2a-wave")
-TOLD = "ours-same-clip"  # the reference model with the voice that most baselines are told
-LONGER = "ours-longer"  # with more steps than the table gives to each
+ORACLE = "ours-same-clip"  # the reference model with the ground-truth speaker embedding, as most baselines have
+LONGER = "ours-longer"  # the reference model with more steps than the others
 ANCHORS = ("ground-truth", "resynthesis")
 DEMO_CLIPS = 1250
-GOOD = (0, 3)  # exit codes: some clips failed, which is a result too
+GOOD = (0, 3)  # exit codes; 3: some clips failed, which is a result too
 COLUMNS = ("wer", "dnsmos_ovrl", "rmse_f0", "f0_median", "estoi", "mcd", "secs", "mel_l1")
 HEAD = """\
 # {title}
 
 All models were trained by this project on `{trained_on}` ({clips:,} clips, {hours:.2f} h), on the same frozen lip
-features and with the same vocoder, each with the steps of its own stage that the table names. They are small, and the
-data is little: nothing here reproduces a number of a paper. A voice from `same-clip` is taken from the speech that is
-to be predicted; one from `face` from the picture alone. `ours-same-clip` is `ours` with the voice that most baselines
-are told.{longer}
+features and with the same vocoder; the table has the steps of their own stages. The models and the data are small:
+no number of a paper is reproduced. A speaker embedding from `same-clip` comes from the speech that is predicted, one
+from `face` from the video only. `ours-same-clip` is `ours` with the ground-truth speaker embedding, as most baselines
+have.{longer}
 
-Made by `python experiments/train_shipped.py`; scores by `f2v-bench run`, differences by `f2v-bench compare`.
+Made by `python -m experiments.train_shipped`; scores by `f2v-bench run`, differences by `f2v-bench compare`.
 
 ## Budget and speed
 
-| system | million weights | steps | minutes | voice from | RTF | evaluations |
+| system | million weights | steps | minutes | speaker embedding | RTF | evaluations |
 |---|---|---|---|---|---|---|
 {budget}
 
-RTF: seconds of synthesis a second of speech, the median over clips of the run, crops and loading apart, on {hardware}.
-Evaluations: how often the decoder is run for a clip. Minutes are wall time of those stages on two CPU cores that had
-other work beside them.
+RTF: seconds of synthesis a second of speech, the median over clips, without crops and loading, on {hardware}.
+Evaluations: runs of the decoder per clip. Minutes are wall time of these stages on two CPU cores, shared with
+other work.
 
 ## Scores
 
@@ -67,21 +66,21 @@ other work beside them.
 
 
 LONGER_HEAD = f"""
-`{LONGER}` is `ours` as it ships, with more steps than the others had: it shows what steps are worth, and is no fair
-rival."""
+`{LONGER}` has the shipped weights of `ours`, with more steps than the others: it shows the effect of steps, and is not
+a fair comparison."""
 
 
 @dataclass(frozen=True, slots=True)
 class Corpus:
-    """Models of one corpus.
+    """Trainings of one corpus.
 
     Attributes:
-        name: of the weight files.
-        dataset: it is for.
-        scored: splits that cards and reports show.
+        name: name of the weight files.
+        dataset: name of the corpus.
+        scored: splits in cards and reports.
         shared: settings of every training.
-        own: settings of one model, by its label.
-        ships: labels whose weights the package has; with all of every corpus it would weigh more than 100 MB.
+        own: settings of single models, by label.
+        ships: labels of the models whose weights are packaged, within the size limit of the packages.
     """
 
     name: str
@@ -92,19 +91,19 @@ class Corpus:
     ships: tuple[str, ...] = (OURS, *BASELINES)
 
     def settings(self, label: str) -> list[str]:
-        """Words of the command for one model."""
+        """Return the command-line arguments of the settings of one model."""
         return settings([*self.shared, *dict(self.own).get(label, ())])
 
 
 GRID_OURS = ("timbre.contrast_weight=0", "flow.temperature=0.4")
-HEARD = tuple((model, ("audio_stage.steps=800",)) for model in BASELINES if model.startswith("v2a-"))
+PRETRAINING = tuple((model, ("audio_stage.steps=800",)) for model in BASELINES if model.startswith("v2a-"))
 CORPORA = (
     Corpus(
         "demo-tiny",
         "demo",
         ("test",),
         shared=("lips_stage.steps=1200", "main_stage.steps=1200"),
-        own=((OURS, ("lips_stage.validate_every=300", "main_stage.validate_clips=30")), *HEARD),
+        own=((OURS, ("lips_stage.validate_every=300", "main_stage.validate_clips=30")), *PRETRAINING),
     ),
     Corpus(
         "grid-s1-tiny",
@@ -114,7 +113,7 @@ CORPORA = (
             (OURS, GRID_OURS),
             (LONGER, (*GRID_OURS, "main_stage.steps=4000")),
             ("diffv2s", ("diffusion.guidance=0",)),
-            *HEARD,
+            *PRETRAINING,
         ),
         ships=(LONGER,),
     ),
@@ -122,12 +121,12 @@ CORPORA = (
 
 
 def model_of(label: str) -> str:
-    """The registered name of a row of the table."""
-    return OURS if label in (TOLD, LONGER) else label
+    """Return the registered name of the model of a table row."""
+    return OURS if label in (ORACLE, LONGER) else label
 
 
 def train(one: Corpus, label: str, root: Path, work: Path) -> Path:
-    """Train a model, all but the first from the stages of the reference model, and return its weight file."""
+    """Train a model on the shared stages of the reference model and return its weight file."""
     ours = work / one.name
     out = ours if label == OURS else work / f"{label}-{one.name}"
     if not (out / "weights.safetensors").is_file():
@@ -138,11 +137,11 @@ def train(one: Corpus, label: str, root: Path, work: Path) -> Path:
 
 
 def score(one: Corpus, weights: dict[str, Path], root: Path, work: Path) -> list[Path]:
-    """Score all models beside real speech and the vocoder's resynthesis of it, and return the run folders."""
+    """Score all models, real speech and its copy synthesis, and return the run folders."""
     folders = []
     for split in one.scored:
         folder = work / f"{one.name}-{split}"
-        models = [*ANCHORS, f"ours-vocoder=ours-vocoder:{weights[OURS]}", f"{TOLD}={OURS}:{weights[OURS]}"]
+        models = [*ANCHORS, f"ours-vocoder=ours-vocoder:{weights[OURS]}", f"{ORACLE}={OURS}:{weights[OURS]}"]
         models += [f"{label}={model_of(label)}:{file}" for label, file in weights.items()]
         named = [word for text in models for word in ("-m", text)]
         call(
@@ -157,7 +156,7 @@ def score(one: Corpus, weights: dict[str, Path], root: Path, work: Path) -> list
             "-o",
             folder,
             "--set",
-            f"{TOLD}.speaker_reference=same-clip",
+            f"{ORACLE}.speaker_reference=same-clip",
             "--all-columns",
             good=GOOD,
         )
@@ -174,7 +173,7 @@ def ship(one: Corpus, weights: dict[str, Path], runs: list[Path]) -> None:
         spec: ModelSpec = MODELS.load(model_of(label))
         out = packaged(spec.name, one.name)
         strip_shared(file, base, out, spec.vocoder_part)
-        beside = {OURS: (f"{OURS}-vocoder", TOLD), LONGER: (f"{OURS}-vocoder",)}.get(label, ())
+        beside = {OURS: (f"{OURS}-vocoder", ORACLE), LONGER: (f"{OURS}-vocoder",)}.get(label, ())
         tables = {name: markdown_by_column(found, (*ANCHORS, *beside, label)) for name, found in results.items()}
         write_card(out.with_suffix(".md"), spec.checkpoint(out), tables)
 
@@ -189,7 +188,7 @@ def packaged(model: str, name: str) -> Path:
 
 
 def report(run: Path, weights: dict[str, Path]) -> str:
-    """Budget, speed, scores and paired differences of a run, in Markdown."""
+    """Return budget, speed, scores and paired differences of a run, in Markdown."""
     folder = RunFolder(run)
     results = read_results(folder, columns=COLUMNS)
     audio = folder.table("audio")
@@ -208,7 +207,7 @@ def report(run: Path, weights: dict[str, Path]) -> str:
         budget.append(f"| {label} | {' | '.join(cells)} |")
     facts, scores = files[OURS].facts, without(results_markdown(results), ())
     differences = []
-    for one in (OURS, TOLD):
+    for one in (OURS, ORACLE):
         if one in voices:
             text = comparison_markdown(compare_runs([folder], baseline=one, columns=COLUMNS))
             differences.append(f"## Differences from `{one}`\n\n{without(text, scores.splitlines())}")
@@ -226,30 +225,30 @@ def report(run: Path, weights: dict[str, Path]) -> str:
 
 
 def without(text: str, known: Iterable[str]) -> str:
-    """The text without notes that are known already, or that say where weights were looked for on this machine."""
-    said = {line for line in known if line.startswith("- ")}
+    """Remove known notes, and notes on weights that this machine lacks."""
+    notes = {line for line in known if line.startswith("- ")}
     return "".join(
-        line for line in text.splitlines(True) if line.rstrip() not in said and ": unavailable (" not in line
+        line for line in text.splitlines(True) if line.rstrip() not in notes and ": unavailable (" not in line
     )
 
 
 def main() -> None:
-    """Train, score, install and report what was asked for."""
+    """Train, score, package and report the selected corpora and models."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, required=True, help="folder for corpora, checkpoints and runs")
-    parser.add_argument("--grid", type=Path, help="root of GRID with speaker s1; without it, GRID is left out")
-    parser.add_argument("--only", choices=[one.name for one in CORPORA], help="this corpus alone")
+    parser.add_argument("--grid", type=Path, help="root of GRID with speaker s1; without it GRID is skipped")
+    parser.add_argument("--only", choices=[one.name for one in CORPORA], help="only this corpus")
     parser.add_argument("--models", nargs="*", default=list(BASELINES), help="baselines, all by default")
-    asked = parser.parse_args()
+    args = parser.parse_args()
     for one in CORPORA:
-        root = {"demo": asked.work / "demo", "grid": asked.grid}[one.dataset]
-        if root is None or asked.only not in (None, one.name):
+        root = {"demo": args.work / "demo", "grid": args.grid}[one.dataset]
+        if root is None or args.only not in (None, one.name):
             continue
         if one.dataset == "demo" and not root.is_dir():
             call("data", "make-demo", "--clips", str(DEMO_CLIPS), "-o", root, good=GOOD)
-        labels = (OURS, *(label for label in one.ships if label == LONGER), *asked.models)
-        weights = {label: train(one, label, root, asked.work) for label in labels}
-        runs = score(one, weights, root, asked.work)
+        labels = (OURS, *(label for label in one.ships if label == LONGER), *args.models)
+        weights = {label: train(one, label, root, args.work) for label in labels}
+        runs = score(one, weights, root, args.work)
         ship(one, weights, runs)
         for run in runs:
             atomic_write(ROOT / "reports" / f"{run.name}.md", report(run, weights))

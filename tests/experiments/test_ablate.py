@@ -1,4 +1,4 @@
-"""The report of ``experiments/ablate.py``, on runs with made-up scores."""
+"""Report of ``experiments.ablate``, on runs with synthetic scores."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CLIPS = clip_ids(24, speakers=12)
 
 
 def lines_of(folder: Path) -> dict[str, list[list[str]]]:
-    """Cells of the report's rows by their first one: values, then differences."""
+    """Return the cells of the report's rows by their first cell: values, then differences."""
     spread = {clip: 0.01 * (at % 3) for at, clip in enumerate(CLIPS)}
     scores = {}
     for seed, shift in ((0, 0.0), (1, 0.02)):
@@ -37,15 +37,15 @@ def lines_of(folder: Path) -> dict[str, list[list[str]]]:
     return rows
 
 
-def test_seeds_are_averaged_and_what_is_missing_is_counted(tmp_path: Path) -> None:
-    """10, 11 and 12 % in turn for one seed, 2 points more for the other: 12 % with a deviation of 1.4."""
+def test_seeds_are_averaged_and_missing_clips_are_counted(tmp_path: Path) -> None:
+    """One seed has 10, 11 and 12 % in turn, the other 2 points more: mean 12 %, standard deviation 1.4."""
     rows = lines_of(tmp_path / "run")
     assert rows["whole model"] == [["12.0 ± 1.4", "0.890 ± 0.000"]]
     assert rows["without prosody"][0] == ["12.0 ± 1.4", "0.890 ± 0.000 (46/48)"]
     assert rows["without timbre"][0][1] == "0.690 ± 0.000"
 
 
-def test_only_what_is_worse_beyond_chance_is_bold(tmp_path: Path) -> None:
+def test_only_significant_losses_are_bold(tmp_path: Path) -> None:
     rows = lines_of(tmp_path / "run")
     wer, secs = rows["without hierarchy"][1]
     assert wer.startswith("**+50.0 [50.0, 50.0], p 0.0")

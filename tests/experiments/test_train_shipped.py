@@ -1,4 +1,4 @@
-"""The report of ``experiments/train_shipped.py``, on a run with made-up scores and weights."""
+"""Report of ``experiments.train_shipped``, on a run with synthetic scores and weights."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ import pytest
 
 from baselines.svts.config import SVTSConfig
 from baselines.svts.model import SVTS
-from baselines.svts.spec import Weights as SVTSWeights
+from baselines.svts.spec import SPEC as SVTS_SPEC
 from experiments import train_shipped
 from f2v_bench.metrics.base import Column
 from f2v_bench.modeling import checkpoint as module
+from f2v_bench.modeling.checkpoint import save_checkpoint
 from f2v_bench.nn.layers.conformer import ConformerConfig
 from f2v_bench.runs.folder import AudioRecord, column_names
-from reference_model.spec import Weights
+from reference_model.spec import SPEC
 from tests.reference_model.small import FACTS, SMALL, save_small, small_lips, small_vocoder
 from tests.reporting.made_runs import WER, clip_ids, make_run
 from tests.training.staged import GROUND
@@ -29,8 +30,8 @@ CLIPS = clip_ids(24, speakers=12)
 def weights(tmp_path: Path) -> dict[str, Path]:
     facts = replace(FACTS, stages={"main": {"steps": 1200, "seconds": 600.0}, "lips": {"steps": 9, "seconds": 9.0}})
     config = SVTSConfig(conformer=ConformerConfig(width=16, blocks=1, heads=2, hidden=32, kernel=5), **GROUND)
-    SVTSWeights.save(
-        tmp_path / "svts.safetensors", config=config, standard={"mel": (-5.0, 2.0)}, facts=facts,
+    save_checkpoint(
+        tmp_path / "svts.safetensors", SVTS_SPEC, config=config, statistics={"mel": (-5.0, 2.0)}, facts=facts,
         model=SVTS(config).state_dict(), lips=small_lips().encoder.state_dict(), vocoder=small_vocoder().state_dict(),
     )  # fmt: skip
     return {"ours": save_small(tmp_path / "ours.safetensors", facts=facts), "svts": tmp_path / "svts.safetensors"}
@@ -42,12 +43,12 @@ def test_budget_speed_scores_and_differences(tmp_path: Path, weights: dict[str, 
         for label, value in (("ground-truth", 0.1), ("ours", 0.2), ("svts", 0.4), ("ours-same-clip", 0.3))
     }
     run = make_run(tmp_path / "run", scores, CLIPS, columns=COLUMNS)
-    spoken = [
+    records = [
         AudioRecord(label, clip, "ok", "", "", duration_s=2.0, seconds=cost * (100 if at == 0 else 1))
         for label, cost in (("ours", 0.5), ("svts", 0.25))
-        for at, clip in enumerate(CLIPS)  # the first one pays for loading
+        for at, clip in enumerate(CLIPS)  # the first one includes loading
     ]
-    run.write_table("audio", (asdict(one) for one in spoken), column_names(AudioRecord))
+    run.write_table("audio", (asdict(one) for one in records), column_names(AudioRecord))
     text = train_shipped.report(run.path, weights)
     assert "trained by this project on `demo/train` (6 clips, 0.01 h)" in text
     flow = SMALL.flow
@@ -60,21 +61,21 @@ def test_budget_speed_scores_and_differences(tmp_path: Path, weights: dict[str, 
     assert text.count("svts | 40.0 | ours-same-clip | 30.0 | +10.0") == 1
 
 
-def test_what_ships_leaves_lips_and_vocoder_to_one_base(
+def test_shipped_weights_share_lips_and_vocoder(
     tmp_path: Path, weights: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for kind in (Weights, SVTSWeights):
-        monkeypatch.setattr(kind, "shelf", tmp_path / kind.__module__)
-    for place in (module, train_shipped):
-        monkeypatch.setattr(place, "BASES", tmp_path / "bases")
-    (tmp_path / "bases").mkdir()
+    monkeypatch.setattr(train_shipped, "ROOT", tmp_path)
+    base = train_shipped.packaged("shared", "demo-tiny")
+    monkeypatch.setattr(module, "shared_weights", {"demo-tiny": base}.get)
     run = make_run(tmp_path / "run", {"ours": {"wer": dict.fromkeys(CLIPS, 0.1)}}, CLIPS, columns=(WER,))
     train_shipped.ship(train_shipped.CORPORA[0], weights, [run.path])
-    for kind in (Weights, SVTSWeights):
-        found = kind.find(None, "demo")
-        assert found.base == tmp_path / "bases" / "demo-tiny.safetensors"
-        assert found.vocoder() is not None
-        card = (kind.weights_dir / "demo-tiny.md").read_text()
-        assert found.sha256 in card
-        assert "lip encoder and vocoder: `demo-tiny.safetensors`" in card
-    assert "| WER % ↓ | 10.0 [10.0, 10.0] (24/24) |" in (Weights.weights_dir / "demo-tiny.md").read_text()
+    cards = {}
+    for spec in (SPEC, SVTS_SPEC):
+        path = train_shipped.packaged(spec.name, "demo-tiny")
+        checkpoint = spec.checkpoint(path)
+        assert checkpoint.base == base
+        assert checkpoint.vocoder() is not None
+        cards[spec.name] = path.with_suffix(".md").read_text()
+        assert checkpoint.sha256 in cards[spec.name]
+        assert "lip encoder and vocoder: `demo-tiny`" in cards[spec.name]
+    assert "| WER % ↓ | 10.0 [10.0, 10.0] (24/24) |" in cards[SPEC.name]

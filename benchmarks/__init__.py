@@ -1,0 +1,1 @@
+"""Benchmarks of speed; run them as ``python -m benchmarks.NAME``."""
