@@ -101,6 +101,11 @@ class Scores:
     undefined: Mapping[str, FailureKind] = field(default_factory=dict)
     detail: Mapping[str, str | float | int | bool] = field(default_factory=dict)
 
+    def value(self, column: str) -> float:
+        """Return the value of a column, NaN where it is undefined or not finite."""
+        value = self.values.get(column, math.nan)
+        return value if math.isfinite(value) else math.nan
+
 
 class BatchScores(dict[str, "NDArray[np.float64]"]):
     """Values of a batch: column name to float64 ``(B,)``, NaN where a clip has no value.
@@ -114,7 +119,7 @@ class BatchScores(dict[str, "NDArray[np.float64]"]):
         import numpy as np
 
         scores = [Scores({}) if isinstance(outcome, ClipFailure) else outcome for outcome in outcomes]
-        super().__init__({c.name: np.array([one.values.get(c.name, math.nan) for one in scores]) for c in columns})
+        super().__init__({column.name: np.array([one.value(column.name) for one in scores]) for column in columns})
         self.failures = {at: outcome for at, outcome in enumerate(outcomes) if isinstance(outcome, ClipFailure)}
         self.undefined = {at: dict(one.undefined) for at, one in enumerate(scores) if one.undefined}
 
@@ -222,7 +227,7 @@ class Metric(ABC):
             return BatchScores(self.columns, outcomes)
         if isinstance(outcomes[0], ClipFailure):
             raise outcomes[0]
-        return {column.name: outcomes[0].values.get(column.name, math.nan) for column in self.columns}
+        return {column.name: outcomes[0].value(column.name) for column in self.columns}
 
     def _per_clip_input(
         self, need: Need, given: str | Path | Sequence[str | Path] | None, count: int

@@ -114,8 +114,8 @@ class TorchMetric:
                 self.failures[outcome.kind] += 1
                 continue
             for at, column in enumerate(self.metric.columns):
-                value = outcome.values.get(column.name, math.nan)
-                if not math.isfinite(value):
+                value = outcome.value(column.name)
+                if math.isnan(value):
                     self.failures[outcome.undefined.get(column.name, FailureKind.NOT_FINITE)] += 1
                     continue
                 sums = sum_units([value], [outcome.weights.get(column.name, 1.0)], [""], column.aggregate)
