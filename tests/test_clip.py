@@ -14,14 +14,14 @@ def test_a_waveform_is_mono_float32(samples: np.ndarray) -> None:
         Waveform(samples, RATE)
 
 
-def test_the_hash_knows_samples_and_rate() -> None:
+def test_the_hash_depends_on_samples_and_rate() -> None:
     wave = Waveform(tone(0.1), RATE)
     assert wave.sha256 == Waveform(tone(0.1), RATE).sha256
     assert wave.sha256 != Waveform(tone(0.1), 8000).sha256
     assert wave.sha256 != Waveform(tone(0.1, gain=0.31), RATE).sha256
 
 
-def test_checked_names_what_is_wrong() -> None:
+def test_validate_names_the_failure() -> None:
     with pytest.raises(ClipFailure, match="here has no samples") as empty:
         Waveform(np.zeros(0, np.float32), RATE).validate("here")
     assert empty.value.kind is FailureKind.EMPTY_AUDIO

@@ -7,19 +7,19 @@ import pytest
 from f2v_bench.errors import ClipFailure, F2VError, FailureKind, suggest, user_error
 
 
-def test_an_error_says_what_and_what_to_do() -> None:
+def test_an_error_has_a_description_and_a_remedy() -> None:
     assert str(F2VError("no root", "name one")) == "no root\n  -> name one"
     assert str(F2VError("no root")) == "no root"
 
 
-def test_clip_failures_travel_between_processes() -> None:
+def test_clip_failures_can_be_pickled() -> None:
     failure = pickle.loads(pickle.dumps(ClipFailure(FailureKind.SILENT, "all zero")))
     assert (failure.kind, failure.detail) == (FailureKind.SILENT, "all zero")
 
 
-def test_errors_travel_between_processes() -> None:
-    found = pickle.loads(pickle.dumps(F2VError("no such thing", "look elsewhere")))
-    assert (found.what, found.do) == ("no such thing", "look elsewhere")
+def test_errors_can_be_pickled() -> None:
+    found = pickle.loads(pickle.dumps(F2VError("no such thing", "use another")))
+    assert (found.what, found.do) == ("no such thing", "use another")
 
 
 def test_a_value_error_becomes_a_user_error() -> None:
@@ -31,7 +31,7 @@ def test_a_value_error_becomes_a_user_error() -> None:
 
 
 @pytest.mark.parametrize(("kind", "again"), [(FailureKind.FILE_MISSING, True), (FailureKind.SILENT, False)])
-def test_only_what_surroundings_cause_is_tried_again(kind: FailureKind, again: bool) -> None:
+def test_only_failures_of_the_environment_are_retryable(kind: FailureKind, again: bool) -> None:
     assert kind.is_retryable is again
 
 

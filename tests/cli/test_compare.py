@@ -16,7 +16,7 @@ def folder(tmp_path: Path) -> Path:
     return make_run(tmp_path / "run", SYSTEMS, CLIPS).path
 
 
-def test_it_prints_differences_with_intervals_and_p_values(folder: Path, tmp_path: Path) -> None:
+def test_compare_prints_differences_with_intervals_and_p_values(folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "c.md"
     result = CliRunner().invoke(app, ["compare", str(folder), "--baseline", "good", "-o", str(out)])
     assert result.exit_code == 0, result.output
@@ -36,7 +36,7 @@ def test_columns_and_systems_can_be_chosen(folder: Path) -> None:
     assert "alike" not in result.output
 
 
-def test_what_cannot_be_compared_is_an_error_with_a_remedy(folder: Path, tmp_path: Path) -> None:
+def test_incomparable_runs_are_an_error_with_a_remedy(folder: Path, tmp_path: Path) -> None:
     part = make_run(tmp_path / "part", {"good": SYSTEMS["good"]}, CLIPS[:20]).path
     result = CliRunner().invoke(app, ["compare", str(folder), str(part)])
     assert isinstance(result.exception, F2VError)

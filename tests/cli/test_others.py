@@ -27,7 +27,7 @@ def test_version(f2v: Command) -> None:
     assert f2v("--version").out.strip().count(".") == 2
 
 
-def test_report_writes_a_runs_files_again(f2v: Command, tmp_path: Path) -> None:
+def test_report_rewrites_the_files_of_a_run(f2v: Command, tmp_path: Path) -> None:
     for index in range(3):
         write_clip(tmp_path / "videos" / f"{index}.mp4", 0.8, babble(0.8, index))
     words = (
@@ -60,7 +60,7 @@ def test_report_writes_a_runs_files_again(f2v: Command, tmp_path: Path) -> None:
     assert "is not a run folder" in f2v("report", "videos").err
 
 
-def test_data_list_says_how_to_get_each_corpus(f2v: Command) -> None:
+def test_data_list_has_instructions_for_each_corpus(f2v: Command) -> None:
     output = f2v("data", "list")
     assert output.code == 0
     for name in ("demo", "folder", "grid", "lrs2", "lrs3"):
@@ -68,7 +68,7 @@ def test_data_list_says_how_to_get_each_corpus(f2v: Command) -> None:
     assert "--data-root" in output.out
 
 
-def test_inspect_draws_one_picture(f2v: Command, tmp_path: Path) -> None:
+def test_inspect_draws_one_image(f2v: Command, tmp_path: Path) -> None:
     write_clip(tmp_path / "s" / "a.mp4", 0.8)
     output = f2v("data", "inspect", "s/a.mp4", "-o", "sheet.png")
     assert output.code == 0
@@ -99,7 +99,7 @@ def test_assets_are_listed_found_and_verified(f2v: Command, tmp_path: Path, monk
     assert "DIFFERS" in wrong.out
 
 
-def test_doctor_says_what_is_missing_and_what_that_disables(f2v: Command) -> None:
+def test_doctor_lists_missing_parts_and_their_use(f2v: Command) -> None:
     output = f2v("doctor")
     assert output.code == 0
     text = " ".join(output.out.replace("│", " ").split())

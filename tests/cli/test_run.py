@@ -31,7 +31,7 @@ def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def test_a_folder_of_videos_ends_in_a_table_and_pictures(f2v: Command, videos: Path, tmp_path: Path) -> None:
+def test_a_folder_of_videos_gives_a_table_and_spectrograms(f2v: Command, videos: Path, tmp_path: Path) -> None:
     output = f2v("run", "-d", "folder", "--data-root", videos, *QUICK, "-m", "ground-truth", "-m", "shuffled")
     assert output.code == 0
     assert "STOI" in output.out
@@ -63,7 +63,7 @@ def test_the_same_command_again_computes_nothing(f2v: Command, videos: Path) -> 
     assert "stoi: 3 clips, 3 done already" in again.err
 
 
-def test_score_puts_real_speech_beside_a_folder_of_wavs(f2v: Command, videos: Path, tmp_path: Path) -> None:
+def test_score_adds_the_real_speech_to_a_folder_of_wavs(f2v: Command, videos: Path, tmp_path: Path) -> None:
     wavs = tmp_path / "my wavs"
     wavs.mkdir()
     for index in range(2):
@@ -76,7 +76,7 @@ def test_score_puts_real_speech_beside_a_folder_of_wavs(f2v: Command, videos: Pa
     assert "2/3" in output.out
 
 
-def test_odd_wavs_get_a_kind_or_a_score(f2v: Command, tmp_path: Path) -> None:
+def test_unusual_wavs_get_a_failure_kind_or_a_score(f2v: Command, tmp_path: Path) -> None:
     real, made = tmp_path / "real", tmp_path / "made"
     real.mkdir()
     made.mkdir()

@@ -1,12 +1,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
 
 from f2v_bench.cli.console import TrainingProgressBars
-from f2v_bench.errors import F2VError
 from f2v_bench.registry import EXPERIMENTS
 from f2v_bench.training.experiment import Experiment, TrainOptions
 from f2v_bench.training.trainer import TrainerConfig
@@ -40,12 +40,9 @@ class ToyExperiment(Experiment):
 
 @pytest.fixture(autouse=True)
 def toy(monkeypatch: pytest.MonkeyPatch) -> None:
-    def load(name: str) -> type[Experiment]:
-        if name == "toy":
-            return ToyExperiment
-        raise F2VError(f"there is no model called '{name}'")
-
-    monkeypatch.setattr(EXPERIMENTS, "load", load)
+    """Register the experiment of this file."""
+    point = EntryPoint("toy", f"{__name__}:ToyExperiment", EXPERIMENTS.group)
+    monkeypatch.setitem(EXPERIMENTS._found(), "toy", point)
 
 
 @pytest.fixture

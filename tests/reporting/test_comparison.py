@@ -144,7 +144,7 @@ def test_equal_labels_are_prefixed_with_their_run(run: RunFolder, tmp_path: Path
     assert found.rows[0].system == f"{namesake.path}/good"
 
 
-def test_different_lists_are_refused_unless_the_intersection_is_asked_for(run: RunFolder, tmp_path: Path) -> None:
+def test_different_lists_are_refused_without_intersection(run: RunFolder, tmp_path: Path) -> None:
     part = make_run(tmp_path / "part", {"new": around(0.6, 2.0, 6, CLIPS[:20])}, CLIPS[:20])
     with pytest.raises(F2VError, match="their clip lists differ") as refusal:
         compare_runs([run, part])

@@ -1,4 +1,4 @@
-"""kill -9 at different moments of a real run, then the same command: the scores of an uninterrupted run."""
+"""Runs killed with SIGKILL at different moments and resumed give the scores of an uninterrupted run."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def command(root: Path, out: Path) -> list[str]:
 
 
 def lines(out: Path, kind: str) -> list[dict[str, object]]:
-    """Whole records in the shards."""
+    """Return the complete records in the shards."""
     found = []
     for shard in (out / "shards").glob(f"{kind}-*.jsonl"):
         for line in shard.read_text().split("\n"):
@@ -42,7 +42,7 @@ def lines(out: Path, kind: str) -> list[dict[str, object]]:
 
 
 def kill_when(root: Path, out: Path, kind: str, count: int) -> None:
-    """Start the run, and kill it without warning once so many records stand."""
+    """Start the run and kill it once its shards have ``count`` records."""
     process = subprocess.Popen(
         command(root, out), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
     )
@@ -77,6 +77,6 @@ def test_killed_three_times_and_resumed(tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(
         pd.read_parquet(cut / "audio.parquet")[timeless], pd.read_parquet(whole / "audio.parquet")[timeless]
     )
-    # nothing that was written down was computed again
+    # no stored record was computed again
     assert set(Counter((row["system"], row["clip"]) for row in lines(cut, "audio")).values()) == {1}
     assert set(Counter((row["system"], row["clip"], row["column"]) for row in lines(cut, "scores")).values()) == {1}
