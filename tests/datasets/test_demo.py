@@ -33,7 +33,7 @@ def test_packaged_clips() -> None:
     assert np.abs(audio.samples).max() > 0.05
 
 
-def test_packaged_people_are_not_in_the_training_part() -> None:
+def test_packaged_people_are_not_in_the_training_split() -> None:
     from f2v_bench.datasets.demo.corpus import plan
 
     training = [plan(0, index) for index in range(3000)]
@@ -44,7 +44,7 @@ def test_packaged_people_are_not_in_the_training_part() -> None:
 
 
 @pytest.mark.slow
-def test_the_generator_still_makes_the_packaged_clips() -> None:
+def test_the_generator_reproduces_the_packaged_clips() -> None:
     pytest.importorskip("espeakng_loader", reason="uv sync --extra demo")
     from f2v_bench.datasets.demo.corpus import plan, render
 
@@ -57,21 +57,21 @@ def test_the_generator_still_makes_the_packaged_clips() -> None:
     assert 10 * np.log10(255**2 / np.mean((shipped - frames) ** 2)) > 32
 
 
-def test_a_list_file_chooses_clips(tmp_path: Path) -> None:
-    chosen = [clip.id for clip in Demo(DatasetOptions()).clips()][3:6]
+def test_a_list_file_selects_clips(tmp_path: Path) -> None:
+    selected = [clip.id for clip in Demo(DatasetOptions()).clips()][3:6]
     listed = tmp_path / "three.txt"
-    listed.write_text("\n".join(chosen))
+    listed.write_text("\n".join(selected))
     demo = Demo(DatasetOptions(list_file=listed))
-    assert [clip.id for clip in demo.clips()] == chosen
+    assert [clip.id for clip in demo.clips()] == selected
     assert demo.list_id.startswith("demo/test~3clips-")
 
 
-def test_a_split_that_is_not_there_is_named() -> None:
+def test_a_missing_split_is_an_error() -> None:
     with pytest.raises(F2VError, match="train"):
         Demo(DatasetOptions(split="train")).clips()
 
 
-def test_a_folder_without_a_corpus_says_how_to_make_one(tmp_path: Path) -> None:
+def test_a_folder_without_a_corpus_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(F2VError, match="make-demo"):
         Demo(DatasetOptions(root=tmp_path))
 
@@ -81,7 +81,7 @@ def test_the_grammar_holds_every_sentence() -> None:
     assert all(word in grammar for clip in Demo(DatasetOptions()).clips() for word in (clip.text or "").split())
 
 
-def test_importing_the_dataset_pulls_nothing_heavy() -> None:
+def test_importing_the_dataset_imports_no_heavy_package() -> None:
     code = (
         "import sys, f2v_bench.datasets.demo;"
         "print(sorted({'numpy', 'cv2', 'librosa', 'torch', 'espeakng_loader'} & set(sys.modules)))"

@@ -36,7 +36,7 @@ def test_plans_share_no_sentence_and_no_person_between_splits() -> None:
     assert not people["val"] & (people["test"] | people["train"])
 
 
-def test_the_first_three_clips_are_one_of_each_split() -> None:
+def test_the_first_three_clips_cover_all_splits() -> None:
     assert {plan(7, index).split for index in range(3)} == {"train", "val", "test"}
 
 
@@ -64,7 +64,7 @@ def test_files_and_manifest(three: Path) -> None:
         assert 0.1 < timing[0][1] < timing[-1][2] < info.duration_s - 0.1
 
 
-def test_rendering_is_equal_to_the_bit_and_the_file_is_near(three: Path) -> None:
+def test_rendering_is_deterministic_and_close_to_the_file(three: Path) -> None:
     clip = plan(0, 1)
     first, second = render(clip), render(clip)
     frames = np.stack(list(first.frames))
@@ -73,11 +73,11 @@ def test_rendering_is_equal_to_the_bit_and_the_file_is_near(three: Path) -> None
     assert len(frames) == first.count
     decoded = read_video(three / clip.path)
     assert psnr(decoded, frames) > 32
-    sound = read_audio(three / clip.path).samples[: len(first.audio.samples)]
-    assert np.corrcoef(sound, first.audio.samples[: len(sound)])[0, 1] > 0.95
+    audio = read_audio(three / clip.path).samples[: len(first.audio.samples)]
+    assert np.corrcoef(audio, first.audio.samples[: len(audio)])[0, 1] > 0.95
 
 
-def test_complete_clips_are_kept_and_lost_ones_made_again(three: Path) -> None:
+def test_complete_clips_are_kept_and_missing_ones_rendered(three: Path) -> None:
     paths = [three / plan(0, index).path for index in range(3)]
     before = [path.stat().st_mtime_ns for path in paths]
     paths[1].unlink()
@@ -89,14 +89,14 @@ def test_complete_clips_are_kept_and_lost_ones_made_again(three: Path) -> None:
     assert after[1] > before[1]
 
 
-def test_a_stop_in_the_middle_leaves_whole_clips_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interruption_leaves_complete_clips_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("espeakng_loader", reason="uv sync --extra demo")
 
-    def torn(*args: Any) -> Iterator[NDArray[np.uint8]]:
+    def interrupted(*args: Any) -> Iterator[NDArray[np.uint8]]:
         yield from list(film(*args))[:5]
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(corpus, "film", torn)
+    monkeypatch.setattr(corpus, "film", interrupted)
     with pytest.raises(KeyboardInterrupt):
         generate(tmp_path, 1)
     assert [path for path in tmp_path.rglob("*.mp4") if not path.name.startswith(".")] == []
@@ -108,13 +108,23 @@ def test_a_stop_in_the_middle_leaves_whole_clips_only(tmp_path: Path, monkeypatc
 
 
 @pytest.mark.slow
-def test_workers_render_what_one_process_renders(three: Path, tmp_path: Path) -> None:
+def test_workers_render_equal_clips(three: Path, tmp_path: Path) -> None:
     generate(tmp_path, 2, workers=2)
     for index in range(2):
         path = plan(0, index).path
         timing = Path(path).with_suffix(".json")
         assert (tmp_path / timing).read_bytes() == (three / timing).read_bytes()
         assert psnr(read_video(tmp_path / path), read_video(three / path)) > 40
+
+
+def test_a_corpus_file_with_the_earlier_license_key_is_accepted(tmp_path: Path) -> None:
+    file = tmp_path / "corpus.json"
+    earlier = json.dumps({"generator": "f2v-bench demo", "version": 1, "seed": 0, "licence": "MIT"})
+    file.write_text(earlier)
+    corpus._write_corpus_file(tmp_path, 0)
+    assert file.read_text() == earlier
+    with pytest.raises(F2VError, match="seed 0"):
+        corpus._write_corpus_file(tmp_path, 1)
 
 
 def test_a_folder_of_another_seed_is_refused(three: Path) -> None:
@@ -125,7 +135,7 @@ def test_a_folder_of_another_seed_is_refused(three: Path) -> None:
 @pytest.mark.parametrize(
     ("clips", "split", "match"), [(0, None, "0 clips"), (70_000, None, "64000"), (3, "dev", "dev")]
 )
-def test_what_cannot_be_is_refused(tmp_path: Path, clips: int, split: str | None, match: str) -> None:
+def test_impossible_counts_and_splits_are_refused(tmp_path: Path, clips: int, split: str | None, match: str) -> None:
     with pytest.raises(F2VError, match=match):
         generate(tmp_path / "new", clips, split=split)
     assert not (tmp_path / "new").exists()

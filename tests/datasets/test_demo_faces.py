@@ -65,15 +65,15 @@ def test_lips_meet_and_part() -> None:
         ({"nostrils": 1.0}, slice(95, 140)),
     ],
 )
-def test_articulators_show_around_the_mouth_only(pose: dict[str, float], rows: slice) -> None:
+def test_articulators_change_the_mouth_region_only(pose: dict[str, float], rows: slice) -> None:
     rest = filmed(2, mouth_of(), awake()).astype(int)
     moved = filmed(2, mouth_of(**pose), awake()).astype(int)
     change = np.abs(moved - rest).max(axis=(0, 3))
     assert change[rows].max() > 40
-    assert change[:80].max() == 0  # eyes and brows do not speak
+    assert change[:80].max() == 0  # eyes and brows do not move
 
 
-def test_brows_and_lids_show_above_the_mouth_only() -> None:
+def test_brows_and_lids_change_the_region_above_the_mouth_only() -> None:
     rest = filmed(2, mouth_of(), awake()).astype(int)
     raised = filmed(2, mouth_of(), replace(awake(), brow=np.ones(FRAMES, np.float32))).astype(int)
     shut = filmed(2, mouth_of(), still()).astype(int)
@@ -99,14 +99,14 @@ def test_expression_follows_pitch_and_loudness() -> None:
     assert face.cheek[60] > face.cheek[10]
 
 
-def test_silence_has_a_face_at_rest() -> None:
+def test_silence_gives_a_face_at_rest() -> None:
     face = express(Waveform(np.zeros(32_000, np.float32), 16_000), 150.0, 50, np.random.default_rng(0))
     assert np.all(face.semitones == 0)
     assert np.all(face.loudness == 0)
     assert np.all(np.abs(face.brow) < 0.4)
 
 
-def test_people_differ_and_are_decided_by_seed_and_number() -> None:
+def test_people_differ_and_depend_on_seed_and_number() -> None:
     assert identity(0, 5) == identity(0, 5)
     assert identity(0, 5) != identity(1, 5)
     everybody = [identity(0, number) for number in range(100)]

@@ -64,7 +64,7 @@ def test_pitch_follows_voice_and_delivery() -> None:
 
 
 @pytest.mark.usefixtures("espeak")
-def test_effort_and_tempo_are_heard() -> None:
+def test_effort_and_tempo_change_the_speech() -> None:
     soft, loud = (
         synthesize_speech("place red by t six soon", VOICE, Delivery(0, 1, 1, effort, None)) for effort in (0.1, 1.0)
     )
@@ -75,7 +75,7 @@ def test_effort_and_tempo_are_heard() -> None:
     assert slow.waveform.duration_s > 1.05 * fast.waveform.duration_s
 
 
-def test_letters_are_given_as_phonemes() -> None:
+def test_letters_become_phonemes() -> None:
     for letter in LETTERS:
         assert "[['" in ssml(f"bin blue at {letter} two now", PLAIN).split('name="3"/>')[1].split("<mark")[0]
 
@@ -85,7 +85,7 @@ def test_heavier_faces_have_lower_voices() -> None:
     assert all(a.pitch_hz > b.pitch_hz and a.formants > b.formants for a, b in pairwise(voices))
 
 
-def test_without_espeak_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_espeak_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "espeakng_loader", None)
     with pytest.raises(F2VError, match="uv sync --extra demo"):
         synthesize_speech("bin blue at f two now", VOICE, PLAIN)

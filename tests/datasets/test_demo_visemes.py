@@ -14,11 +14,11 @@ def phones(*names: str, length_s: float = 0.12) -> list[Phone]:
 @pytest.mark.parametrize("name", ["p", "b", "m"])
 @pytest.mark.parametrize("phase", [0.0, 0.01, 0.02, 0.03])
 def test_lips_close_even_between_two_open_vowels(name: str, phase: float) -> None:
-    said = [Phone("A@", 0, 0.2, 0), Phone(name, 0.2, 0.225, 0), Phone("A@", 0.225, 0.5, 0)]
-    pose = articulate(said, 0.3 + phase, 30)
+    sequence = [Phone("A@", 0, 0.2, 0), Phone(name, 0.2, 0.225, 0), Phone("A@", 0.225, 0.5, 0)]
+    pose = articulate(sequence, 0.3 + phase, 30)
     opening = pose["aperture"] * (1 - pose["closure"])
     start = int((0.5 + phase) * 25)
-    assert opening[start - 2 : start + 3].min() < 0.01  # shorter than a frame, and seen all the same
+    assert opening[start - 2 : start + 3].min() < 0.01  # shorter than a frame, and visible
     assert opening[start - 4] > 0.3
     assert opening[start + 5] > 0.3
 
@@ -32,7 +32,7 @@ def test_lips_are_round_before_a_round_vowel() -> None:
 
 
 @pytest.mark.parametrize(("name", "articulator"), [("f", "tuck"), ("v", "tuck"), ("T", "tip"), ("n", "nostrils")])
-def test_what_is_reached_is_reached_fully_and_let_go(name: str, articulator: str) -> None:
+def test_reached_articulators_reach_their_target_and_return(name: str, articulator: str) -> None:
     pose = articulate(phones("a", name, "a"), 0.2, 25)
     middle = int((0.2 + 0.18) * 25)
     assert pose[articulator][middle] == pytest.approx(1)
@@ -46,7 +46,7 @@ def test_diphthong_moves_from_open_to_round() -> None:
     assert pose["protrusion"][late] > pose["protrusion"][early] + 0.5
 
 
-def test_every_track_stays_in_range_and_rests_at_both_ends() -> None:
+def test_every_track_is_in_range_and_at_rest_at_both_ends() -> None:
     pose = articulate(phones(*VISEMES), 0.4, 150)
     assert set(pose) == set(ARTICULATORS)
     for name, track in pose.items():
