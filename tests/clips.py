@@ -17,7 +17,7 @@ RATE = 16_000
 
 
 def tone(seconds: float, hertz: float = 220.0, rate: int = RATE, gain: float = 0.3) -> NDArray[np.float32]:
-    """A sine, float32 ``(n,)``."""
+    """Return a sine, float32 ``(n,)``."""
     return (gain * np.sin(2 * np.pi * hertz * np.arange(round(seconds * rate)) / rate)).astype(np.float32)
 
 
@@ -45,7 +45,7 @@ def number_of(frame: NDArray[np.uint8]) -> int:
 def write_clip(
     path: Path, seconds: float = 1.0, samples: NDArray[np.float32] | None = None, text: str | None = "bin blue"
 ) -> Clip:
-    """A video of numbered frames with sound, as a clip."""
+    """Write a video of numbered frames with audio and return it as a clip."""
     sound = babble(seconds) if samples is None else samples
     write_video(path, numbered_frames(round(seconds * FPS)), Waveform(sound, RATE), crf=18)
     return Clip(f"{path.parent.name}/{path.stem}", path.parent.name, path, path, text, "test")

@@ -72,7 +72,7 @@ def fresh_weights() -> Iterator[None]:
 
 @pytest.fixture
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fresh_weights: None) -> Path:
-    """A data package with the weights ``toy/small`` and ``shared/base``, installed alone."""
+    """Install a data package with the weights ``toy/small`` and ``shared/base``, and no other."""
     folder = tmp_path / "toy_weights"
     (folder / "toy").mkdir(parents=True)
     (folder / "shared").mkdir()

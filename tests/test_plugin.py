@@ -19,7 +19,7 @@ PLUGIN = Path(__file__).parent / "plugin"
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the plugin installed in it, as ``pip install --target`` leaves it."""
+    """Return a folder with the plugin installed in it, as ``pip install --target`` leaves it."""
     source = tmp_path_factory.mktemp("source") / "plugin"
     shutil.copytree(PLUGIN, source)  # a build leaves its traces beside the sources
     build = "import sys, setuptools.build_meta as backend; backend.build_wheel(sys.argv[1])"

@@ -19,7 +19,7 @@ PACKAGES = sorted((Path(__file__).resolve().parents[2] / "weights").glob("*/src/
 
 @pytest.fixture(scope="module")
 def rewritten(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Path], list[Path]]:
-    """Copies of all packaged weights before and after."""
+    """Return copies of all packaged weights before and after."""
     root = tmp_path_factory.mktemp("rekeyed")
     for package in PACKAGES:
         shutil.copytree(package, root / package.name)

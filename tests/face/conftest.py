@@ -15,7 +15,7 @@ from .drawing import empty, talking
 
 @pytest.fixture(scope="session")
 def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with ``talk.mp4`` (50 frames, with sound), ``half.mp4`` (a face in 24 of 50) and ``wall.mp4``."""
+    """Write ``talk.mp4`` (50 frames, with audio), ``half.mp4`` (a face in 24 of 50) and ``wall.mp4``."""
     folder = tmp_path_factory.mktemp("films")
     frames, _ = talking(50)
     t = np.arange(32_000) / 16_000

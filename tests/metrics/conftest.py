@@ -34,7 +34,7 @@ def speechlike() -> Callable[..., NDArray[np.float32]]:
 
 @pytest.fixture(scope="session")
 def sample() -> Callable[..., Sample]:
-    """A Sample of arrays at 16 kHz."""
+    """Return a Sample of arrays at 16 kHz."""
 
     def make(
         audio: NDArray[np.float32],
@@ -50,7 +50,7 @@ def sample() -> Callable[..., Sample]:
 
 @pytest.fixture(scope="session")
 def speech(shared: Path) -> Callable[[str], NDArray[np.float32]]:
-    """A real recording of the reference folder by name, at 16 kHz, clipped as the golden values were taken."""
+    """Return a real recording of the reference folder at 16 kHz, clipped as for the golden values."""
 
     def read(name: str) -> NDArray[np.float32]:
         [path] = (shared / "data" / "speech").glob(f"{name}.*")
@@ -76,7 +76,7 @@ def versa_pair(speech: Callable[[str], NDArray[np.float32]]) -> tuple[NDArray[np
 
 @pytest.fixture(scope="session")
 def grid_test(shared: Path) -> list[Sample]:
-    """The 50 real test clips of GRID s1, each its own reference."""
+    """Return the 50 real test clips of GRID s1, each its own reference."""
     root = shared / "data" / "grid"
     with (root / "s1.csv").open(newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["split"] == "test"]

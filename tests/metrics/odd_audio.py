@@ -19,7 +19,7 @@ SUBTYPES = ("PCM_U8", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ULAW", "ALAW", "IM
 def encoded(
     samples: NDArray[np.floating], rate: int = RATE, file_format: str = "WAV", subtype: str | None = None
 ) -> bytes:
-    """A sound file's bytes; ``samples`` are ``(n,)`` or ``(n, channels)``."""
+    """Return the bytes of an audio file; ``samples`` are ``(n,)`` or ``(n, channels)``."""
     buffer = io.BytesIO()
     soundfile.write(buffer, samples, rate, format=file_format, subtype=subtype)
     return buffer.getvalue()

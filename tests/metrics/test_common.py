@@ -9,7 +9,7 @@ from f2v_bench.metrics.base import MetricOptions, Scores, per_clip
 
 
 def sine(level_db: float, n: int = 16_000) -> np.ndarray:
-    """A tone whose RMS is ``level_db`` dBFS."""
+    """Return a tone whose RMS is ``level_db`` dBFS."""
     return (np.sqrt(2) * 10 ** (level_db / 20) * np.sin(2 * np.pi * 200 * np.arange(n) / 16_000)).astype(np.float32)
 
 

@@ -33,7 +33,7 @@ def personalized() -> Networks:
 
 
 def theirs(samples: np.ndarray, model: str = "dnsmos") -> dict[str, float]:
-    """The package's values under our column names."""
+    """Return the values of the package under our column names."""
     from speechmos import dnsmos as package
 
     found = package.run(samples, sr=16_000, model_type=model)
@@ -45,7 +45,7 @@ def values(ovrl: float, sig: float, bak: float, p808: float) -> dict[str, float]
 
 
 def file_free() -> np.ndarray:
-    """The protocols' tone that needs no file."""
+    """Return the tone of the protocols that needs no file."""
     t = np.arange(64_000) / 16_000
     tone = 0.3 * np.sin(2 * np.pi * (220 * t + 20 * np.sin(6 * np.pi * t))) * (0.5 + 0.5 * np.sin(4 * np.pi * t))
     return tone.astype(np.float32)

@@ -27,7 +27,7 @@ def network() -> SyncNet:
 
 @pytest.fixture
 def metric(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, network: SyncNet) -> LSE:
-    """The metric on a checkpoint in the published layout, faces as they are."""
+    """Return the metric on a checkpoint in the published layout, faces unchanged."""
     monkeypatch.setenv("F2V_ASSETS", str(tmp_path / "assets"))
     (tmp_path / "assets").mkdir()
     torch.save(network.state_dict(), tmp_path / "assets" / "syncnet_v2.model")

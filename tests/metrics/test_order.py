@@ -57,7 +57,7 @@ SLOWER = [pytest.param(name, marks=pytest.mark.slow if name in EXPENSIVE else ()
 
 
 def metric_called(name: str) -> Metric:
-    """The metric under its defaults; skips what cannot be computed here."""
+    """Return the metric with its defaults; skip metrics that are unavailable here."""
     found = METRICS.load(name) if name in METRICS.names() else OURS[name]()
     try:
         metric: Metric = found(MetricOptions(grammar=grid_sentences.JSGF))

@@ -19,7 +19,7 @@ FILE = "utmos22_strong_step7459_v1.pt"
 
 @pytest.fixture
 def assets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An asset folder of this test alone."""
+    """Provide an asset folder for this test alone."""
     monkeypatch.setenv("F2V_ASSETS", str(tmp_path))
     monkeypatch.setenv("HOME", str(tmp_path))
     return tmp_path

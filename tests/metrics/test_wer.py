@@ -51,7 +51,7 @@ def metric_with_hypotheses(*hypotheses: Hypothesis | str) -> WER:
 
 @pytest.fixture
 def no_whisper_weights(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """An empty asset folder and an empty home."""
+    """Provide an empty asset folder and an empty home."""
     monkeypatch.setenv("F2V_ASSETS", str(tmp_path))
     monkeypatch.setenv("HOME", str(tmp_path))
     return tmp_path

@@ -55,6 +55,6 @@ def filled(module: torch.nn.Module) -> torch.nn.Module:
 
 
 def chirp(samples: int) -> torch.Tensor:
-    """A tone that rises, the same everywhere, float32 ``(samples,)``."""
+    """Return a rising tone, the same everywhere, float32 ``(samples,)``."""
     t = torch.arange(samples, dtype=torch.float64) / 16_000
     return (0.2 * torch.sin(2 * torch.pi * (200 + 700 * t) * t)).float()

@@ -24,7 +24,7 @@ def on_meta(shape: TransformerShape) -> AVHuBERT:
 
 
 def base_of(large: Shapes) -> Shapes:
-    """The published Large with the widths of Base: 12 layers, 768 channels, 3072 in the feed-forward module."""
+    """Return the published Large with the widths of Base: 12 layers, 768 channels, 3072 in the feed-forward module."""
     width = {1024: 768, 2048: 1536, 4096: 3072, 64: 48}
 
     def narrowed(name: str, shape: tuple[int, ...]) -> tuple[int, ...]:

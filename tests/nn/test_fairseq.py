@@ -53,7 +53,7 @@ def save(path: Path, content: object, *, zipped: bool) -> Path:
 
 
 def settings_of_a_task(monkeypatch: pytest.MonkeyPatch) -> tuple[dict[str, object], list[str]]:
-    """Settings in fairseq's checkpoints, of a package that is missing when the file is read."""
+    """Define settings in fairseq's checkpoints, of a package that is missing when the file is read."""
     ran: list[str] = []
     module = ModuleType("fairseq.tasks.of_somebody")
     for name in ("fairseq", "fairseq.tasks"):

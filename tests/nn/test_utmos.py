@@ -48,7 +48,7 @@ def test_the_score_is_the_affine_mean_over_frames() -> None:
 
 
 def official(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """The authors' layout of the same weights: three domains, 3000 judges, a dropout inside the projection."""
+    """Return the authors' layout of the same weights: three domains, 3000 judges, a dropout inside the projection."""
     theirs = {}
     for name, tensor in state.items():
         if name == "domain_emb":
