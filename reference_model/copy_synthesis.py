@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class CopySynthesis(Resynthesis):
     """Loss between a true mel spectrogram and its waveform, with the vocoder of ``faces-to-voices``."""
 
-    name = "ours-vocoder"
+    name = "copy-synthesis"
     summary = "mel of the real audio through the vocoder of the reference model"
 
     def __init__(self, options: SystemOptions) -> None:

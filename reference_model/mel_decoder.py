@@ -185,8 +185,7 @@ class MelDecoder(nn.Module):
 
     def log_f0(self, pitch: torch.Tensor) -> torch.Tensor:
         """Convert standardized pitch to log F0 in Hz."""
-        mean, deviation = self.pitch_statistics
-        return mean + deviation * pitch
+        return self.pitch_statistics[0] + self.pitch_statistics[1] * pitch
 
 
 def add_total(losses: dict[str, torch.Tensor], weights: Mapping[str, float]) -> dict[str, torch.Tensor]:

@@ -80,7 +80,8 @@ class FacesToVoices(Model[ModelOutput]):
                 ``training_example``; a speaker embedding ``voice`` ``(B, 256)``, a unit vector, replaces the face's.
             training: compute the losses of the stages, and pass the true contours of the batch to the decoder.
         """
-        mask, losses = batch["mask"], {}
+        losses: dict[str, torch.Tensor] = {}
+        mask = batch["mask"]
         mel_mask = mask.repeat_interleave(MEL_FRAMES_PER_VIDEO_FRAME, 1)  # (B, 4 T)
 
         if training:

@@ -41,11 +41,11 @@ class SpeakerStats(NamedTuple):
     """Statistics of one speaker.
 
     Attributes:
-        index: index among the speakers of the corpus.
+        speaker_id: index among the speakers of the corpus.
         pitch_stats: mean and deviation of log F0, standardized over the corpus, float32 ``(2,)``.
     """
 
-    index: int
+    speaker_id: int
     pitch_stats: NDArray[np.float32]
 
 
@@ -64,10 +64,10 @@ def speaker_stats(clips: Iterable[tuple[str, ClipFeatures]], statistics: DataSta
     for speaker, clip in clips:
         pitches.setdefault(speaker, []).append((np.log(clip.f0[clip.f0 > 0]) - mean) / deviation)
     stats: dict[str, SpeakerStats] = {}
-    for index, (speaker, parts) in enumerate(pitches.items()):
+    for speaker_id, (speaker, parts) in enumerate(pitches.items()):
         pitch = np.concatenate(parts)
         pair = [float(pitch.mean()), max(float(pitch.std()), 0.05)] if len(pitch) > 1 else [0.0, 1.0]
-        stats[speaker] = SpeakerStats(index, np.array(pair, np.float32))
+        stats[speaker] = SpeakerStats(speaker_id, np.array(pair, np.float32))
     return stats
 
 
@@ -101,6 +101,6 @@ def training_example(
             "identity": identity,
             "speaker": clip.speaker,
             "pitch_stats": speaker.pitch_stats,
-            "person": np.array(speaker.index),
+            "person": np.array(speaker.speaker_id),
         },
     )

@@ -71,7 +71,13 @@ def test_names_and_values_of_earlier_settings_are_read() -> None:
     assert (config.timbre.face, config.lips.encoder) == ("small", "small")
     assert config.audio_encoder.blocks == 3
     assert config.lip_encoder_training.phoneme_weight == 0.5
-    texts = ["content.mask=centre", "content.hidden=0.2", "content.span=7", "content.smoothing=0", "listening.blocks=3"]
+    texts = [
+        f"content.mask={'centre'}",
+        "content.hidden=0.2",
+        "content.span=7",
+        "content.smoothing=0",
+        "listening.blocks=3",
+    ]
     assert with_overrides(FacesToVoicesConfig(), texts).audio_encoder == config.audio_encoder
     assert with_overrides(FacesToVoicesConfig(), texts).content == config.content
     with pytest.raises(F2VError, match="earlier name"):

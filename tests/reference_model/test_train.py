@@ -125,7 +125,7 @@ def test_a_stage_needs_those_before_it(tmp_path: Path) -> None:
 
 
 def test_an_unfit_base_is_refused(whole: Path, tmp_path: Path) -> None:
-    with pytest.raises(F2VError, match="holds no training"):
+    with pytest.raises(F2VError, match="is not the directory of a training"):
         experiment(tmp_path / "a", base=tmp_path / "nothing")
     wider = replace(CONFIG, vocoder=replace(CONFIG.vocoder, width=16))
     with pytest.raises(F2VError, match="other settings under 'vocoder'"):

@@ -48,7 +48,7 @@ def test_a_speaker_s_pitch_is_standardized_over_the_corpus() -> None:
         ("mute", voiced_at([0, 0])),
     ]
     found = speaker_stats(iter(clips), statistics)
-    assert [stats.index for stats in found.values()] == [0, 1, 2]
+    assert [stats.speaker_id for stats in found.values()] == [0, 1, 2]
     pitches = {name: stats.pitch_stats for name, stats in found.items()}
     np.testing.assert_allclose(pitches["ann"], [0, 2 * np.log(2)], atol=1e-6)  # two octaves apart, evenly
     np.testing.assert_allclose(pitches["bob"], [0, 0.05], atol=1e-6)  # a monotone voice has some room left
