@@ -28,7 +28,7 @@ FLOW = (
 #: rooms from the top: a room imports only from rooms below it
 LAYERS = (
     ("cli", "parses, calls the API, prints"),
-    ("api", "evaluate, score, compare, load_*, train"),
+    ("api · dubbing", "evaluate, score, compare, load_*, train; dub"),
     ("reporting", "tables, tests, figures; reads only the run folder"),
     ("runs", "run folder, resume, execution"),
     ("training", "Lightning: stages, modules, callbacks, data"),
