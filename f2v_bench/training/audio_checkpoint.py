@@ -93,7 +93,12 @@ def write_pretrained(
 
 
 def read_pretrained(
-    path: Path, system: str, config: Any, sizes: Sequence[str], renamed_keys: Sequence[tuple[str, str]] = ()
+    path: Path,
+    system: str,
+    config: Any,
+    sizes: Sequence[str],
+    renamed_keys: Sequence[tuple[str, str]] = (),
+    aliases: Sequence[str] = (),
 ) -> PretrainedDecoder:
     """Read the file for a model.
 
@@ -103,6 +108,7 @@ def read_pretrained(
         config: settings of the model to initialize.
         sizes: settings, ``a`` or ``a.b``, that must be equal and that no shape of a weight shows.
         renamed_keys: patterns and replacements of the model's tensor names in files of format 2.
+        aliases: other names of the system, under which earlier versions wrote the file.
 
     Raises:
         F2VError: no such file, another kind of file, or a decoder of another system or with other settings.
@@ -116,7 +122,7 @@ def read_pretrained(
             state = rename_part(state, "model", (*_EARLIER_TENSORS, *renamed_keys))
         if head["format"] != FORMAT:
             raise F2VError(f"'{path}' has format {head['format']}, this version reads {FORMAT}", _hint(path))
-        if head["system"] != system:
+        if head["system"] not in (system, *aliases):
             raise F2VError(f"'{path}' is a decoder of '{head['system']}', not of '{system}'", _hint(path))
         theirs, trained_on = head["config"], str(head["trained_on"])
         statistics = {name: (float(mean), float(deviation)) for name, (mean, deviation) in head["statistics"].items()}

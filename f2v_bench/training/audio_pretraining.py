@@ -133,7 +133,9 @@ class AudioPretrainedExperiment(StagedExperiment):
         """Read the pre-trained decoder of the main stage; None for random weights."""
         if not self.uses_pretraining:
             return None
-        found = read_pretrained(self.pretrained_file(), self.name, self.config, self.sizes, self.spec.renamed_keys)
+        found = read_pretrained(
+            self.pretrained_file(), self.name, self.config, self.sizes, self.spec.renamed_keys, self.spec.aliases
+        )
         self.options.log(f"the decoder starts from '{found.path}', pre-trained on {found.trained_on}")
         return found
 

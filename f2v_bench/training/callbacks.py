@@ -106,7 +106,8 @@ class ThroughputCallback(lightning.Callback):
     """
 
     def __init__(self, steps: int, log: Callable[[str], None]) -> None:
-        self.steps, self.log = steps, log
+        self.steps = steps
+        self.log_message = log  # Lightning replaces an attribute ``log`` by the module's
         self.processed_hours = 0.0  # of audio since the start
         self.steps_since_start = 0
 
@@ -123,7 +124,7 @@ class ThroughputCallback(lightning.Callback):
         done = int(batch["step"]) + 1
         is_due = self.steps_since_start == _FIRST_REPORT or done % _REPORT_EVERY == 0 or done == self.steps
         if trainer.is_global_zero and is_due:
-            self.log(self.describe(done, time.perf_counter() - self.start_time))
+            self.log_message(self.describe(done, time.perf_counter() - self.start_time))
 
     def describe(self, done: int, seconds: float) -> str:
         """Return the message after ``done`` steps of the stage, ``seconds`` after the start."""

@@ -13,14 +13,15 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional
 
-from f2v_bench.face.crops import FaceCrops
+from f2v_bench.face.records import FaceCrops
 from f2v_bench.modeling.batch import Batch
 from f2v_bench.modeling.checkpoint import TrainingInfo, save_checkpoint
 from f2v_bench.modeling.shared_config import UnitConfig
 from f2v_bench.nn.encoders.frozen_lip_encoder import FrozenLipEncoder
 from f2v_bench.nn.encoders.lip_encoder import LipEncoder, LipEncoderConfig
 from f2v_bench.nn.layers.masking import valid_mask
-from f2v_bench.nn.vocoders.build import VocoderConfig, build_vocoder
+from f2v_bench.nn.vocoders.build import build_vocoder
+from f2v_bench.nn.vocoders.config import VocoderConfig
 from reference_model.ablations import FlatFacesToVoices, build_model
 from reference_model.config import (
     Ablation,

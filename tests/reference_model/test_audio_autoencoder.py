@@ -107,10 +107,10 @@ def test_a_decoder_with_names_of_the_earlier_version_is_read(autoencoder: AudioA
     assert {"fusion.mlp.0.weight", "prosody.embed.bias", "flow.decoder.enter.weight"} <= earlier.keys()
     settings = as_mapping(CONFIG)
     settings["listening"] = settings.pop("audio_encoder")
-    head = {"format": 2, "system": SPEC.name, "config": settings, "standard": asdict(STATISTICS), "heard": "2 h"}
+    head = {"format": 2, "system": "ours", "config": settings, "standard": asdict(STATISTICS), "heard": "2 h"}
     save_file(earlier, tmp_path / FILE, metadata={"audio_decoder": json.dumps(head)})
     model, sizes = FacesToVoices(CONFIG, STATISTICS), FacesToVoicesExperiment.sizes
-    load_pretrained(read_pretrained(tmp_path / FILE, SPEC.name, CONFIG, sizes, SPEC.renamed_keys), model)
+    load_pretrained(read_pretrained(tmp_path / FILE, SPEC.name, CONFIG, sizes, SPEC.renamed_keys, SPEC.aliases), model)
     for name, tensor in model.decoder.state_dict().items():
         assert torch.equal(tensor, state[f"decoder.{name}"]), name
 
@@ -151,7 +151,7 @@ def test_a_folder_gives_mels_and_contours(tmp_path: Path) -> None:
         write_audio(tmp_path / "speech" / f"{at}.wav", Waveform(babble(1.0, at), RATE))
     config = replace(CONFIG, pretraining=PretrainingConfig(folder=str(tmp_path / "speech"), segment=8))
     training = experiment(tmp_path / "t", config)
-    example = training.sounds.load(0, np.random.default_rng(0))
+    example = training.audio.load(0, np.random.default_rng(0))
     assert {name: len(one) for name, one in example.sequences.items()} == dict.fromkeys(("mel", "f0", "energy"), 32)
     training.train("audio")
     trained_on = read_pretrained(tmp_path / "t" / FILE, SPEC.name, config, training.sizes).trained_on

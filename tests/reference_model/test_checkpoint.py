@@ -157,7 +157,7 @@ def test_another_file_is_refused(file: Path, spoil: object) -> None:
 
 
 def rewritten(path: Path, **entries: object) -> Path:
-    """The file with other entries in its head."""
+    """Rewrite the file with other entries in its header."""
     with safe_open(path, "pt") as opened:
         tensors = {name: opened.get_tensor(name).clone() for name in opened.keys()}  # noqa: SIM118  it is no mapping
         ((name, head),) = opened.metadata().items()

@@ -14,7 +14,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from f2v_bench.face.crops import FaceCrops
+from f2v_bench.face.records import FaceCrops
 from f2v_bench.modeling import synthesizer as module
 from f2v_bench.modeling.base import ModelOutput
 from f2v_bench.modeling.synthesizer import to_waveform

@@ -14,7 +14,7 @@ from f2v_bench.clip import Clip, Waveform
 from f2v_bench.datasets.base import Dataset, DatasetOptions
 from f2v_bench.errors import ClipFailure, F2VError, FailureKind
 from f2v_bench.face import crops as crops_module
-from f2v_bench.face.crops import FaceCrops
+from f2v_bench.face.records import FaceCrops
 from f2v_bench.media import write_audio
 from f2v_bench.modeling.synthesizer import Synthesizer
 from f2v_bench.registry import SYSTEMS

@@ -36,7 +36,7 @@ def experiment(folder: Path, config: Any = CONFIG, **named: Any) -> FacesToVoice
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory, noise: None) -> Path:
-    """A training from the first stage to the last."""
+    """Train from the first stage to the last."""
     folder = tmp_path_factory.mktemp("whole") / "ours-demo"
     training = experiment(folder)
     for stage in FacesToVoicesExperiment.stages:
