@@ -15,7 +15,7 @@ from f2v_bench.runs.build import resolve_device
 from f2v_bench.timing import FPS
 
 if TYPE_CHECKING:
-    from f2v_bench.face.crops import FaceCrops
+    from f2v_bench.face.records import FaceCrops
     from f2v_bench.systems.base import FaceSystem
 
 _SHEET_SUFFIXES = (".png", ".pdf", ".svg")

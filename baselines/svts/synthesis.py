@@ -19,7 +19,7 @@ from f2v_bench.nn.vocoders.parallel_wavegan_checkpoint import load_parallel_wave
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from f2v_bench.face.crops import FaceCrops
+    from f2v_bench.face.records import FaceCrops
     from f2v_bench.modeling.checkpoint import ModelCheckpoint
 
 

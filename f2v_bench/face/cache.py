@@ -18,7 +18,7 @@ from f2v_bench.errors import F2VError
 from f2v_bench.utils.paths import atomic_path, cache_folder
 
 if TYPE_CHECKING:
-    from f2v_bench.face.crops import FaceCrops
+    from f2v_bench.face.records import FaceCrops
 
 _IMAGES = ("lips", "face")  # stored as differences in time: half the bytes, and faster to write
 _ARRAYS = ("lips", "face", "boxes", "points", "visible")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -27,6 +26,7 @@ from f2v_bench.face.geometry import (
 )
 from f2v_bench.face.landmarks import find_landmarks, read_landmarks, track_points
 from f2v_bench.face.mouth import mouth_offset, shift_mouth
+from f2v_bench.face.records import FaceCrops
 from f2v_bench.face.smooth import smooth
 from f2v_bench.face.track import select_talking_face
 from f2v_bench.media import iter_frames
@@ -39,27 +39,6 @@ _SETTINGS = "crops:2"  # incremented whenever pixels of the crops change
 _MAX_BUFFER_BYTES = 400_000_000  # decoded frames in memory; longer videos are decoded again for every pass
 _MOUTH_SIGMA = 8.0  # frames; the patch follows the position of the mouth, not the opening of the lips
 _MAX_SHRINK = 0.6  # scale below which a frame is downsampled by averaging before the warp
-
-
-@dataclass(frozen=True, eq=False)
-class FaceCrops:
-    """Talking face of one clip at 25 fps.
-
-    Attributes:
-        lips: uint8 ``(T, 96, 96)``, gray, upright, centered on the mouth, at the scale of the 256x256 mean face.
-        face: uint8 ``(T, 112, 112, 3)``, RGB, aligned to ArcFace's five-point template.
-        boxes: float32 ``(T, 4)``, x0 y0 x1 y1 in pixels of the video.
-        points: float32 ``(T, 5, 2)``: eyes, nose tip and mouth corners in pixels, left side of the image first.
-        visible: bool ``(T,)``; in other frames the face is interpolated from neighboring frames.
-        detector: ``cascade``, ``mediapipe`` or ``precomputed``.
-    """
-
-    lips: NDArray[np.uint8]
-    face: NDArray[np.uint8]
-    boxes: NDArray[np.float32]
-    points: NDArray[np.float32]
-    visible: NDArray[np.bool_]
-    detector: str
 
 
 def center_crop(lips: NDArray[np.uint8]) -> NDArray[np.uint8]:

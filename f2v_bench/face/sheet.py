@@ -11,8 +11,9 @@ import numpy as np
 
 from f2v_bench.clip import Clip
 from f2v_bench.errors import ClipFailure
-from f2v_bench.face.crops import FaceCrops, face_crops
+from f2v_bench.face.crops import face_crops
 from f2v_bench.face.geometry import LIPS_CENTER, LIPS_SIZE
+from f2v_bench.face.records import FaceCrops
 from f2v_bench.media import VideoInfo, clip_audio, iter_frames, video_info
 from f2v_bench.timing import FPS, SAMPLE_RATE
 

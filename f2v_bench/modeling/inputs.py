@@ -9,7 +9,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from f2v_bench.face.crops import FaceCrops
+    from f2v_bench.face.records import FaceCrops
 
 FACE_SIZE = 56  # pixels on a side of the gray expression crop
 IDENTITY_FRAMES = 8  # face crops of the identity, spread over the clip

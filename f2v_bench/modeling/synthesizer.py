@@ -22,7 +22,7 @@ from f2v_bench.timing import MEL_FRAMES_PER_VIDEO_FRAME
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from f2v_bench.face.crops import FaceCrops
+    from f2v_bench.face.records import FaceCrops
     from f2v_bench.modeling.checkpoint import ModelCheckpoint
     from f2v_bench.nn.vocoders.base import Vocoder
 

@@ -20,7 +20,7 @@ from f2v_bench.timing import SAMPLE_RATE
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from f2v_bench.face.crops import FaceCrops
+    from f2v_bench.face.records import FaceCrops
     from f2v_bench.modeling.synthesizer import Synthesizer
 
 _FROM_SPEECH = (SpeakerReference.SAME_CLIP, SpeakerReference.OTHER_CLIP)

@@ -16,7 +16,7 @@ from f2v_bench.errors import ClipFailure, F2VError, suggest
 if TYPE_CHECKING:
     import numpy as np
 
-    from f2v_bench.face.crops import FaceCrops
+    from f2v_bench.face.records import FaceCrops
 
 
 T = TypeVar("T")

@@ -13,7 +13,7 @@ import soundfile
 
 from f2v_bench.clip import Clip, Waveform
 from f2v_bench.errors import ClipFailure, FailureKind
-from f2v_bench.face.crops import FaceCrops
+from f2v_bench.face.records import FaceCrops
 from f2v_bench.media import clip_audio, iter_frames, read_audio, read_video, video_info, write_video
 from f2v_bench.registry import SYSTEMS
 from f2v_bench.systems.base import FaceSystem, SpeakerReference, SystemOptions

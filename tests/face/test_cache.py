@@ -8,7 +8,7 @@ import pytest
 
 from f2v_bench.errors import F2VError
 from f2v_bench.face.cache import CropCache
-from f2v_bench.face.crops import FaceCrops
+from f2v_bench.face.records import FaceCrops
 from f2v_bench.utils.paths import cache_folder
 
 

@@ -11,8 +11,9 @@ import pytest
 
 from f2v_bench.errors import ClipFailure, F2VError, FailureKind
 from f2v_bench.face import crops as module
-from f2v_bench.face.crops import FaceCrops, center_crop, face_crops, lip_transforms, warp
+from f2v_bench.face.crops import center_crop, face_crops, lip_transforms, warp
 from f2v_bench.face.geometry import ARCFACE_POINTS, apply_transforms, fit_similarity
+from f2v_bench.face.records import FaceCrops
 from f2v_bench.media import write_video
 
 from .drawing import EYES, MOUTH, talking

@@ -13,7 +13,7 @@ import pytest
 from f2v_bench.clip import Clip
 from f2v_bench.errors import ClipFailure, FailureKind
 from f2v_bench.face import crops as crops_module
-from f2v_bench.face.crops import FaceCrops
+from f2v_bench.face.records import FaceCrops
 from f2v_bench.nn.encoders import pretrained as identity
 from tests.clips import tone, write_clip
 
