@@ -13,6 +13,7 @@ from f2v_bench.config import as_mapping
 from f2v_bench.modeling.base import Model, map_fields
 from f2v_bench.modeling.batch import Batch
 from f2v_bench.modeling.shared_config import SharedConfig, StageConfig
+from f2v_bench.nn.checkpoints.legacy import LAYER_KEYS, rename_keys
 from f2v_bench.signal.mel import N_MELS
 from f2v_bench.timing import MEL_FRAMES_PER_VIDEO_FRAME
 from f2v_bench.training.ema import EMA, evaluating
@@ -42,6 +43,10 @@ class TrainingModule(lightning.LightningModule):
         super().__init__()
         self.network, self.stage, self.seed, self.lr_factors = network, stage, seed, lr_factors or {}
         self.ema = EMA(network, stage.ema)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Rename layer parameters of earlier versions, so that their trainings can be resumed."""
+        checkpoint["state_dict"] = rename_keys(checkpoint["state_dict"], LAYER_KEYS)
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         """Step the optimizer, then the average, before a checkpoint of the step can be written."""

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import signal
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -88,6 +89,17 @@ def test_a_resumed_training_has_equal_weights(
     assert int(resumed.ema.updates) == 7
     assert_equal_state(resumed, whole)
     assert trained_steps(tmp_path / CHECKPOINT) == 7
+
+
+def test_earlier_parameter_names_of_layers_are_resumed(whole: LipEncoderModule, tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match="killed"):
+        trained(tmp_path, callbacks=[Interrupt(5, RuntimeError("killed"))])
+    checkpoint = torch.load(tmp_path / CHECKPOINT, weights_only=True)
+    state = checkpoint["state_dict"]
+    earlier = {re.sub(r"\.mask_embedding$", ".hidden", name): tensor for name, tensor in state.items()}
+    assert earlier.keys() != state.keys()
+    torch.save(checkpoint | {"state_dict": earlier}, tmp_path / CHECKPOINT)
+    assert_equal_state(trained(tmp_path, seed=1), whole)
 
 
 def test_a_training_can_be_resumed_repeatedly(whole: LipEncoderModule, tmp_path: Path) -> None:

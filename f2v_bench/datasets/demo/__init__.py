@@ -20,7 +20,7 @@ PACKAGED_SHA256 = "4568460cb75e75ad677824a555770e8b26e84e0da39dba27caaecef639d02
 
 
 class Demo(ListedDataset):
-    """The demo corpus. Clip ids are ``<person>/<code>``; the code spells a GRID sentence.
+    """Demo corpus. Clip ids are ``<person>/<code>``; the code spells a GRID sentence.
 
     Without a root it is the packaged test split; a root is a folder that ``f2v-bench data make-demo`` wrote.
     """

@@ -92,7 +92,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """A rendered clip.
+    """Rendered clip.
 
     Attributes:
         frames: iterator of uint8 RGB frames ``(192, 192, 3)``, rendered on demand.

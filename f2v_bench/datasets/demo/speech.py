@@ -143,10 +143,10 @@ def ssml(sentence: str, delivery: Delivery) -> str:
     """Return the sentence as SSML: a mark before every word, letters as phonemes, the stressed word raised."""
     out = []
     for place, word in enumerate(sentence.split()):
-        said = f"[['{_LETTERS[word]}]] " if word in _LETTERS else word
+        markup = f"[['{_LETTERS[word]}]] " if word in _LETTERS else word
         if place == delivery.emphasis:
-            said = f'<prosody pitch="+18%" rate="88%" volume="+30%">{said}</prosody>'
-        out.append(f'<mark name="{place}"/>{said}')
+            markup = f'<prosody pitch="+18%" rate="88%" volume="+30%">{markup}</prosody>'
+        out.append(f'<mark name="{place}"/>{markup}')
     return "<speak>" + " ".join(out) + "</speak>"
 
 

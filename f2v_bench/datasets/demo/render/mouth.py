@@ -1,4 +1,4 @@
-"""The mouth of one frame: lips, teeth and tongue from the articulators."""
+"""Mouth of one frame: lips, teeth and tongue from the articulators."""
 
 from __future__ import annotations
 

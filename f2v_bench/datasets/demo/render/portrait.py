@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Portrait:
-    """A painted person.
+    """Painted person.
 
     Attributes:
         head: uint8 RGBA ``(384, 384, 4)``, premultiplied: skin, nose, ears, front hair.

@@ -1,4 +1,4 @@
-"""Scene of a clip: moving person, hand-held camera, and light and background of the clip's own."""
+"""Scene of a clip: moving person, hand-held camera, and light and background drawn for the clip."""
 
 from __future__ import annotations
 
