@@ -42,7 +42,7 @@ def test_pages_load_nothing_from_elsewhere() -> None:
 
 
 def test_includes_survive_the_formatter() -> None:
-    """ruff formats code blocks that start with the fence of a language, and breaks the mark of an include."""
+    """Ruff formats code blocks that start with the fence of a language, and breaks the mark of an include."""
     page = (ROOT / "docs" / "extending.md").read_text()
     assert page.count('--8<-- "') == 3
     assert "--8 <" not in page
