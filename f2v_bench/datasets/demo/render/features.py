@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from f2v_bench.datasets.demo.face_geometry import pixels
 from f2v_bench.datasets.demo.render.canvas import curve, fill, stroke
+from f2v_bench.datasets.demo.render.face_geometry import pixels
 from f2v_bench.datasets.demo.traits import Color, Face, mix
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from f2v_bench.datasets.demo.face_geometry import SHAPE, grid, outline, pixels
 from f2v_bench.datasets.demo.render.canvas import blend, curve, mask, soften, symmetric, texture
+from f2v_bench.datasets.demo.render.face_geometry import SHAPE, grid, outline, pixels
 from f2v_bench.datasets.demo.traits import Beard, Face, HairCut
 
 if TYPE_CHECKING:

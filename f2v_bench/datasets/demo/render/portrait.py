@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from f2v_bench.datasets.demo.face_geometry import SHAPE, UNIT, grid, outline, pixels, sides, spot
 from f2v_bench.datasets.demo.render.canvas import blend, curve, line_mask, mask, soften, symmetric, texture
+from f2v_bench.datasets.demo.render.face_geometry import SHAPE, UNIT, grid, outline, pixels, sides, spot
 from f2v_bench.datasets.demo.render.hair import draw_beard, front_hair, hair_paint
 from f2v_bench.datasets.demo.traits import Color, Face, HairCut, mix, shadowed
 

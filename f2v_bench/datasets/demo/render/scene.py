@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from f2v_bench.datasets.demo.expression import Expression, smooth_noise
-from f2v_bench.datasets.demo.face_geometry import CENTER, SIZE, UNIT
 from f2v_bench.datasets.demo.render import features, mouth
 from f2v_bench.datasets.demo.render.canvas import soften, texture
+from f2v_bench.datasets.demo.render.face_geometry import CENTER, SIZE, UNIT
 from f2v_bench.datasets.demo.render.portrait import Light, Portrait, paint
 
 if TYPE_CHECKING:
