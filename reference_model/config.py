@@ -16,7 +16,7 @@ from f2v_bench.modeling.audio_encoder import AudioPretrainingConfig
 from f2v_bench.modeling.shared_config import StageConfig, UnitConfig, get_preset
 from f2v_bench.nn.encoders.lip_encoder import LipEncoderConfig
 from f2v_bench.nn.layers.conformer import ConformerConfig
-from f2v_bench.nn.vocoders.build import VocoderConfig
+from f2v_bench.nn.vocoders.config import VocoderConfig
 
 Ablation = Literal["none", "hierarchy", "timbre", "prosody"]
 

@@ -12,7 +12,7 @@ from f2v_bench.modeling.shared_config import StageConfig
 from f2v_bench.nn.encoders.visual_frontend import VisualFrontendConfig
 from f2v_bench.nn.layers.conformer import ConformerConfig
 from f2v_bench.nn.layers.domain_batchnorm import Form
-from f2v_bench.nn.vocoders.build import VocoderConfig
+from f2v_bench.nn.vocoders.config import VocoderConfig
 from f2v_bench.timing import SAMPLE_RATE
 
 TransferMode = Literal["scratch", "init", "init+frozen", "frozen-then-unfrozen", "low-lr", "joint"]

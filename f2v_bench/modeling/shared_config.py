@@ -9,7 +9,7 @@ from typing import ClassVar, Literal, TypeVar
 from f2v_bench.errors import F2VError, suggest
 from f2v_bench.nn.encoders.lip_encoder import LipEncoderConfig
 from f2v_bench.nn.layers.augment import AugmentConfig
-from f2v_bench.nn.vocoders.build import VocoderConfig
+from f2v_bench.nn.vocoders.config import VocoderConfig
 
 C = TypeVar("C")
 

@@ -20,7 +20,8 @@ from f2v_bench.modeling.shared_config import StageConfig
 from f2v_bench.nn.layers.log_mel import LogMel
 from f2v_bench.nn.losses.adversarial import discriminator_step_loss, generator_adversarial_loss
 from f2v_bench.nn.vocoders.base import Vocoder
-from f2v_bench.nn.vocoders.build import VocoderConfig, build_vocoder
+from f2v_bench.nn.vocoders.build import build_vocoder
+from f2v_bench.nn.vocoders.config import VocoderConfig
 from f2v_bench.nn.vocoders.discriminators import Discriminators, SpectralLoss
 from f2v_bench.signal.mel import HOP
 from f2v_bench.training.callbacks import LOGGED_CLIPS, log_clip

@@ -10,15 +10,17 @@ import pytest
 import torch
 from torch.nn import functional
 
-from baselines.intelligible.config import IntelligibleConfig, VoiceConfig, preset
+from baselines.intelligible.config import PRESETS, IntelligibleConfig, VoiceConfig
+from baselines.intelligible.model import IntelligibleOutput
 from baselines.intelligible.vocoder import MultiInputVocoder, concat_inputs, to_waveform
 from baselines.intelligible.vocoder_training import MultiInputVocoderModule, VocoderInit, blur_mel, degrade_mel
 from f2v_bench.modeling.batch import Batch
 from f2v_bench.modeling.shared_config import StageConfig, UnitConfig
-from f2v_bench.nn.vocoders.build import VocoderConfig, build_vocoder, vocode
+from f2v_bench.nn.vocoders.build import build_vocoder, vocode
+from f2v_bench.nn.vocoders.config import VocoderConfig
 from f2v_bench.nn.vocoders.discriminators import Discriminators
 from f2v_bench.training.optim import build_optimizer
-from tests.nn.published import randomised
+from tests.nn.published import randomized
 
 COUNT = 10
 ISTFT = VocoderConfig(
@@ -46,7 +48,7 @@ def said_of(frames: int, seed: int = 0) -> torch.Tensor:
 def built(generator: VocoderConfig) -> MultiInputVocoder:
     """With weights that are all random."""
     torch.manual_seed(0)
-    network = randomised(MultiInputVocoder(replace(SMALL, vocoder=generator)))
+    network = randomized(MultiInputVocoder(replace(SMALL, vocoder=generator)))
     assert isinstance(network, MultiInputVocoder)
     return network
 
@@ -58,7 +60,7 @@ def count_of(network: torch.nn.Module) -> int:
 def test_the_paper_s_sizes() -> None:
     """336 channels into HiFi-GAN: 256 more than its mel's go through the first convolution, of kernel 7."""
     with torch.device("meta"):
-        network, plain = MultiInputVocoder(preset("paper")), build_vocoder(preset("paper").vocoder)
+        network, plain = MultiInputVocoder(PRESETS["paper"]), build_vocoder(PRESETS["paper"].vocoder)
     assert network.generator.inputs == 336
     told = 200 * 128 + (128 * 128 * 4 + 128) + (128 * 128 + 128) + (256 * 128 + 128)
     assert count_of(network) == count_of(plain) + 256 * 512 * 7 + told
@@ -69,11 +71,11 @@ def test_the_paper_s_sizes() -> None:
 def test_a_batch_gives_what_each_clip_gives_alone(generator: VocoderConfig) -> None:
     network = built(generator)
     both, f0 = torch.cat([said_of(13, 0), said_of(13, 1)]), torch.full((2, 13), 120.0)
-    together = network(both, network.source(both, f0))
+    together = network(both, network.excitation(both, f0))
     assert together.shape == (2, 13 * 160)
     for at in range(2):
         one = slice(at, at + 1)
-        alone = network(both[one], network.source(both[one], f0[one]))
+        alone = network(both[one], network.excitation(both[one], f0[one]))
         torch.testing.assert_close(alone, together[one], atol=1e-5, rtol=0)
 
 
@@ -95,7 +97,7 @@ def test_units_and_voice_are_heard_where_they_are(generator: VocoderConfig) -> N
     """The unit of frames 40 and 41 changes what is near them; the voice changes everything."""
     network, said = built(generator), said_of(120)
     f0 = torch.full((1, 120), 120.0)
-    source = network.source(said, f0)
+    source = network.excitation(said, f0)
     plain = network(said, source)
     other = said.clone()
     other[:, 40:42, 80:90] = other[:, 40:42, 80:90].roll(1, 2)
@@ -119,7 +121,7 @@ def test_the_likeliest_unit_is_embedded() -> None:
 @torch.inference_mode()
 def test_it_begins_with_the_sound_of_the_shared_vocoder(generator: VocoderConfig) -> None:
     torch.manual_seed(0)
-    plain = randomised(build_vocoder(generator))
+    plain = randomized(build_vocoder(generator))
     network = MultiInputVocoder(replace(SMALL, vocoder=generator)).eval()
     network.init_from(plain.state_dict())
     said = said_of(31)[0].numpy()
@@ -129,7 +131,7 @@ def test_it_begins_with_the_sound_of_the_shared_vocoder(generator: VocoderConfig
 
 def test_without_a_vocoder_the_mel_is_heard() -> None:
     rng = np.random.default_rng(0)
-    made = to_waveform(said_of(8)[0].numpy(), None, rng)
+    made = to_waveform(IntelligibleOutput(*said_of(8)[0].split([80, COUNT, 256], dim=1)), None, rng)
     assert made.shape == (1280,)
     assert float(np.abs(made).max()) <= 1
 
@@ -173,12 +175,12 @@ def batch_of(seed: int = 0) -> Batch:
 def test_a_training_is_given_true_units_and_validation_true_mels() -> None:
     module, batch = MultiInputVocoderModule(SMALL), batch_of()
     torch.manual_seed(0)
-    given = module.given(batch)
+    given = module.vocoder_inputs(batch)
     assert given.shape == (2, 10, 346)
     torch.testing.assert_close(given[..., 80:90].argmax(2), batch["units"])
     torch.testing.assert_close(given[:, 3, 90:], batch["speaker"])
     assert float((given[..., :80] - batch["mel"]).std()) > 0.9
-    torch.testing.assert_close(module.eval().given(batch)[..., :80], batch["mel"])
+    torch.testing.assert_close(module.eval().vocoder_inputs(batch)[..., :80], batch["mel"])
 
 
 def test_it_goes_on_where_the_shared_vocoder_ended() -> None:
@@ -210,7 +212,7 @@ def test_every_weight_learns(monkeypatch: pytest.MonkeyPatch, generator: Any) ->
     monkeypatch.setattr(module, "log_dict", lambda *_, **__: None)
     best = build_optimizer(module.generator.named_parameters(), config.voice_stage)
     for _ in range(2):
-        given = module.given(batch)
+        given = module.vocoder_inputs(batch)
         best.zero_grad()
         loss = module.generator_loss(batch["audio"], module.generator(given), module.discriminators)
         loss.backward()  # type: ignore[no-untyped-call]

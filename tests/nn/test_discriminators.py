@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from f2v_bench.nn.vocoders.build import VocoderConfig
+from f2v_bench.nn.vocoders.config import VocoderConfig
 from f2v_bench.nn.vocoders.discriminators import (
     DiscriminatorOutput,
     Discriminators,

@@ -8,7 +8,8 @@ import torch
 from torch.nn import functional
 
 from f2v_bench.errors import F2VError
-from f2v_bench.nn.vocoders.build import VocoderConfig, build_vocoder, vocode
+from f2v_bench.nn.vocoders.build import build_vocoder, vocode
+from f2v_bench.nn.vocoders.config import VocoderConfig
 from f2v_bench.nn.vocoders.hifigan import HiFiGAN, fold_weight_norm, load_hifigan, to_published_names, to_torch_names
 from tests.nn.published import Shapes, published_shapes, randomized, shapes_of
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from f2v_bench.nn.vocoders.build import VocoderConfig, build_vocoder, vocode
+from f2v_bench.nn.vocoders.build import build_vocoder, vocode
+from f2v_bench.nn.vocoders.config import VocoderConfig
 from f2v_bench.nn.vocoders.istft import ForwardSTFT, InverseSTFT, ISTFTVocoder, envelope, overlap_add
 from f2v_bench.signal.f0 import f0_contour
 from f2v_bench.signal.mel import mel_filters

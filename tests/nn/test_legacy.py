@@ -20,7 +20,8 @@ from f2v_bench.nn.encoders.wavlm_sv import WavLMSV
 from f2v_bench.nn.layers.conformer import Conformer, ConformerConfig
 from f2v_bench.nn.mos.dnsmos import P808, P835
 from f2v_bench.nn.mos.utmos import UTMOS22Strong
-from f2v_bench.nn.vocoders.build import VocoderConfig, build_vocoder
+from f2v_bench.nn.vocoders.build import build_vocoder
+from f2v_bench.nn.vocoders.config import VocoderConfig
 from f2v_bench.nn.vocoders.discriminators import Discriminators
 from f2v_bench.nn.vocoders.hifigan import HiFiGAN
 from f2v_bench.nn.vocoders.parallel_wavegan import ParallelWaveGAN

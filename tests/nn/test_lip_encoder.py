@@ -7,9 +7,10 @@ import torch
 from torch import nn
 
 from f2v_bench.config import from_mapping
-from f2v_bench.nn.encoders.lip_encoder import STACK, LipEncoder, LipEncoderConfig, normalize, standardize_pixels
+from f2v_bench.nn.encoders.lip_encoder import STACK, LipEncoder, LipEncoderConfig, normalize
 from f2v_bench.nn.encoders.visual_frontend import VisualFrontendConfig
 from f2v_bench.nn.layers.masking import valid_mask
+from f2v_bench.nn.layers.pixels import standardize_pixels
 
 TINY = LipEncoderConfig(size=32, channels=(4, 6, 8), width=16, layers=2, heads=2, kernel=3)
 LENGTHS = [9, 4, 1, 7]

@@ -21,7 +21,7 @@ from f2v_bench.modeling.shared_config import StageConfig, UnitConfig
 from f2v_bench.modeling.synthesizer import Synthesizer
 from f2v_bench.nn.checkpoints.torch import read_checkpoint
 from f2v_bench.nn.encoders.lip_encoder import LipEncoderConfig
-from f2v_bench.nn.vocoders.build import VocoderConfig
+from f2v_bench.nn.vocoders.config import VocoderConfig
 from f2v_bench.registry import SYSTEMS
 from f2v_bench.systems.base import FaceSystem, System, SystemOptions
 from f2v_bench.training import staged_experiment as module
@@ -50,21 +50,21 @@ TRAINING, VALIDATION = (
 HERE = TrainerConfig(accelerator="cpu", save_every=2, progress=False)
 
 
-class Heard(lightning.Callback):
-    """Takes the place of the metrics, which would need speech."""
+class FakeSpeechMetrics(lightning.Callback):
+    """Fake of the metrics, which would need speech."""
 
-    def __init__(self, speak: Callable[[int], Any], real: Sequence[Any], *_: object) -> None:
-        self.speak, self.real = speak, real
+    def __init__(self, synthesize: Callable[[int], Any], real: Sequence[Any], *_: object) -> None:
+        self.synthesize, self.real = synthesize, real
 
     def on_validation_end(self, *_: object) -> None:
-        made = self.speak(0)
+        made = self.synthesize(0)
         assert made.shape == self.real[0].shape
         assert np.isfinite(made).all()
 
 
 @contextmanager
 def noise_corpus(folder: Path) -> Iterator[None]:
-    """Clips of noise in place of a corpus that would have to be cropped and measured first."""
+    """Fake a corpus by clips of noise, which need no cropping and no measuring."""
     made = {}
     for name, frames in (("train", [14, 10, 12, 9, 11]), ("val", [10, 8])):
         (folder / name).mkdir()
@@ -75,12 +75,12 @@ def noise_corpus(folder: Path) -> Iterator[None]:
         made[name] = replace(toys, files=tuple(files))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "prepare", lambda clips, *_: made[clips[0].split])
-        patch.setattr(module, "SpeechMetricsCallback", Heard)
+        patch.setattr(module, "SpeechMetricsCallback", FakeSpeechMetrics)
         yield
 
 
 def train_options(folder: Path, config: Any, **named: Any) -> TrainOptions:
-    """Options of a training with all settings in a file, but for the part that is left out."""
+    """Return the options of a training with all settings in a file, except the ablation."""
     file = folder.with_suffix(".yaml")
     settings = as_mapping(config)
     settings.pop("ablate", None)
@@ -93,7 +93,7 @@ def train_options(folder: Path, config: Any, **named: Any) -> TrainOptions:
 
 
 def state(folder: Path, stage: str = "main") -> Mapping[str, torch.Tensor]:
-    """The weights of a stage's checkpoint."""
+    """Return the weights of a stage's checkpoint."""
     found: Mapping[str, torch.Tensor] = read_checkpoint(folder / stage / CHECKPOINT, "", with_settings=True)[
         "state_dict"
     ]
@@ -101,14 +101,14 @@ def state(folder: Path, stage: str = "main") -> Mapping[str, torch.Tensor]:
 
 
 def same_state(folder: Path, other: Path, stage: str = "main") -> bool:
-    """Whether two trainings' checkpoints hold the same weights."""
+    """Return True for two trainings whose checkpoints hold the same weights."""
     wanted, found = state(folder, stage), state(other, stage)
     return wanted.keys() == found.keys() and all(torch.equal(found[name], one) for name, one in wanted.items())
 
 
 @contextmanager
 def power_cut(at: int, kind: type[Any] = ModelModule) -> Iterator[None]:
-    """The main stage dies in a step, or the stage that another kind of module trains."""
+    """Kill the main stage in a step, or the stage of another kind of module."""
     step = kind.training_step
 
     def killed(self: Any, batch: Any, index: int) -> Any:
@@ -123,32 +123,32 @@ def power_cut(at: int, kind: type[Any] = ModelModule) -> Iterator[None]:
 
 
 def refuse(*_: object, **__: object) -> None:
-    """Takes the place of what must not be called again."""
+    """Fail in place of a function that must not be called again."""
     raise AssertionError("nothing was left to be trained")
 
 
 def trained(training: StagedExperiment) -> Path:
-    """The folder of a training that has gone from the first stage to the last."""
+    """Run a training from the first stage to the last and return its folder."""
     for stage in training.stages:
         training.train(stage)
     assert training.export() == training.folder / "weights.safetensors"
     return training.folder
 
 
-def alone_as_in_a_batch(speaker: Synthesizer, *, told: bool = True, near: float = 2e-3) -> None:
-    """Three clips of other lengths are said together as each by itself; ``told``: with voices of their own."""
+def assert_batch_equals_single(synthesizer: Synthesizer, *, with_voices: bool = True, near: float = 2e-3) -> None:
+    """Compare three clips of different lengths in a batch with each by itself, with given voices or without."""
     crops = [crops_of(frames, frames) for frames in (9, 4, 1)]
-    voices = list(np.eye(256, dtype=np.float32)[:3]) if told else None
-    together = speaker.speak(crops, [np.random.default_rng(at) for at in range(3)], voices)
+    voices = list(np.eye(256, dtype=np.float32)[:3]) if with_voices else None
+    together = synthesizer.synthesize(crops, [np.random.default_rng(at) for at in range(3)], voices)
     for at, made in enumerate(together):
         own = None if voices is None else [voices[at]]
-        (alone,) = speaker.speak([crops[at]], [np.random.default_rng(at)], own)
+        (alone,) = synthesizer.synthesize([crops[at]], [np.random.default_rng(at)], own)
         assert made.shape == (640 * len(crops[at].lips),)
         np.testing.assert_allclose(made, alone, atol=near)
 
 
-def told_system(name: str, weights: Path) -> System:
-    """A system that takes the voice from real speech alone: from nowhere else, and it says so."""
+def open_voiced_system(name: str, weights: Path) -> System:
+    """Open a system that takes the voice from real speech alone, and check that it refuses other sources."""
     system: FaceSystem = SYSTEMS.load(name)(SystemOptions(weights=str(weights)))
     assert system.speaker_reference == "same-clip"
     with pytest.raises(F2VError, match="takes the voice from real speech") as error:

@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, IterableDataset
 from f2v_bench.modeling.batch import Batch, Example, collate
 from f2v_bench.modeling.shared_config import StageConfig
 from f2v_bench.nn.layers.log_mel import LogMel
-from f2v_bench.nn.vocoders.build import VocoderConfig
+from f2v_bench.nn.vocoders.config import VocoderConfig
 from f2v_bench.nn.vocoders.excitation import pulse_train
 from f2v_bench.training.optim import build_optimizer
 from f2v_bench.training.trainer import silence_lightning

@@ -16,6 +16,7 @@ from torch import nn
 from torch.nn import functional
 
 from f2v_bench.nn.layers.masking import scatter_frames
+from f2v_bench.nn.layers.pixels import standardize_pixels
 from f2v_bench.nn.layers.transformer import ConvBlock, TransformerBlock
 
 STACK = 5  # frames in the first convolution, as in AV-HuBERT
@@ -142,8 +143,3 @@ def normalize(lips: torch.Tensor, config: LipEncoderConfig) -> torch.Tensor:
     return standardize_pixels(
         functional.interpolate(center, shape, mode="bilinear", antialias=True, align_corners=False)
     )
-
-
-def standardize_pixels(pixels: torch.Tensor) -> torch.Tensor:
-    """Standardize gray values of 0 to 255 with the mean and standard deviation of AV-HuBERT."""
-    return (pixels / 255 - 0.421) / 0.165

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch.nn import functional
 
-from f2v_bench.nn.encoders.lip_encoder import LipEncoderConfig, standardize_pixels
+from f2v_bench.nn.layers.pixels import standardize_pixels
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,17 @@ class AugmentConfig:
     tempo: float = 0.12
 
 
-def augment(lips: torch.Tensor, encoder: LipEncoderConfig, config: AugmentConfig) -> torch.Tensor:
+class CropView(Protocol):
+    """Part of the crop that an encoder takes, ``field`` pixels on a side, and its side ``size`` after resizing."""
+
+    @property
+    def field(self) -> int: ...
+
+    @property
+    def size(self) -> int: ...
+
+
+def augment(lips: torch.Tensor, encoder: CropView, config: AugmentConfig) -> torch.Tensor:
     """Shift, scale, rotate, mirror, relight and erase lip crops at random.
 
     Args:

@@ -15,7 +15,7 @@ from torch.nn import functional
 from torch.nn.utils.parametrizations import spectral_norm, weight_norm
 
 from f2v_bench.nn.layers.log_mel import magnitude
-from f2v_bench.nn.vocoders.build import VocoderConfig
+from f2v_bench.nn.vocoders.config import VocoderConfig
 
 SLOPE = 0.1  # slope of the leaky ReLU
 DiscriminatorOutput = tuple[torch.Tensor, list[torch.Tensor]]  # scores (B, n), feature maps

@@ -19,7 +19,7 @@ from torch.nn.utils.parametrizations import weight_norm
 
 from f2v_bench.nn.checkpoints.torch import load_weights, read_checkpoint
 from f2v_bench.nn.vocoders.base import Vocoder
-from f2v_bench.nn.vocoders.build import VocoderConfig
+from f2v_bench.nn.vocoders.config import VocoderConfig
 from f2v_bench.nn.vocoders.excitation import Excitation
 from f2v_bench.signal.mel import N_MELS
 

@@ -22,7 +22,7 @@ from torch.nn import functional
 
 from f2v_bench.nn.layers.transformer import ConvBlock
 from f2v_bench.nn.vocoders.base import Vocoder
-from f2v_bench.nn.vocoders.build import VocoderConfig
+from f2v_bench.nn.vocoders.config import VocoderConfig
 from f2v_bench.nn.vocoders.excitation import (
     KERNEL,
     Excitation,
