@@ -11,18 +11,16 @@ from hypothesis import strategies as st
 
 from baselines.v2a.config import (
     MEL_PRESETS,
-    BottleneckConfig,
-    How,
     MelConfig,
-    PretrainingConfig,
     TransferConfig,
+    TransferMode,
     V2AConfig,
-    preset,
 )
 from baselines.v2a.model import V2A, Autoencoder
-from baselines.v2a.spec import MelWeights
-from baselines.v2a.train import MUST_AGREE, V2AMelExperiment, load_pretrained
+from baselines.v2a.spec import MEL_SPEC
+from baselines.v2a.train import V2AMelExperiment, load_pretrained
 from f2v_bench.errors import F2VError
+from f2v_bench.modeling.audio_encoder import BottleneckConfig, PretrainingConfig
 from f2v_bench.modeling.batch import Batch
 from f2v_bench.modeling.shared_config import StageConfig
 from f2v_bench.modeling.synthesizer import Synthesizer
@@ -34,21 +32,21 @@ from f2v_bench.nn.layers.masking import valid_mask
 from f2v_bench.training.audio_checkpoint import read_pretrained, write_pretrained
 from f2v_bench.training.audio_pretraining import FILE
 from f2v_bench.training.module import ModelModule
-from tests.nn.published import randomised
+from tests.nn.published import randomized
 from tests.training.staged import (
     GROUND,
     STAGE,
-    alone_as_in_a_batch,
+    assert_batch_equals_single,
+    open_voiced_system,
     power_cut,
     same_state,
     state,
-    told_system,
     train_options,
     trained,
 )
 
 TINIEST = ConformerConfig(width=16, blocks=1, heads=2, hidden=32, kernel=5)
-SIZES: dict[str, Any] = {"watching": TINIEST, "listening": TINIEST, "conformer": TINIEST}
+SIZES: dict[str, Any] = {"video_encoder": TINIEST, "audio_encoder": TINIEST, "conformer": TINIEST}
 SMALL = MelConfig(lips=LipEncoderConfig(width=16, layers=1), **SIZES)
 FORMS: tuple[Form, ...] = get_args(Form)
 
@@ -58,7 +56,7 @@ def voices(count: int) -> torch.Tensor:
 
 
 def batch_of(lengths: list[int], beyond: int = 0, config: V2AConfig = SMALL) -> Batch:
-    """Random clips; beyond each clip's end stands anything but zeros."""
+    """Build a batch of random clips; beyond each clip's end stands anything but zeros."""
     rng, longest, count = torch.Generator().manual_seed(0), max(lengths) + beyond, len(lengths)
     return {
         "mask": valid_mask(torch.tensor(lengths), longest),
@@ -82,25 +80,25 @@ def alone(batch: Batch, clip: int) -> Batch:
 
 def test_the_paper_s_sizes_are_svts_s() -> None:
     """ResNet-18, a Conformer of 6 x 256 and a linear layer: 27.3 million, two numbers a channel and norm more."""
-    paper = preset("paper", MEL_PRESETS)
+    paper = MEL_PRESETS["paper"]
     with torch.device("meta"):
         count, shared = (
-            sum(one.numel() for one in V2A(replace(paper, norms=form)).parameters())
+            sum(one.numel() for one in V2A(replace(paper, domain_norm=form)).parameters())
             for form in ("separate-stats+affine", "shared")
         )
         hearing = Autoencoder(paper)
     assert shared / 1e6 == pytest.approx(27.3, abs=0.1)
     assert count - shared == 6 * 2 * 256
     conformer = 2 * 2_639_616 + 320 * 256 + 256
-    assert sum(one.numel() for one in hearing.hearing.parameters()) == conformer + 256 * 512 + 512
+    assert sum(one.numel() for one in hearing.audio_frontend.parameters()) == conformer + 256 * 512 + 512
 
 
 def test_tiny_is_for_two_cores() -> None:
     with torch.device("meta"):
-        count = sum(one.numel() for one in V2A(preset("tiny", MEL_PRESETS)).parameters())
+        count = sum(one.numel() for one in V2A(MEL_PRESETS["tiny"]).parameters())
     assert 3e6 < count < 5e6
     with pytest.raises(F2VError, match="no preset 'huge'"):
-        preset("huge", MEL_PRESETS)
+        MEL_SPEC.preset("huge")
 
 
 @pytest.mark.parametrize("kind", ["none", "dim", "mask"])
@@ -112,54 +110,58 @@ def test_padding_changes_nothing(kind: Any, lengths: list[int], beyond: int) -> 
     torch.manual_seed(0)
     batch = batch_of(lengths, beyond)
     noise = torch.zeros(())
-    for model in (randomised(V2A(config, (-5.0, 2.0))), randomised(Autoencoder(config, (-5.0, 2.0)))):
-        both = model.eval().synthesize(batch, noise)
+    for model in (randomized(V2A(config, (-5.0, 2.0))), randomized(Autoencoder(config, (-5.0, 2.0)))):
+        both = model.eval().synthesize(batch, noise).mel
         assert both.shape == (len(lengths), 4 * (max(lengths) + beyond), 80)
         for at, length in enumerate(lengths):
             torch.testing.assert_close(
-                both[at : at + 1, : 4 * length], model.synthesize(alone(batch, at), noise), atol=1e-4, rtol=1e-5
+                both[at : at + 1, : 4 * length], model.synthesize(alone(batch, at), noise).mel, atol=1e-4, rtol=1e-5
             )
 
 
 @torch.no_grad()
 def test_from_pictures_as_in_the_paper() -> None:
     torch.manual_seed(0)
-    model = V2A(replace(SMALL, front=VisualFrontendConfig("resnet"), watching=replace(TINIEST, blocks=0))).eval()
+    model = V2A(
+        replace(SMALL, frontend=VisualFrontendConfig("resnet"), video_encoder=replace(TINIEST, blocks=0))
+    ).eval()
     pictures = torch.randint(256, (2, 3, 96, 96), dtype=torch.uint8)
     mask = torch.tensor([[True, True, True], [True, False, False]])
-    both = model.synthesize({"lips": pictures, "mask": mask, "speaker": voices(2)}, torch.zeros(()))
+    both = model.synthesize({"lips": pictures, "mask": mask, "speaker": voices(2)}, torch.zeros(())).mel
     one = {"lips": pictures[1:, :1], "mask": mask[1:, :1], "speaker": voices(2)[1:]}
-    torch.testing.assert_close(both[1:, :4], model.synthesize(one, torch.zeros(())), atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(both[1:, :4], model.synthesize(one, torch.zeros(())).mel, atol=1e-5, rtol=1e-5)
 
 
 @torch.no_grad()
 def test_the_voice_is_heard() -> None:
     torch.manual_seed(0)
     model, batch = V2A(SMALL).eval(), batch_of([5])
-    one, other = (model.synthesize(batch | {"voice": torch.eye(256)[at : at + 1]}, torch.zeros(())) for at in (0, 1))
+    one, other = (
+        model.synthesize(batch | {"voice": torch.eye(256)[at : at + 1]}, torch.zeros(())).mel for at in (0, 1)
+    )
     assert not torch.allclose(one, other, atol=1e-3)
 
 
 @torch.no_grad()
 def test_a_narrow_bottleneck_lets_few_numbers_through() -> None:
     torch.manual_seed(0)
-    hearing = Autoencoder(replace(SMALL, bottleneck=BottleneckConfig("dim", channels=3))).eval().hearing
+    hearing = Autoencoder(replace(SMALL, bottleneck=BottleneckConfig("dim", channels=3))).eval().audio_frontend
     z = hearing(batch_of([9, 9]))
     assert z.shape == (2, 9, 512)
     assert int(torch.linalg.matrix_rank(z.flatten(0, 1) - z.flatten(0, 1).mean(0))) == 3
-    wide = Autoencoder(replace(SMALL, bottleneck=BottleneckConfig("none"))).eval().hearing(batch_of([9, 9]))
+    wide = Autoencoder(replace(SMALL, bottleneck=BottleneckConfig("none"))).eval().audio_frontend(batch_of([9, 9]))
     assert int(torch.linalg.matrix_rank(wide.flatten(0, 1), atol=1e-4)) > 3
 
 
 @torch.no_grad()
 def test_a_masked_bottleneck_hides_spans_in_training_alone() -> None:
     torch.manual_seed(0)
-    config = BottleneckConfig("mask", hidden=0.4, span=4)
-    bottleneck = Autoencoder(replace(SMALL, bottleneck=config)).hearing.bottleneck
+    config = BottleneckConfig("mask", mask_prob=0.4, mask_length=4)
+    bottleneck = Autoencoder(replace(SMALL, bottleneck=config)).audio_frontend.bottleneck
     z, mask = torch.randn(40, 50, 512), torch.ones(40, 50, dtype=torch.bool)
     assert torch.equal(bottleneck.eval()(z, mask), z)
     through = bottleneck.train()(z, mask)
-    hidden = (through == bottleneck.hidden).all(2)
+    hidden = (through == bottleneck.mask_embedding).all(2)
     assert 0.25 < float(hidden.float().mean()) < 0.45
     assert torch.equal(through[~hidden], z[~hidden])
     starts = hidden & ~torch.nn.functional.pad(hidden, (1, 0))[:, :-1]
@@ -170,7 +172,7 @@ def test_a_masked_bottleneck_hides_spans_in_training_alone() -> None:
     ("config", "text"),
     [
         (BottleneckConfig("dim", channels=512), "bottleneck of 512 channels"),
-        (BottleneckConfig("mask", hidden=1.0), "hides 1 of the frames"),
+        (BottleneckConfig("mask", mask_prob=1.0), "masks 1 of the frames"),
     ],
 )
 def test_bottlenecks_that_are_none_are_refused(config: BottleneckConfig, text: str) -> None:
@@ -181,25 +183,27 @@ def test_bottlenecks_that_are_none_are_refused(config: BottleneckConfig, text: s
 # -- the transfer ------------------------------------------------------------------------------------------------------
 
 
-def handed_over(folder: Path, how: How, form: Form = "separate-stats+affine", **named: Any) -> tuple[Autoencoder, V2A]:
+def handed_over(
+    folder: Path, how: TransferMode, form: Form = "separate-stats+affine", **named: Any
+) -> tuple[Autoencoder, V2A]:
     """An autoencoder with weights that are all random, and a model that begins with its decoder."""
-    config = replace(SMALL, norms=form, transfer=TransferConfig(how, **named))
+    config = replace(SMALL, domain_norm=form, transfer=TransferConfig(how, **named))
     torch.manual_seed(0)
-    heard = randomised(Autoencoder(config, (-5.0, 2.0)))
+    heard = randomized(Autoencoder(config, (-5.0, 2.0)))
     write_pretrained(folder / FILE, "v2a-mel", config, {"mel": (-5.0, 2.0)}, "2 h of noise", heard.state_dict())
-    found = read_pretrained(folder / FILE, "v2a-mel", config, MUST_AGREE)
-    assert (found.standard, found.heard) == ({"mel": (-5.0, 2.0)}, "2 h of noise")
+    found = read_pretrained(folder / FILE, "v2a-mel", config, V2AMelExperiment.sizes)
+    assert (found.statistics, found.trained_on) == ({"mel": (-5.0, 2.0)}, "2 h of noise")
     torch.manual_seed(1)
-    model = V2A(config, found.standard["mel"], hears=how == "joint")
+    model = V2A(config, found.statistics["mel"], joint=how == "joint")
     load_pretrained(found, model)
     assert isinstance(heard, Autoencoder)
     return heard, model
 
 
-def stepped(model: V2A, steps: int = 3, shares: dict[str, float] | None = None, **batch: Any) -> set[str]:
+def stepped(model: V2A, steps: int = 3, lr_factors: dict[str, float] | None = None, **batch: Any) -> set[str]:
     """Tensors that a training moves."""
     stage = StageConfig(steps=100, warmup=0, learning_rate=1e-2, precision="32-true")
-    module = ModelModule(model, SMALL, {"mel": (-5.0, 2.0)}, stage=stage, shares=shares)
+    module = ModelModule(model, SMALL, {"mel": (-5.0, 2.0)}, stage=stage, lr_factors=lr_factors)
     best = module.configure_optimizers()["optimizer"]
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     model.train()
@@ -216,8 +220,8 @@ def test_a_decoder_that_is_handed_over_says_what_it_said(tmp_path: Path, form: F
     heard, model = handed_over(tmp_path, "init", form)
     batch = batch_of([7, 4])
     z = torch.randn(2, 7, 512)
-    expected = heard.eval().decoder.synthesize(z, batch["speaker"], batch["mask"])
-    torch.testing.assert_close(model.eval().decoder.synthesize(z, batch["speaker"], batch["mask"]), expected)
+    expected = heard.eval().decoder.synthesize(z, batch["speaker"], batch["mask"]).mel
+    torch.testing.assert_close(model.eval().decoder.synthesize(z, batch["speaker"], batch["mask"]).mel, expected)
 
 
 @pytest.mark.parametrize(
@@ -249,16 +253,16 @@ def test_every_part_of_the_decoder_learns_where_it_should(tmp_path: Path) -> Non
 def test_forms_differ_only_where_two_domains_meet(tmp_path: Path) -> None:
     """After a decoder is handed over, the statistics of lips alone are the same whoever owns them."""
     audio = batch_of([8, 8])
-    heard = {f"heard_{name}": 3 * audio[name] for name in ("mel", "speaker")} | {"heard_frames": torch.tensor([8, 8])}
+    heard = {f"audio_{name}": 3 * audio[name] for name in ("mel", "speaker")} | {"audio_frames": torch.tensor([8, 8])}
 
-    def said(how: How, form: Form) -> torch.Tensor:
+    def said(how: TransferMode, form: Form) -> torch.Tensor:
         _, model = handed_over(tmp_path, how, form)
         for module in model.modules():
             if isinstance(module, torch.nn.Dropout):
                 module.p = 0.0
         stepped(model, **(heard if how == "joint" else {}))
         with torch.no_grad():
-            return model.eval().synthesize(batch_of([6, 5]), torch.zeros(()))
+            return model.eval().synthesize(batch_of([6, 5]), torch.zeros(())).mel
 
     for how, same in (("init", True), ("init+frozen", False), ("joint", False)):
         shared, stats = (said(how, form) for form in FORMS[:2])  # type: ignore[arg-type]
@@ -293,32 +297,32 @@ def test_a_joint_training_hears_in_the_audio_domain(tmp_path: Path) -> None:
     """The audio's loss is added with its weight, and only its own statistics follow it."""
     _, model = handed_over(tmp_path, "joint", audio_weight=0.5)
     video, audio = batch_of([6, 5]), batch_of([8, 8])
-    heard = {f"heard_{name}": audio[name] for name in ("mel", "speaker")} | {"heard_frames": torch.tensor([8, 3])}
+    heard = {f"audio_{name}": audio[name] for name in ("mel", "speaker")} | {"audio_frames": torch.tensor([8, 3])}
     parts = model.eval().losses(video | heard)
     plain = model.losses(video)
     assert "audio_l1" not in plain
     assert float(parts["loss"]) == pytest.approx(float(plain["loss"] + 0.5 * parts["audio_loss"]), rel=1e-5)
-    loud = {"heard_mel": audio["mel"].clone()}
-    loud["heard_mel"][1, 12:] = 50.0  # beyond the piece's end
+    loud = {"audio_mel": audio["mel"].clone()}
+    loud["audio_mel"][1, 12:] = 50.0  # beyond the piece's end
     assert float(model.losses(video | heard | loud)["loss"]) == pytest.approx(float(parts["loss"]), rel=1e-5)
     moved = stepped(model, **heard)
     assert {name for name in model.state_dict() if "norm.norms" in name} <= moved
-    assert any(name.startswith("hearing.") for name in moved)
+    assert any(name.startswith("audio_frontend.") for name in moved)
 
 
 def test_decoders_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     handed_over(tmp_path, "init")
     with pytest.raises(F2VError, match="is a decoder of 'v2a-mel', not of 'v2a-wave'"):
-        read_pretrained(tmp_path / FILE, "v2a-wave", SMALL, MUST_AGREE)
+        read_pretrained(tmp_path / FILE, "v2a-wave", SMALL, V2AMelExperiment.sizes)
     other = replace(SMALL, conformer=replace(TINIEST, heads=4))
     with pytest.raises(F2VError, match="other settings under 'conformer'"):
-        read_pretrained(tmp_path / FILE, "v2a-mel", other, MUST_AGREE)
+        read_pretrained(tmp_path / FILE, "v2a-mel", other, V2AMelExperiment.sizes)
     (tmp_path / "text").write_text("no weights")
-    with pytest.raises(F2VError, match="no file of a pre-trained audio decoder"):
-        read_pretrained(tmp_path / "text", "v2a-mel", SMALL, MUST_AGREE)
-    hearing = V2A(replace(SMALL, listening=replace(TINIEST, blocks=2)), hears=True)
-    with pytest.raises(F2VError, match="does not fit Hearing"):
-        load_pretrained(read_pretrained(tmp_path / FILE, "v2a-mel", SMALL, MUST_AGREE), hearing)
+    with pytest.raises(F2VError, match="not a pre-trained audio decoder"):
+        read_pretrained(tmp_path / "text", "v2a-mel", SMALL, V2AMelExperiment.sizes)
+    hearing = V2A(replace(SMALL, audio_encoder=replace(TINIEST, blocks=2)), joint=True)
+    with pytest.raises(F2VError, match="does not fit AudioFrontend"):
+        load_pretrained(read_pretrained(tmp_path / FILE, "v2a-mel", SMALL, V2AMelExperiment.sizes), hearing)
 
 
 # -- trainings ---------------------------------------------------------------------------------------------------------
@@ -326,72 +330,74 @@ def test_decoders_that_do_not_fit_are_refused(tmp_path: Path) -> None:
 CONFIG = MelConfig(preset="small", audio_stage=STAGE, pretraining=PretrainingConfig(segment=8), **SIZES, **GROUND)
 
 
-def trainee(folder: Path, config: MelConfig = CONFIG, **named: Any) -> V2AMelExperiment:
+def build_experiment(folder: Path, config: MelConfig = CONFIG, **named: Any) -> V2AMelExperiment:
     return V2AMelExperiment(train_options(folder, config, **named))
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory, noise: None) -> Path:
-    """A training from the first stage to the last."""
-    return trained(trainee(tmp_path_factory.mktemp("whole") / "v2a-mel-demo"))
+    """Run a training from the first stage to the last."""
+    return trained(build_experiment(tmp_path_factory.mktemp("whole") / "v2a-mel-demo"))
 
 
 def test_a_training_ends_in_a_system(whole: Path) -> None:
     file = whole / "weights.safetensors"
-    weights = MelWeights(file)
+    weights = MEL_SPEC.checkpoint(file)
     assert weights.config == CONFIG
     assert set(weights.facts.stages) == set(V2AMelExperiment.stages)
-    assert "decoder (init) pre-trained on the sound of the same clips" in told_system("v2a-mel", file).provenance
+    assert "decoder (init) pre-trained on the sound of the same clips" in open_voiced_system("v2a-mel", file).provenance
 
 
 def test_a_clip_alone_is_the_clip_in_a_batch(whole: Path) -> None:
-    speaker = Synthesizer(MelWeights(whole / "weights.safetensors"), {}, "cpu")
-    alone_as_in_a_batch(speaker)
+    synthesizer = Synthesizer(MEL_SPEC.checkpoint(whole / "weights.safetensors"), {}, "cpu")
+    assert_batch_equals_single(synthesizer)
 
 
 @pytest.mark.parametrize("stage", ["audio", "main"])
 def test_a_killed_training_goes_on_to_the_same_weights(whole: Path, tmp_path: Path, stage: str) -> None:
     named = {"base": whole}
     if stage == "main":
-        trainee(tmp_path / "killed", **named).train("audio")
+        build_experiment(tmp_path / "killed", **named).train("audio")
     with power_cut(3):
-        trainee(tmp_path / "killed", **named).train(stage)
+        build_experiment(tmp_path / "killed", **named).train(stage)
     torch.manual_seed(77)  # another process
-    trainee(tmp_path / "killed", **named).train(stage)
+    build_experiment(tmp_path / "killed", **named).train(stage)
     assert same_state(whole, tmp_path / "killed", stage)
 
 
 def test_more_steps_of_audio_are_handed_over_too(whole: Path, tmp_path: Path) -> None:
     """The file of a pre-training that goes on is written anew."""
-    trainee(tmp_path / "t", base=whole).train("audio")
-    before = read_pretrained(tmp_path / "t" / FILE, "v2a-mel", CONFIG, MUST_AGREE)
+    build_experiment(tmp_path / "t", base=whole).train("audio")
+    before = read_pretrained(tmp_path / "t" / FILE, "v2a-mel", CONFIG, V2AMelExperiment.sizes)
     longer = replace(CONFIG, audio_stage=replace(STAGE, steps=6))
-    trainee(tmp_path / "t", longer, base=whole).train("audio")
-    after = read_pretrained(tmp_path / "t" / FILE, "v2a-mel", CONFIG, MUST_AGREE)
-    assert (before.heard.split(", ")[1], after.heard.split(", ")[1]) == ("4 steps", "6 steps")
+    build_experiment(tmp_path / "t", longer, base=whole).train("audio")
+    after = read_pretrained(tmp_path / "t" / FILE, "v2a-mel", CONFIG, V2AMelExperiment.sizes)
+    assert (before.trained_on.split(", ")[1], after.trained_on.split(", ")[1]) == ("4 steps", "6 steps")
     assert not torch.equal(before.state["decoder.out_proj.weight"], after.state["decoder.out_proj.weight"])
 
 
 def test_the_main_stage_asks_for_the_one_before(whole: Path, tmp_path: Path) -> None:
     with pytest.raises(F2VError, match=r"the stage 'audio' in .* has 0 of 4 steps"):
-        trainee(tmp_path / "hasty", base=whole).train("main")
+        build_experiment(tmp_path / "hasty", base=whole).train("main")
 
 
 def test_a_decoder_from_scratch_needs_no_audio(whole: Path, tmp_path: Path) -> None:
-    training = trainee(tmp_path / "scratch", replace(CONFIG, transfer=TransferConfig("scratch")), base=whole)
+    training = build_experiment(tmp_path / "scratch", replace(CONFIG, transfer=TransferConfig("scratch")), base=whole)
     for stage in ("audio", "main"):
         training.train(stage)
     file = training.export()
     assert file is not None
     assert not (tmp_path / "scratch" / "audio").exists()
-    assert "decoder from scratch" in MelWeights(file).provenance
+    assert "decoder from scratch" in MEL_SPEC.checkpoint(file).provenance
 
 
 def test_a_decoder_of_another_training_is_begun_with(whole: Path, tmp_path: Path) -> None:
     """And the same steps lead to the same weights, whoever pre-trained it."""
     pretraining = replace(CONFIG.pretraining, decoder=str(whole / FILE))
     told: list[str] = []
-    training = trainee(tmp_path / "second", replace(CONFIG, pretraining=pretraining), base=whole, notice=told.append)
+    training = build_experiment(
+        tmp_path / "second", replace(CONFIG, pretraining=pretraining), base=whole, log=told.append
+    )
     training.train("audio")
     training.train("main")
     assert same_state(whole, tmp_path / "second")
@@ -399,16 +405,16 @@ def test_a_decoder_of_another_training_is_begun_with(whole: Path, tmp_path: Path
 
 
 @pytest.mark.parametrize("how", ["joint", "init+frozen", "low-lr"])
-def test_other_transfers_train_and_ship_no_ears(whole: Path, tmp_path: Path, how: How) -> None:
+def test_other_transfers_train_and_ship_no_ears(whole: Path, tmp_path: Path, how: TransferMode) -> None:
     pretraining = replace(CONFIG.pretraining, decoder=str(whole / FILE))
     config = replace(CONFIG, pretraining=pretraining, transfer=TransferConfig(how))
-    training = trainee(tmp_path / "t", config, base=whole)
+    training = build_experiment(tmp_path / "t", config, base=whole)
     training.train("main")
     kept = {name.partition(".")[2].partition(".")[0] for name in state(tmp_path / "t") if name.startswith("network.")}
-    assert ("hearing" in kept) == (how == "joint")
+    assert ("audio_frontend" in kept) == (how == "joint")
     file = training.export()
     assert file is not None
-    assert MelWeights(file).model().hearing is None
+    assert MEL_SPEC.checkpoint(file).model().audio_frontend is None
 
 
 @pytest.mark.slow
@@ -416,7 +422,12 @@ def test_it_learns_four_clips_by_heart() -> None:
     """Sound to itself, then noise features to that sound with the decoder: both fall well under a mean mel's 1.6."""
     torch.manual_seed(0)
     larger = replace(TINIEST, width=64, blocks=2, hidden=128, dropout=0.0)
-    sizes = {"watching": larger, "listening": larger, "conformer": larger, "bottleneck": BottleneckConfig("none")}
+    sizes = {
+        "video_encoder": larger,
+        "audio_encoder": larger,
+        "conformer": larger,
+        "bottleneck": BottleneckConfig("none"),
+    }
     config, batch = replace(SMALL, **sizes), batch_of([10, 8, 10, 6])
     for model, most in ((Autoencoder(config, (-5.0, 2.0)), 0.3), (V2A(config, (-5.0, 2.0)), 0.2)):
         best = torch.optim.AdamW(model.parameters(), lr=3e-3)
@@ -429,8 +440,8 @@ def test_it_learns_four_clips_by_heart() -> None:
         assert float(model.losses(batch)["l1"].detach()) < most
 
 
-@pytest.mark.parametrize("how", [how for how in get_args(How) if how != "joint"])
-def test_no_weight_waits_for_a_gradient_that_never_comes(tmp_path: Path, how: How) -> None:
+@pytest.mark.parametrize("how", [how for how in get_args(TransferMode) if how != "joint"])
+def test_no_weight_waits_for_a_gradient_that_never_comes(tmp_path: Path, how: TransferMode) -> None:
     """What wants one gets one, as training on several devices asks."""
     _, model = handed_over(tmp_path, how)
     model.train().losses(batch_of([6, 5]) | {"step": torch.tensor(1000)})["loss"].backward()

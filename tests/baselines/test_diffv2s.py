@@ -14,14 +14,13 @@ from baselines.diffv2s.config import (
     DenoiserConfig,
     DiffusionConfig,
     DiffV2SConfig,
-    ReaderConfig,
+    PromptEncoderConfig,
     VoiceConfig,
-    preset,
 )
 from baselines.diffv2s.model import DiffV2S
-from baselines.diffv2s.spec import Weights
+from baselines.diffv2s.spec import SPEC
 from baselines.diffv2s.synthesis import DiffV2SSynthesizer
-from baselines.diffv2s.train import DiffV2SExperiment, range_of
+from baselines.diffv2s.train import DiffV2SExperiment, measure_mel_range
 from f2v_bench.errors import F2VError
 from f2v_bench.modeling.batch import Batch
 from f2v_bench.nn.layers.masking import valid_mask
@@ -33,23 +32,23 @@ from tests.reference_model.small import crops_of
 from tests.training.staged import (
     GROUND,
     TRAINING,
-    alone_as_in_a_batch,
+    assert_batch_equals_single,
     power_cut,
     refuse,
     same_state,
     train_options,
     trained,
 )
-from tests.training.toys import toy_targets
+from tests.training.toys import toy_features
 
-TINIEST = ReaderConfig(width=16, blocks=1, heads=2, prompts=2)
+TINIEST = PromptEncoderConfig(width=16, blocks=1, heads=2, prompts=2)
 CONFIG = DiffV2SConfig(
     preset="small",
     video=TINIEST,
     audio=TINIEST,
-    voice=VoiceConfig(faces=(4, 4, 8, 8), pictures=2),
+    voice=VoiceConfig(face_channels=(4, 4, 8, 8), face_frames=2),
     denoiser=DenoiserConfig(width=16, blocks=1, heads=2, hidden=32),
-    diffusion=DiffusionConfig(times=100, steps=4, guidance=200.0),
+    diffusion=DiffusionConfig(num_timesteps=100, steps=4, guidance=200.0),
     **GROUND,
 )
 STANDARD = (-5.0, 6.0)
@@ -61,7 +60,7 @@ def small(**named: Any) -> DiffV2S:
 
 
 def batch_of(*lengths: int, seed: int = 0) -> Batch:
-    """What the model is taught with, every clip of another person; beyond each clip's end stands anything."""
+    """Build a training batch, every clip of another person; beyond each clip's end stands anything."""
     rng, longest, count = seeded(seed), max(lengths), len(lengths)
     return {
         "mask": valid_mask(torch.tensor(lengths), longest),
@@ -74,7 +73,7 @@ def batch_of(*lengths: int, seed: int = 0) -> Batch:
 
 
 def alone(batch: Batch, at: int) -> Batch:
-    """One clip of a batch, without padding."""
+    """Return one clip of a batch, without padding."""
     frames, longest = int(batch["mask"][at].sum()), batch["mask"].shape[1]
     cut = {"mask": frames, "features": frames, "mel": 4 * frames}
     one = {name: tensor[at : at + 1] for name, tensor in batch.items()}
@@ -88,7 +87,7 @@ def alone(batch: Batch, at: int) -> Batch:
 def test_the_paper_s_size_is_counted_by_hand() -> None:
     """Blocks of 512 channels and 2048 between; 25 layers of 1024 seen, 320 mel values a video frame."""
     with torch.device("meta"):
-        network = DiffV2S(preset("paper"))
+        network = DiffV2S(PRESETS["paper"])
     norm = 2 * 512
     block = 512 * 1536 + 1536 + 512 * 512 + 512 + 512 * 2048 + 2048 + 2048 * 512 + 512 + 2 * norm
     reader = 4 * 512 + 2 * block + norm + 512 * 256 + 256
@@ -100,10 +99,10 @@ def test_the_paper_s_size_is_counted_by_hand() -> None:
 
 def test_tiny_is_tiny_and_others_are_refused() -> None:
     with torch.device("meta"):
-        network = DiffV2S(preset("tiny"))
+        network = DiffV2S(PRESETS["tiny"])
     assert 3e6 < sum(parameter.numel() for parameter in network.parameters()) < 5e6
     with pytest.raises(F2VError, match="no preset 'base'"):
-        preset("base")
+        SPEC.preset("base")
     assert set(PRESETS) == {"tiny", "paper"}
 
 
@@ -112,17 +111,17 @@ def test_tiny_is_tiny_and_others_are_refused() -> None:
 
 def test_mels_are_scaled_and_back_again() -> None:
     network, mel = small(), STANDARD[0] + 5.9 * (2 * torch.rand(2, 12, 80, generator=seeded()) - 1)
-    clean = network.scaled(mel)
+    clean = network.scale(mel)
     assert clean.shape == (2, 3, 320)
     assert clean.abs().max() <= 1
-    torch.testing.assert_close(network.unscaled(clean), mel, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(network.unscale(clean), mel, atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(clean[1, 2, 80:160], (mel[1, 9] - STANDARD[0]) / STANDARD[1])
-    assert (network.scaled(mel + 50) == 1).all()
+    assert (network.scale(mel + 50) == 1).all()
 
 
 def test_the_range_is_from_the_floor_to_a_quantile() -> None:
-    clips = [toy_targets(5, 0), toy_targets(8, 1)]
-    center, reach = range_of(clips, 0.9)
+    clips = [toy_features(5, 0), toy_features(8, 1)]
+    center, reach = measure_mel_range(clips, 0.9)
     values = np.concatenate([one.mel.ravel() for one in clips])
     assert center - reach == pytest.approx(np.log(1e-5))
     assert center + reach == pytest.approx(np.quantile(values, 0.9))
@@ -136,8 +135,8 @@ def test_the_loss_is_l1_and_four_contrasts() -> None:
     batch["person"] = torch.tensor([3, 1, 3])
     torch.manual_seed(0)
     parts = network.losses(batch)
-    face = network.see(batch)[1]
-    heard = network.hear(network.scaled(batch["mel"]), batch["mask"])
+    face = network.encode_video(batch)[1]
+    heard = network.encode_audio(network.scale(batch["mel"]), batch["mask"])
     teacher = batch["speaker"]
     wanted = {
         "face_teacher": (face, teacher), "voice_teacher": (heard, teacher),
@@ -152,21 +151,21 @@ def test_the_loss_is_l1_and_four_contrasts() -> None:
 
 def test_the_l1_is_that_of_the_clean_mel_over_real_frames(monkeypatch: pytest.MonkeyPatch) -> None:
     network, batch = small(), batch_of(6, 4)
-    clean, inside = network.scaled(batch["mel"]), batch["mask"][..., None]
+    clean, inside = network.scale(batch["mel"]), batch["mask"][..., None]
     seen: list[tuple[torch.Tensor, torch.Tensor]] = []
 
     def denoised(x: torch.Tensor, t: torch.Tensor, *_: torch.Tensor) -> torch.Tensor:
         seen.append((x, t))
         return torch.where(inside, clean + 0.25, clean + 9)
 
-    monkeypatch.setattr(network, "denoised", denoised)
+    monkeypatch.setattr(network, "predict_x0", denoised)
     torch.testing.assert_close(network.losses(batch)["l1"], torch.tensor(0.25))
     for _ in range(60):
         network.losses(batch)
     times = torch.cat([t for _, t in seen])
     assert (int(times.min()), int(times.max())) >= (1, 90)
     assert int(times.max()) <= 100
-    (x, t), a = seen[0], network.bars
+    (x, t), a = seen[0], network.alphas
     noise = (x - a[t].sqrt()[:, None, None] * clean) / (1 - a[t]).sqrt()[:, None, None]
     assert noise.std().item() == pytest.approx(1, abs=0.05)
 
@@ -174,7 +173,7 @@ def test_the_l1_is_that_of_the_clean_mel_over_real_frames(monkeypatch: pytest.Mo
 def test_a_heard_voice_tells_the_denoiser_nothing_new() -> None:
     """The denoiser may have the heard voice, but does not teach its prompts; those of the face it does."""
     for share, face_learns in ((1.0, False), (0.0, True)):
-        network, batch = small(voice=replace(CONFIG.voice, heard=share)).train(), batch_of(6, 4)
+        network, batch = small(voice=replace(CONFIG.voice, audio_prob=share)).train(), batch_of(6, 4)
         network.losses(batch)["l1"].backward()
         assert network.audio.prompts.grad is None
         learned = network.video.prompts.grad
@@ -224,11 +223,11 @@ def test_it_learns_four_clips_by_heart() -> None:
 def test_a_clip_in_a_batch_is_the_clip_alone(guidance: float) -> None:
     network, batch = small(), batch_of(9, 1, 5)
     noise = torch.randn(batch["mel"].shape, generator=seeded(3))
-    together = network.synthesize(batch, noise, guidance=guidance)
+    together = network.synthesize(batch, noise, guidance=guidance).mel
     assert together.std() > 0.1
     for at, frames in enumerate((9, 1, 5)):
         one = slice(at, at + 1)
-        made = network.synthesize(alone(batch, at), noise[one, : 4 * frames], guidance=guidance)
+        made = network.synthesize(alone(batch, at), noise[one, : 4 * frames], guidance=guidance).mel
         assert made.shape == (1, 4 * frames, 80)
         torch.testing.assert_close(together[one, : 4 * frames], made, atol=1e-3, rtol=1e-3)
 
@@ -241,14 +240,14 @@ def test_guidance_leads_to_the_voice(monkeypatch: pytest.MonkeyPatch) -> None:
     def heard(clean: torch.Tensor, _: torch.Tensor) -> torch.Tensor:
         return functional.normalize((clean * mask).sum(1)[:, :256], dim=1)
 
-    monkeypatch.setattr(network, "denoised", lambda x, *_: 0.5 * x)
-    monkeypatch.setattr(network, "hear", heard)
+    monkeypatch.setattr(network, "predict_x0", lambda x, *_: 0.5 * x)
+    monkeypatch.setattr(network, "encode_audio", heard)
     batch["voice"] = functional.normalize(torch.randn(2, 256, generator=seeded(4)), dim=1)
     noise = torch.randn(batch["mel"].shape, generator=seeded(3))
 
     def apart(guidance: float) -> torch.Tensor:
-        mel = network.synthesize(batch, noise, steps=10, guidance=guidance)
-        return 1 - (heard(network.scaled(mel), batch["mask"]) * batch["voice"]).sum(1)
+        mel = network.synthesize(batch, noise, steps=10, guidance=guidance).mel
+        return 1 - (heard(network.scale(mel), batch["mask"]) * batch["voice"]).sum(1)
 
     none, some, much = (apart(guidance) for guidance in (0.0, 1.0, 10.0))
     assert (some < 0.9 * none).all()
@@ -258,9 +257,9 @@ def test_guidance_leads_to_the_voice(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_no_guidance_is_plain_ddim_without_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
     network, batch = small(), batch_of(6, 4)
     noise = torch.randn(batch["mel"].shape, generator=seeded(3))
-    weak = network.synthesize(batch, noise, guidance=1e-9)
-    monkeypatch.setattr(network, "hear", refuse)
-    torch.testing.assert_close(network.synthesize(batch, noise, guidance=0.0), weak, atol=1e-4, rtol=1e-4)
+    weak = network.synthesize(batch, noise, guidance=1e-9).mel
+    monkeypatch.setattr(network, "encode_audio", refuse)
+    torch.testing.assert_close(network.synthesize(batch, noise, guidance=0.0).mel, weak, atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize("guidance", [0.0, 50.0])
@@ -271,58 +270,58 @@ def test_every_step_is_one_evaluation(guidance: float, monkeypatch: pytest.Monke
     network.synthesize(batch, torch.zeros_like(batch["mel"]), steps=5, guidance=guidance)
     assert calls == pytest.approx([1.0, 0.8, 0.6, 0.4, 0.2])
     assert all(parameter.grad is None for parameter in network.parameters())
-    with pytest.raises(F2VError, match="in 101 steps"):
+    with pytest.raises(F2VError, match="take 101 steps"):
         network.synthesize(batch, torch.zeros_like(batch["mel"]), steps=101)
 
 
 def test_a_given_voice_takes_the_place_of_the_face_s() -> None:
     network, batch = small(), batch_of(6)
     noise = torch.randn(batch["mel"].shape, generator=seeded(3))
-    face = network.see(batch)[1].detach()
-    plain = network.synthesize(batch, noise)
-    torch.testing.assert_close(network.synthesize(batch | {"voice": face}, noise), plain)
-    assert (network.synthesize(batch | {"voice": -face}, noise) - plain).abs().max() > 0.01
+    face = network.encode_video(batch)[1].detach()
+    plain = network.synthesize(batch, noise).mel
+    torch.testing.assert_close(network.synthesize(batch | {"voice": face}, noise).mel, plain)
+    assert (network.synthesize(batch | {"voice": -face}, noise).mel - plain).abs().max() > 0.01
 
 
 def test_the_paper_s_form_looks_at_no_face() -> None:
-    network, batch = small(voice=replace(CONFIG.voice, faces=())), batch_of(4)
+    network, batch = small(voice=replace(CONFIG.voice, face_channels=())), batch_of(4)
     del batch["identity"]
-    assert network.synthesize(batch, torch.zeros_like(batch["mel"])).shape == (1, 16, 80)
+    assert network.synthesize(batch, torch.zeros_like(batch["mel"])).mel.shape == (1, 16, 80)
 
 
 # training and the system
 
 
-def trainee(folder: Path, config: DiffV2SConfig = CONFIG, **named: Any) -> DiffV2SExperiment:
+def build_experiment(folder: Path, config: DiffV2SConfig = CONFIG, **named: Any) -> DiffV2SExperiment:
     return DiffV2SExperiment(train_options(folder, config, **named))
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory, noise: None) -> Path:
-    """A training from the first stage to the last."""
-    return trained(trainee(tmp_path_factory.mktemp("whole") / "diffv2s-demo"))
+    """Run a training from the first stage to the last."""
+    return trained(build_experiment(tmp_path_factory.mktemp("whole") / "diffv2s-demo"))
 
 
 def test_guidance_by_what_nothing_has_taught_is_refused(tmp_path: Path) -> None:
     """With one speaker every contrast is that of a clip with itself: the loss is 0 whatever the voices are."""
     with pytest.raises(F2VError, match="all training clips are of one speaker") as raised:
-        trainee(tmp_path / "one", clips=TRAINING[:1])
+        build_experiment(tmp_path / "one", clips=TRAINING[:1])
     assert "diffusion.guidance=0" in str(raised.value)
     assert not (tmp_path / "one").exists()
     unguided = replace(CONFIG, diffusion=replace(CONFIG.diffusion, guidance=0.0))
-    assert trainee(tmp_path / "other", unguided, clips=TRAINING[:1]).config.diffusion.guidance == 0
+    assert build_experiment(tmp_path / "other", unguided, clips=TRAINING[:1]).config.diffusion.guidance == 0
 
 
 def test_a_training_ends_in_a_system(whole: Path) -> None:
     file = whole / "weights.safetensors"
-    weights = Weights(file)
+    weights = SPEC.checkpoint(file)
     assert weights.config == CONFIG
-    center, reach = weights.standard["mel"]
+    center, reach = weights.statistics["mel"]
     assert center - reach == pytest.approx(np.log(1e-5))
     system = SYSTEMS.load("diffv2s")(SystemOptions(weights=str(file)))
     assert system.speaker_reference == "face"
     assert "4 evaluations of the denoiser, each with its gradient, speaker guidance 200" in system.provenance
-    assert weights.evaluations == 4
+    assert weights.nfe == 4
     assert "4 evaluations" in weights.describe()["sampling"]
     one, other = system.synthesize_crops([crops_of(5), crops_of(2, 1)], ["somebody", "else"], 0)
     assert (one.samples.shape, other.samples.shape) == ((3200,), (1280,))
@@ -333,32 +332,32 @@ def test_settings_are_checked_before_anything_is_said(whole: Path) -> None:
     kind = SYSTEMS.load("diffv2s")
     fast = kind(SystemOptions(weights=file, settings={"steps": "2", "guidance": "0"}))
     assert "2 evaluations of the denoiser, no gradients, speaker guidance 0" in fast.provenance
-    assert len(fast.speak([crops_of(3)], ["somebody"], 0)[0].samples) == 1920
-    with pytest.raises(F2VError, match="in 101 steps"):
+    assert len(fast.synthesize_crops([crops_of(3)], ["somebody"], 0)[0].samples) == 1920
+    with pytest.raises(F2VError, match="take 101 steps"):
         kind(SystemOptions(weights=file, settings={"steps": "101"}))
     with pytest.raises(F2VError, match="no setting 'eta'"):
         kind(SystemOptions(weights=file, settings={"eta": "1"}))
 
 
 def test_a_voice_is_heard_in_a_recording(whole: Path) -> None:
-    speaker = DiffV2SSynthesizer(Weights(whole / "weights.safetensors"), {}, "cpu")
+    synthesizer = DiffV2SSynthesizer(SPEC.checkpoint(whole / "weights.safetensors"), {}, "cpu")
     rng = np.random.default_rng(0)
     for samples in (100, 640, 5000):
-        voice = speaker.voice(rng.uniform(-0.1, 0.1, samples).astype(np.float32))
+        voice = synthesizer.embed_speaker(rng.uniform(-0.1, 0.1, samples).astype(np.float32))
         assert voice.shape == (256,)
         assert np.linalg.norm(voice) == pytest.approx(1, abs=1e-5)
-    (made,) = speaker.speak([crops_of(4)], [np.random.default_rng(0)], [voice])
+    (made,) = synthesizer.synthesize([crops_of(4)], [np.random.default_rng(0)], [voice])
     assert made.shape == (2560,)
 
 
 def test_speech_of_a_clip_alone_is_that_in_a_batch(whole: Path) -> None:
-    speaker = DiffV2SSynthesizer(Weights(whole / "weights.safetensors"), {}, "cpu")
-    alone_as_in_a_batch(speaker, told=False)
+    synthesizer = DiffV2SSynthesizer(SPEC.checkpoint(whole / "weights.safetensors"), {}, "cpu")
+    assert_batch_equals_single(synthesizer, with_voices=False)
 
 
 def test_a_killed_training_goes_on_to_the_same_weights(whole: Path, tmp_path: Path) -> None:
     with power_cut(3):
-        trainee(tmp_path / "killed", base=whole).train("main")
+        build_experiment(tmp_path / "killed", base=whole).train("main")
     torch.manual_seed(77)  # another process
-    trainee(tmp_path / "killed", base=whole).train("main")
+    build_experiment(tmp_path / "killed", base=whole).train("main")
     assert same_state(whole, tmp_path / "killed")

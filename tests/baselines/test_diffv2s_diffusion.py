@@ -29,7 +29,7 @@ def test_the_schedule_is_the_cosine_s() -> None:
     assert 0 < float(BARS[-1]) < 1e-8
     assert (BARS.diff() < 0).all()
     assert float(BARS[500]) == pytest.approx(0.4938, abs=1e-4)
-    with pytest.raises(F2VError, match="cannot have 0 times"):
+    with pytest.raises(F2VError, match="cannot have 0 time steps"):
         alphas_cumprod(0)
 
 
@@ -52,7 +52,7 @@ def test_the_way_back_begins_in_noise_and_ends_clean(times: int, share: float) -
 
 @pytest.mark.parametrize("steps", [0, 1001, -3])
 def test_no_step_and_too_many_are_refused(steps: int) -> None:
-    with pytest.raises(F2VError, match=f"in {steps} steps") as refusal:
+    with pytest.raises(F2VError, match=f"take {steps} steps") as refusal:
         ddim_timesteps(1000, steps)
     assert "1 to 1000" in refusal.value.do
 

@@ -7,18 +7,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from baselines.diffv2s.config import ReaderConfig
-from baselines.diffv2s.prompts import PromptedBlock, PromptReader
+from baselines.diffv2s.config import PromptEncoderConfig
+from baselines.diffv2s.prompts import PromptedBlock, PromptEncoder
 from f2v_bench.nn.layers.masking import valid_mask
 from f2v_bench.nn.layers.transformer import TransformerBlock
 from tests.nn.test_transformer import awake, seeded
 
 WIDTH, PROMPTS = 16, 3
-CONFIG = ReaderConfig(width=WIDTH, blocks=2, heads=2, prompts=PROMPTS)
+CONFIG = PromptEncoderConfig(width=WIDTH, blocks=2, heads=2, prompts=PROMPTS)
 
 
-def reader(blocks: int = 2) -> PromptReader:
-    return awake(PromptReader(ReaderConfig(width=WIDTH, blocks=blocks, heads=2, prompts=PROMPTS)))
+def reader(blocks: int = 2) -> PromptEncoder:
+    return awake(PromptEncoder(PromptEncoderConfig(width=WIDTH, blocks=blocks, heads=2, prompts=PROMPTS)))
 
 
 def frames(*lengths: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
@@ -77,8 +77,8 @@ def test_reading_is_attention_under_a_mask_of_all_to_all() -> None:
         q, k, v = (part[..., at : at + 8] for part in (query, key, value))
         heads.append((q @ k.transpose(1, 2) / 8**0.5).masked_fill(~allowed, -torch.inf).softmax(2) @ v)
     mixed = whole + block.attention.project_out(torch.cat(heads, dim=2))
-    expected = (mixed + block.feed(block.feed_norm(mixed)))[:, :PROMPTS]
-    torch.testing.assert_close(block.read(prompts, x, mask), expected, atol=1e-5, rtol=1e-5)
+    expected = (mixed + block.ffn(block.ffn_norm(mixed)))[:, :PROMPTS]
+    torch.testing.assert_close(block.update_prompts(prompts, x, mask), expected, atol=1e-5, rtol=1e-5)
 
 
 @torch.no_grad()

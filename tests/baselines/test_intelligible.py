@@ -13,33 +13,34 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch.nn import functional
 
-from baselines.intelligible.config import PRESETS, IntelligibleConfig, VoiceConfig, preset
+from baselines.intelligible.config import PRESETS, IntelligibleConfig, VoiceConfig
 from baselines.intelligible.model import Intelligible
-from baselines.intelligible.spec import Weights
-from baselines.intelligible.synthesis import IntelligibleSynthesizer
+from baselines.intelligible.spec import SPEC
 from baselines.intelligible.train import IntelligibleExperiment
 from baselines.intelligible.vocoder import MultiInputVocoder, to_waveform
 from f2v_bench.errors import F2VError
 from f2v_bench.modeling import checkpoint as module
 from f2v_bench.modeling import synthesizer as synthesis
 from f2v_bench.modeling.batch import Batch
-from f2v_bench.modeling.checkpoint import OWN_VOCODER, strip_shared
+from f2v_bench.modeling.checkpoint import strip_shared
 from f2v_bench.modeling.model_card import write_card
 from f2v_bench.modeling.shared_config import UnitConfig
+from f2v_bench.modeling.spec import OWN_VOCODER
+from f2v_bench.modeling.synthesizer import Synthesizer
 from f2v_bench.nn.encoders.lip_encoder import LipEncoderConfig
 from f2v_bench.nn.encoders.visual_frontend import VisualFrontendConfig
 from f2v_bench.nn.layers.conformer import ConformerConfig
 from f2v_bench.nn.layers.masking import valid_mask
 from f2v_bench.training.vocoder import VocoderModule
-from tests.nn.published import randomised
+from tests.nn.published import randomized
 from tests.reference_model.small import crops_of
 from tests.training.staged import (
     GROUND,
-    alone_as_in_a_batch,
+    assert_batch_equals_single,
+    open_voiced_system,
     power_cut,
     refuse,
     same_state,
-    told_system,
     train_options,
     trained,
 )
@@ -52,7 +53,7 @@ SMALL = IntelligibleConfig(
 
 
 def batch_of(lengths: list[int], beyond: int = 0) -> Batch:
-    """Noise to learn; beyond each clip's end stands anything but zeros."""
+    """Build a batch of noise; beyond each clip's end stands anything but zeros."""
     longest, count = max(lengths) + beyond, len(lengths)
     return {
         "features": torch.randn(count, longest, *SMALL.lips.outputs),
@@ -64,7 +65,7 @@ def batch_of(lengths: list[int], beyond: int = 0) -> Batch:
 
 
 def alone(batch: Batch, clip: int) -> Batch:
-    """One clip of a batch, without its padding."""
+    """Return one clip of a batch, without its padding."""
     real, longest = int(batch["mask"][clip].sum()), batch["mask"].shape[1]
     pieces = {name: one[clip : clip + 1] for name, one in batch.items() if name != "speaker"}
     cut = {name: one[:, : one.shape[1] // longest * real] for name, one in pieces.items()}
@@ -83,17 +84,17 @@ def test_the_paper_s_size() -> None:
     heads = mel + width * 200 + 200
     lips = 25 + 1024 * 512 + 512
     with torch.device("meta"):
-        networks = {name: Intelligible(preset(name)) for name in ("paper", "scratch")}
+        networks = {name: Intelligible(PRESETS[name]) for name in ("paper", "scratch")}
     counts = {name: sum(one.numel() for one in network.parameters()) for name, network in networks.items()}
     assert counts["paper"] == lips + square + 12 * block + heads == 79_610_753
-    resnet = networks["scratch"].front.resnet
+    resnet = networks["scratch"].frontend.resnet
     assert resnet is not None
     assert counts["scratch"] == counts["paper"] - lips + sum(one.numel() for one in resnet.parameters())
 
 
 def test_an_unknown_size_gets_a_suggestion() -> None:
     with pytest.raises(F2VError, match="no preset 'papre'") as error:
-        preset("papre")
+        SPEC.preset("papre")
     assert "paper" in error.value.do
     assert set(PRESETS) == {"tiny", "paper", "scratch"}
 
@@ -103,7 +104,7 @@ def test_an_unknown_size_gets_a_suggestion() -> None:
 @torch.no_grad()
 def test_padding_changes_nothing(lengths: list[int], beyond: int) -> None:
     torch.manual_seed(0)
-    network = randomised(Intelligible(SMALL, (-5.0, 2.0))).eval()
+    network = randomized(Intelligible(SMALL, (-5.0, 2.0))).eval()
     batch = batch_of(lengths, beyond)
     mel, logits = network(batch, batch["speaker"])
     for at, length in enumerate(lengths):
@@ -119,7 +120,7 @@ def test_padding_changes_nothing(lengths: list[int], beyond: int) -> None:
 def test_the_loss_is_its_formula() -> None:
     """CE of labels smoothed by 0.1, plus ten times L1 and spectral convergence; of real frames."""
     torch.manual_seed(0)
-    network = randomised(Intelligible(SMALL, (-5.0, 2.0))).eval()
+    network = randomized(Intelligible(SMALL, (-5.0, 2.0))).eval()
     assert isinstance(network, Intelligible)
     batch = batch_of([3, 5])
     found = network.losses(batch)
@@ -141,15 +142,15 @@ def test_what_is_said_stands_at_the_mel_s_rate() -> None:
     torch.manual_seed(0)
     network = Intelligible(SMALL, (-5.0, 2.0)).eval()
     batch = batch_of([5])
-    said = network.synthesize(batch, torch.zeros(1, 20, 80))
+    output = network.synthesize(batch, torch.zeros(1, 20, 80))
     mel, logits = network(batch, batch["speaker"])
-    assert said.shape == (1, 20, 80 + COUNT + 256)
-    torch.testing.assert_close(said[..., :80], mel)
-    torch.testing.assert_close(said[:, ::2, 80:-256], logits.softmax(2))
-    torch.testing.assert_close(said[:, 1::2, 80:-256], said[:, ::2, 80:-256])
-    torch.testing.assert_close(said[:, 7, -256:], batch["speaker"])
+    assert [field.shape for field in output] == [(1, 20, 80), (1, 20, COUNT), (1, 20, 256)]
+    torch.testing.assert_close(output.mel, mel)
+    torch.testing.assert_close(output.units[:, ::2], logits.softmax(2))
+    torch.testing.assert_close(output.units[:, 1::2], output.units[:, ::2])
+    torch.testing.assert_close(output.speaker[:, 7], batch["speaker"])
     given = batch | {"voice": torch.eye(256)[:1]}
-    torch.testing.assert_close(network.synthesize(given, torch.zeros(1, 20, 80))[:, 7, -256:], given["voice"])
+    torch.testing.assert_close(network.synthesize(given, torch.zeros(1, 20, 80)).speaker[:, 7], given["voice"])
 
 
 @torch.no_grad()
@@ -185,65 +186,67 @@ CONFIG = IntelligibleConfig(
 )
 
 
-def trainee(folder: Path, config: IntelligibleConfig = CONFIG, **named: Any) -> IntelligibleExperiment:
+def build_experiment(folder: Path, config: IntelligibleConfig = CONFIG, **named: Any) -> IntelligibleExperiment:
     return IntelligibleExperiment(train_options(folder, config, **named))
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory, noise: None) -> Path:
-    """A training from the first stage to the last."""
-    return trained(trainee(tmp_path_factory.mktemp("whole") / "intelligible-demo"))
+    """Run a training from the first stage to the last."""
+    return trained(build_experiment(tmp_path_factory.mktemp("whole") / "intelligible-demo"))
 
 
 def test_a_training_ends_in_a_system(whole: Path) -> None:
     file = whole / "weights.safetensors"
-    weights = Weights(file)
+    weights = SPEC.checkpoint(file)
     assert weights.config == CONFIG
     assert {name: note["steps"] for name, note in weights.facts.stages.items()} == dict.fromkeys(
         ("lips", "vocoder", "voice", "main"), 4
     )
     assert isinstance(weights.vocoder(), MultiInputVocoder)
     assert "griffin-lim" not in weights.provenance
-    assert "5 clips" in told_system("intelligible", file).provenance
+    assert "5 clips" in open_voiced_system("intelligible", file).provenance
 
 
 def test_a_clip_alone_is_the_clip_in_a_batch(whole: Path) -> None:
-    speaker = IntelligibleSynthesizer(Weights(whole / "weights.safetensors"), {}, "cpu")
-    alone_as_in_a_batch(speaker)
+    synthesizer = Synthesizer(SPEC.checkpoint(whole / "weights.safetensors"), {}, "cpu")
+    assert_batch_equals_single(synthesizer)
 
 
 def test_a_long_clip_is_said_in_windows(whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is faded is a voice still, and a distribution over units."""
     monkeypatch.setattr(synthesis, "WINDOW", 8)
     monkeypatch.setattr(synthesis, "OVERLAP", 3)
-    speaker = IntelligibleSynthesizer(Weights(whole / "weights.safetensors"), {}, "cpu")
-    heard: list[Any] = []
+    synthesizer = Synthesizer(SPEC.checkpoint(whole / "weights.safetensors"), {}, "cpu")
+    outputs: list[Any] = []
     monkeypatch.setattr(
-        speaker, "vocode", lambda said, rng: heard.append(said) or to_waveform(said, speaker.vocoder, rng)
+        synthesizer,
+        "vocode",
+        lambda output, rng: outputs.append(output) or to_waveform(output, synthesizer.vocoder, rng),
     )
     voice = np.eye(256, dtype=np.float32)[3]
-    (made,) = speaker.speak([crops_of(19)], [np.random.default_rng(0)], [voice])
+    (made,) = synthesizer.synthesize([crops_of(19)], [np.random.default_rng(0)], [voice])
     assert made.shape == (640 * 19,)
-    (said,) = heard
-    np.testing.assert_allclose(said[:, 80:-256].sum(1), 1, atol=1e-5)
-    np.testing.assert_allclose(said[:, -256:], np.tile(voice, (76, 1)), atol=1e-6)
+    (output,) = outputs
+    np.testing.assert_allclose(output.units.sum(1), 1, atol=1e-5)
+    np.testing.assert_allclose(output.speaker, np.tile(voice, (76, 1)), atol=1e-6)
 
 
 def test_a_killed_training_goes_on_to_the_same_weights(whole: Path, tmp_path: Path) -> None:
     with power_cut(3):
-        trainee(tmp_path / "killed", base=whole).train("main")
+        build_experiment(tmp_path / "killed", base=whole).train("main")
     with power_cut(3, VocoderModule):
-        trainee(tmp_path / "killed", base=whole).train("voice")
+        build_experiment(tmp_path / "killed", base=whole).train("voice")
     torch.manual_seed(77)  # another process
     for stage in ("voice", "main"):
-        trainee(tmp_path / "killed", base=whole).train(stage)
+        build_experiment(tmp_path / "killed", base=whole).train(stage)
         assert same_state(whole, tmp_path / "killed", stage)
 
 
 def test_it_stands_on_the_shared_vocoder(whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(F2VError, match=r"the stage 'vocoder' in .* has 0 of 4 steps"):
-        trainee(tmp_path / "first").train("voice")
-    training = trainee(tmp_path / "lent", base=whole)
+        build_experiment(tmp_path / "first").train("voice")
+    training = build_experiment(tmp_path / "lent", base=whole)
     monkeypatch.setattr(training, "_train_vocoder", refuse)
     training.train("vocoder")
     assert not (tmp_path / "lent" / "vocoder").exists()
@@ -251,23 +254,23 @@ def test_it_stands_on_the_shared_vocoder(whole: Path, tmp_path: Path, monkeypatc
 
 def test_the_paper_s_vocoder_begins_with_nothing(whole: Path, tmp_path: Path) -> None:
     """And its front end looks for itself: neither of the shared stages is trained."""
-    config = replace(CONFIG, front=VisualFrontendConfig("resnet"), voice=VoiceConfig(start="nothing", width=8))
-    training = trainee(tmp_path / "paper", config)
+    config = replace(CONFIG, frontend=VisualFrontendConfig("resnet"), voice=VoiceConfig(start="scratch", width=8))
+    training = build_experiment(tmp_path / "paper", config)
     for stage in IntelligibleExperiment.stages:
         training.train(stage)
     file = training.export()
     assert file is not None
     assert sorted(path.name for path in (tmp_path / "paper").iterdir() if path.is_dir()) == ["main", "voice"]
-    speaker = IntelligibleSynthesizer(Weights(file), {}, "cpu")
-    assert speaker.lips is None
-    (made,) = speaker.speak([crops_of(3)], [np.random.default_rng(0)], [np.eye(256, dtype=np.float32)[0]])
+    synthesizer = Synthesizer(SPEC.checkpoint(file), {}, "cpu")
+    assert synthesizer.lip_encoder is None
+    (made,) = synthesizer.synthesize([crops_of(3)], [np.random.default_rng(0)], [np.eye(256, dtype=np.float32)[0]])
     assert made.shape == (1920,)
 
 
 def test_a_shipped_file_keeps_its_own_vocoder(whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The lip encoder is left to the base, whose vocoder is another one."""
     file, base = whole / "weights.safetensors", tmp_path / "common.safetensors"
-    monkeypatch.setattr(module, "BASES", tmp_path)
+    monkeypatch.setattr(module, "shared_weights", lambda name: tmp_path / f"{name}.safetensors")
     with safe_open(file, "pt") as opened:
         assert {name.split(".")[0] for name in opened.keys()} == {"lips", "voice", "model"}  # noqa: SIM118
         lips = {name: opened.get_tensor(name) for name in opened.keys() if name.startswith("lips.")}  # noqa: SIM118
@@ -276,18 +279,22 @@ def test_a_shipped_file_keeps_its_own_vocoder(whole: Path, tmp_path: Path, monke
     save_file({name: one + 1 for name, one in lips.items()}, tmp_path / "other.safetensors")
     with pytest.raises(F2VError, match="another lip encoder or vocoder"):
         strip_shared(file, tmp_path / "other.safetensors", tmp_path / "lean2.safetensors", OWN_VOCODER)
-    full, lean = Weights(file), Weights(tmp_path / "lean.safetensors")
-    for one, other in ((full.model(), lean.model()), (full.lips(), lean.lips()), (full.vocoder(), lean.vocoder())):
+    full, lean = SPEC.checkpoint(file), SPEC.checkpoint(tmp_path / "lean.safetensors")
+    for one, other in (
+        (full.model(), lean.model()),
+        (full.lip_encoder(), lean.lip_encoder()),
+        (full.vocoder(), lean.vocoder()),
+    ):
         assert one is not None
         assert other is not None
         assert all(torch.equal(tensor, other.state_dict()[name]) for name, tensor in one.state_dict().items())
     write_card(tmp_path / "card.md", lean, {})
     card = (tmp_path / "card.md").read_text()
-    assert "lip encoder: `common.safetensors`" in card
+    assert "lip encoder: `common`" in card
     assert "| voice | 4 | 2 |" in card
-    assert "begun as the shared vocoder" in card
+    assert "started from the shared vocoder" in card
 
 
 def test_it_has_no_part_to_leave_out(tmp_path: Path, noise: None) -> None:
     with pytest.raises(F2VError, match="'intelligible' has no part 'timbre'"):
-        trainee(tmp_path / "a", ablate="timbre")
+        build_experiment(tmp_path / "a", ablate="timbre")

@@ -38,7 +38,7 @@ BOTH = pytest.mark.parametrize("generator", [ISTFT, HIFIGAN], ids=["istft", "hif
 
 
 def said_of(frames: int, seed: int = 0) -> torch.Tensor:
-    """What the first stage might say of a clip, ``(1, T, 80 + 10 + 256)``."""
+    """Build a possible output of the first stage, ``(1, T, 80 + 10 + 256)``."""
     rng = torch.Generator().manual_seed(seed)
     units = torch.rand(1, (frames + 1) // 2, COUNT, generator=rng).repeat_interleave(2, 1)[:, :frames]
     speaker = functional.normalize(torch.rand(1, 256, generator=rng), dim=1)
@@ -46,7 +46,7 @@ def said_of(frames: int, seed: int = 0) -> torch.Tensor:
 
 
 def built(generator: VocoderConfig) -> MultiInputVocoder:
-    """With weights that are all random."""
+    """Build a vocoder with random weights."""
     torch.manual_seed(0)
     network = randomized(MultiInputVocoder(replace(SMALL, vocoder=generator)))
     assert isinstance(network, MultiInputVocoder)

@@ -10,9 +10,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from baselines.svts.config import PRESETS, SVTSConfig, preset
+from baselines.svts.config import PRESETS, SVTSConfig
 from baselines.svts.model import SVTS
-from baselines.svts.spec import Weights
+from baselines.svts.spec import SPEC
 from baselines.svts.train import SVTSExperiment
 from f2v_bench.errors import F2VError
 from f2v_bench.modeling.synthesizer import Synthesizer
@@ -20,14 +20,14 @@ from f2v_bench.nn.encoders.lip_encoder import LipEncoderConfig
 from f2v_bench.nn.encoders.visual_frontend import VisualFrontendConfig
 from f2v_bench.nn.layers.conformer import ConformerConfig
 from f2v_bench.nn.layers.masking import valid_mask
-from tests.nn.published import randomised
+from tests.nn.published import randomized
 from tests.reference_model.small import crops_of
 from tests.training.staged import (
     GROUND,
-    alone_as_in_a_batch,
+    assert_batch_equals_single,
+    open_voiced_system,
     power_cut,
     same_state,
-    told_system,
     train_options,
     trained,
 )
@@ -42,14 +42,14 @@ SMALL = SVTSConfig(
 @pytest.mark.parametrize(("name", "millions"), [("s", 27.3), ("m", 43.1), ("l", 87.6)])
 def test_the_sizes_are_the_paper_s(name: str, millions: float) -> None:
     with torch.device("meta"):
-        network = SVTS(preset(name))
+        network = SVTS(PRESETS[name])
     count = sum(parameter.numel() for parameter in network.parameters())
     assert count / 1e6 == pytest.approx(millions, abs=0.1)
 
 
 def test_an_unknown_size_gets_a_suggestion() -> None:
     with pytest.raises(F2VError, match="no preset 'xl'"):
-        preset("xl")
+        SPEC.preset("xl")
     assert set(PRESETS) == {"tiny", "s", "m", "l", "s-pwg", "m-pwg", "l-pwg"}
 
 
@@ -58,7 +58,7 @@ def test_an_unknown_size_gets_a_suggestion() -> None:
 @torch.no_grad()
 def test_padding_changes_nothing(lengths: list[int], beyond: int) -> None:
     torch.manual_seed(0)
-    network = randomised(SVTS(SMALL, (-5.0, 2.0))).eval()
+    network = randomized(SVTS(SMALL, (-5.0, 2.0))).eval()
     longest = max(lengths) + beyond
     seen = torch.randn(len(lengths), longest, *SMALL.lips.outputs)
     speaker = torch.nn.functional.normalize(torch.rand(len(lengths), 256), dim=1)
@@ -73,7 +73,7 @@ def test_padding_changes_nothing(lengths: list[int], beyond: int) -> None:
 @torch.no_grad()
 def test_from_pictures_as_in_the_paper() -> None:
     torch.manual_seed(0)
-    network = SVTS(replace(SMALL, front=VisualFrontendConfig("resnet"))).eval()
+    network = SVTS(replace(SMALL, frontend=VisualFrontendConfig("resnet"))).eval()
     lips, mask = (
         torch.randint(256, (2, 3, 96, 96), dtype=torch.uint8),
         torch.tensor([[True, True, True], [True, False, False]]),
@@ -119,50 +119,52 @@ def test_it_learns_four_clips_by_heart() -> None:
 CONFIG = SVTSConfig(preset="small", conformer=TINIEST, **GROUND)
 
 
-def trainee(folder: Path, config: SVTSConfig = CONFIG, **named: Any) -> SVTSExperiment:
+def build_experiment(folder: Path, config: SVTSConfig = CONFIG, **named: Any) -> SVTSExperiment:
     return SVTSExperiment(train_options(folder, config, **named))
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory, noise: None) -> Path:
-    """A training from the first stage to the last."""
-    return trained(trainee(tmp_path_factory.mktemp("whole") / "svts-demo"))
+    """Run a training from the first stage to the last."""
+    return trained(build_experiment(tmp_path_factory.mktemp("whole") / "svts-demo"))
 
 
 def test_a_training_ends_in_a_system(whole: Path) -> None:
     file = whole / "weights.safetensors"
-    weights = Weights(file)
+    weights = SPEC.checkpoint(file)
     assert weights.config == CONFIG
     assert weights.facts.stages["main"]["steps"] == 4
-    assert "5 clips" in told_system("svts", file).provenance
+    assert "5 clips" in open_voiced_system("svts", file).provenance
 
 
 def test_a_clip_alone_is_the_clip_in_a_batch(whole: Path) -> None:
-    speaker = Synthesizer(Weights(whole / "weights.safetensors"), {}, "cpu")
-    alone_as_in_a_batch(speaker)
+    synthesizer = Synthesizer(SPEC.checkpoint(whole / "weights.safetensors"), {}, "cpu")
+    assert_batch_equals_single(synthesizer)
 
 
 def test_a_killed_training_goes_on_to_the_same_weights(whole: Path, tmp_path: Path) -> None:
     with power_cut(3):
-        trainee(tmp_path / "killed", base=whole).train("main")
+        build_experiment(tmp_path / "killed", base=whole).train("main")
     torch.manual_seed(77)  # another process
-    trainee(tmp_path / "killed", base=whole).train("main")
+    build_experiment(tmp_path / "killed", base=whole).train("main")
     assert same_state(whole, tmp_path / "killed")
 
 
 def test_the_paper_s_front_end_needs_no_lip_stage(whole: Path, tmp_path: Path) -> None:
-    training = trainee(tmp_path / "pictures", replace(CONFIG, front=VisualFrontendConfig("resnet")), base=whole)
+    training = build_experiment(
+        tmp_path / "pictures", replace(CONFIG, frontend=VisualFrontendConfig("resnet")), base=whole
+    )
     training.train("lips")
     training.train("main")
     file = training.export()
     assert file is not None
     assert sorted(path.name for path in (tmp_path / "pictures").iterdir() if path.is_dir()) == ["main"]
-    speaker = Synthesizer(Weights(file), {}, "cpu")
-    assert speaker.lips is None
-    (made,) = speaker.speak([crops_of(3)], [np.random.default_rng(0)], [np.eye(256, dtype=np.float32)[0]])
+    synthesizer = Synthesizer(SPEC.checkpoint(file), {}, "cpu")
+    assert synthesizer.lip_encoder is None
+    (made,) = synthesizer.synthesize([crops_of(3)], [np.random.default_rng(0)], [np.eye(256, dtype=np.float32)[0]])
     assert made.shape == (1920,)
 
 
 def test_it_has_no_part_to_leave_out(tmp_path: Path, noise: None) -> None:
     with pytest.raises(F2VError, match="'svts' has no part 'timbre'"):
-        trainee(tmp_path / "a", ablate="timbre")
+        build_experiment(tmp_path / "a", ablate="timbre")

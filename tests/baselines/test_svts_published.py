@@ -15,10 +15,10 @@ import yaml
 from numpy.typing import NDArray
 
 from baselines.svts import native_24khz as published
-from baselines.svts.config import PRESETS, SVTSConfig, preset
+from baselines.svts.config import PRESETS, SVTSConfig
 from baselines.svts.model import SVTS
-from baselines.svts.native_24khz import Mels, example_24k, frames_at_20_fps, mel_24k_of_clip
-from baselines.svts.spec import Weights
+from baselines.svts.native_24khz import Mels24k, example_24k, frames_at_20_fps, mel_24k_of_clip
+from baselines.svts.spec import PARALLEL_WAVEGAN, SPEC
 from baselines.svts.synthesis import Native24kHzSynthesizer
 from baselines.svts.train import SVTSExperiment
 from f2v_bench.assets import ASSETS, AssetMissing
@@ -32,27 +32,27 @@ from f2v_bench.systems.base import SystemOptions
 from tests.nn.parallel_wavegans import made_archive
 from tests.reference_model.small import crops_of
 from tests.training.staged import GROUND, noise_corpus, power_cut, same_state, train_options
-from tests.training.toys import toy_prepared, toy_targets
+from tests.training.toys import toy_features, toy_prepared
 
 CONFIG = SVTSConfig(
     preset="small",
-    form="pwg",
-    front=VisualFrontendConfig("resnet"),
+    form="24khz-pwg",
+    frontend=VisualFrontendConfig("resnet"),
     conformer=ConformerConfig(width=16, blocks=1, heads=2, hidden=32, kernel=5),
     **GROUND,
 )
-ASSET = published.VOCODER
+ASSET = PARALLEL_WAVEGAN
 
 
 def noise_of(clip: Clip, sample_rate: int) -> Waveform:
-    """Takes the place of media: half a second more of noise than any toy clip lasts."""
+    """Fake the media: half a second more of noise than any toy clip lasts."""
     assert sample_rate == 24_000
     rng = np.random.default_rng(len(clip.id))
     return Waveform(rng.uniform(-0.3, 0.3, 24_000).astype(np.float32), sample_rate)
 
 
 def unwatched_count(_done: int, _all: int) -> None:
-    """Nobody looks."""
+    """Show nothing."""
 
 
 @pytest.fixture(scope="module")
@@ -62,15 +62,15 @@ def noise(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
-def trainee(folder: Path, config: SVTSConfig = CONFIG, **named: Any) -> SVTSExperiment:
+def build_experiment(folder: Path, config: SVTSConfig = CONFIG, **named: Any) -> SVTSExperiment:
     return SVTSExperiment(train_options(folder, config, **named))
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory, noise: None) -> Path:
-    """A training from the first stage to the last, of which there is one."""
+    """Run the one stage of a training."""
     folder = tmp_path_factory.mktemp("whole") / "svts-demo"
-    training = trainee(folder)
+    training = build_experiment(folder)
     for stage in SVTSExperiment.stages:
         training.train(stage)
     assert training.export() == folder / "weights.safetensors"
@@ -84,7 +84,7 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def assets(tmp_path: Path, archive: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of assets with the vocoder in it."""
+    """Make a folder of assets with the vocoder in it."""
     (tmp_path / "assets").mkdir()
     monkeypatch.setenv("F2V_ASSETS", str(tmp_path / "assets"))
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -116,7 +116,7 @@ def test_targets_are_the_clip_s_own_sound(frames: int, monkeypatch: pytest.Monke
     monkeypatch.setattr(published, "clip_audio", noise_of)
     clip = Clip("a/0", "a", Path("a.mp4"), Path("a.mp4"), None, "train")
     mel = mel_24k_of_clip(clip, frames)
-    item = example_24k(toy_targets(frames), mel)
+    item = example_24k(toy_features(frames), mel)
     assert len(item.sequences["lips"]) == item.frames == len(frames_at_20_fps(frames))
     assert mel.shape == (4 * item.frames, 80)
     own = noise_of(clip, 24_000).samples[: 960 * frames]  # what lies beyond the video is not heard
@@ -130,7 +130,7 @@ def test_mels_are_made_once_and_a_lost_clip_is_named(tmp_path: Path, monkeypatch
     monkeypatch.setenv("F2V_CACHE", str(tmp_path / "cache"))
     prepared = toy_prepared(tmp_path, [6, 9])
     told: list[tuple[int, int]] = []
-    mels = Mels(prepared, 1, lambda done, count: told.append((done, count)))
+    mels = Mels24k(prepared, 1, lambda done, count: told.append((done, count)))
     assert told == [(0, 2), (1, 2), (2, 2)]
     assert [len(mels[at]) for at in (0, 1)] == [20, 32]
 
@@ -138,56 +138,56 @@ def test_mels_are_made_once_and_a_lost_clip_is_named(tmp_path: Path, monkeypatch
         raise ClipFailure(FailureKind.FILE_MISSING, "gone")
 
     monkeypatch.setattr(published, "clip_audio", lost)
-    np.testing.assert_array_equal(Mels(prepared, 1, unwatched_count)[1], mels[1])
+    np.testing.assert_array_equal(Mels24k(prepared, 1, unwatched_count)[1], mels[1])
     mels.files[1].unlink()
     with pytest.raises(F2VError, match="clip 'ann/1': file_missing: gone"):
-        Mels(prepared, 1, unwatched_count)
+        Mels24k(prepared, 1, unwatched_count)
 
 
 @pytest.mark.parametrize(("size", "millions"), [("s", 27.3), ("m", 43.1), ("l", 87.6)])
 def test_the_sizes_stay_the_paper_s(size: str, millions: float) -> None:
-    config = preset(f"{size}-pwg")
-    assert config == replace(PRESETS[size], preset=f"{size}-pwg", form="pwg")
+    config = PRESETS[f"{size}-pwg"]
+    assert config == replace(PRESETS[size], preset=f"{size}-pwg", form="24khz-pwg")
     with torch.device("meta"):
         network = SVTS(config)
     assert sum(one.numel() for one in network.parameters()) / 1e6 == pytest.approx(millions, abs=0.1)
 
 
 def test_lip_features_of_25_fps_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(F2VError, match="shows 20 frames a second, which 'frozen' lip features do not know") as error:
-        trainee(tmp_path / "a", replace(CONFIG, front=VisualFrontendConfig("frozen")))
-    assert "front.kind=resnet" in error.value.do
+    with pytest.raises(F2VError, match="has 20 video frames a second, and 'frozen' lip features 25") as error:
+        build_experiment(tmp_path / "a", replace(CONFIG, frontend=VisualFrontendConfig("frozen")))
+    assert "frontend.kind=resnet" in error.value.do
     assert not (tmp_path / "a").exists()
 
 
 def test_one_stage_is_trained(whole: Path) -> None:
     assert sorted(path.name for path in whole.iterdir() if path.is_dir()) == ["main"]
-    weights = Weights(whole / "weights.safetensors")
+    weights = SPEC.checkpoint(whole / "weights.safetensors")
     assert weights.config == CONFIG
     assert weights.vocoder() is None
-    assert weights.standard["mel"][0] == pytest.approx(-0.4, abs=0.5)  # decimal logarithms of loud noise
+    assert weights.statistics["mel"][0] == pytest.approx(-0.4, abs=0.5)  # decimal logarithms of loud noise
     assert weights.provenance.endswith("preset small, sound by parallel-wavegan-libritts")
 
 
 @pytest.mark.slow
 def test_a_killed_training_goes_on_to_the_same_weights(whole: Path, tmp_path: Path) -> None:
     with power_cut(3):
-        trainee(tmp_path / "killed").train("main")
+        build_experiment(tmp_path / "killed").train("main")
     torch.manual_seed(77)  # another process
-    trainee(tmp_path / "killed").train("main")
+    build_experiment(tmp_path / "killed").train("main")
     assert same_state(whole, tmp_path / "killed")
 
 
 def test_a_training_from_before_the_form_goes_on(tmp_path: Path, noise: None) -> None:
-    suite = replace(CONFIG, form="suite")
-    trainee(tmp_path / "before", suite)
+    suite = replace(CONFIG, form="16khz")
+    build_experiment(tmp_path / "before", suite)
     file = tmp_path / "before" / "settings.yaml"
     settings = yaml.safe_load(file.read_text())
     del settings["form"]
     file.write_text(yaml.safe_dump(settings))
-    trainee(tmp_path / "before", suite)
-    with pytest.raises(F2VError, match="other settings under 'form': 'suite', not 'pwg'"):
-        trainee(tmp_path / "before")
+    build_experiment(tmp_path / "before", suite)
+    with pytest.raises(F2VError, match="other settings under 'form': '16khz', not '24khz-pwg'"):
+        build_experiment(tmp_path / "before")
 
 
 def test_a_missing_vocoder_is_refused_at_once(whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -222,23 +222,23 @@ def test_it_speaks_at_24_khz(whole: Path, assets: Path, monkeypatch: pytest.Monk
     assert again.fingerprint(clips[0], 0) != before
 
 
-def test_a_clip_alone_is_the_clip_in_a_batch(whole: Path, archive: Path) -> None:
-    speaker = Native24kHzSynthesizer(Weights(whole / "weights.safetensors"), {}, "cpu", archive)
+def test_a_clip_alone_is_the_clip_in_a_batch(whole: Path, assets: Path) -> None:
+    synthesizer = Native24kHzSynthesizer(SPEC.checkpoint(whole / "weights.safetensors"), {}, "cpu")
     crops = [crops_of(frames, frames) for frames in (9, 4, 1)]
     voices = list(np.eye(256, dtype=np.float32)[:3])
-    together = speaker.speak(crops, [np.random.default_rng(at) for at in range(3)], voices)
+    together = synthesizer.synthesize(crops, [np.random.default_rng(at) for at in range(3)], voices)
     for at, made in enumerate(together):
-        (alone,) = speaker.speak([crops[at]], [np.random.default_rng(at)], [voices[at]])
+        (alone,) = synthesizer.synthesize([crops[at]], [np.random.default_rng(at)], [voices[at]])
         assert made.shape == (960 * len(crops[at].lips),)
         np.testing.assert_allclose(made, alone, atol=2e-3)
 
 
-def test_it_sees_four_of_five_frames(whole: Path, archive: Path) -> None:
-    speaker = Native24kHzSynthesizer(Weights(whole / "weights.safetensors"), {}, "cpu", archive)
+def test_it_sees_four_of_five_frames(whole: Path, assets: Path) -> None:
+    synthesizer = Native24kHzSynthesizer(SPEC.checkpoint(whole / "weights.safetensors"), {}, "cpu")
     crops, voice = crops_of(5), [np.eye(256, dtype=np.float32)[0]]
 
     def said(**changed: NDArray[Any]) -> NDArray[np.float32]:
-        return speaker.speak([replace(crops, **changed)], [np.random.default_rng(0)], voice)[0]
+        return synthesizer.synthesize([replace(crops, **changed)], [np.random.default_rng(0)], voice)[0]
 
     def without(frame: int) -> NDArray[np.uint8]:
         lips = crops.lips.copy()

@@ -16,13 +16,14 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from baselines.v2a.adversarial import AdversarialModule
-from baselines.v2a.config import WAVE_PRESETS, BottleneckConfig, PretrainingConfig, TransferConfig, WaveConfig
+from baselines.v2a.config import WAVE_PRESETS, TransferConfig, WaveConfig
 from baselines.v2a.decoders import WaveOutput, slice_segments
 from baselines.v2a.model import V2A, Autoencoder, EncoderDecoder
 from baselines.v2a.spec import WAVE_SPEC
 from baselines.v2a.train import V2AWaveExperiment
 from f2v_bench.errors import F2VError
 from f2v_bench.modeling import checkpoint
+from f2v_bench.modeling.audio_encoder import BottleneckConfig, PretrainingConfig
 from f2v_bench.modeling.batch import Batch
 from f2v_bench.modeling.checkpoint import save_checkpoint, strip_shared
 from f2v_bench.modeling.synthesizer import Synthesizer
@@ -68,7 +69,7 @@ KINDS = {"istft": SMALL, "hifigan": replace(SMALL, vocoder=CONVOLUTIONS), "24 kH
 
 
 def batch_with_audio(lengths: list[int], config: WaveConfig = SMALL, beyond: int = 0) -> Batch:
-    """A batch whose mels are those of its gliding voices; silence beyond a clip's end."""
+    """Build a batch whose mels are those of its gliding voices; silence beyond a clip's end."""
     batch = batch_of(lengths, beyond, config)
     count, longest = batch["mask"].shape
     batch["f0"] = torch.linspace(110, 180, 4 * longest).expand(count, -1).clone()
@@ -202,7 +203,7 @@ def build_experiment(folder: Path, config: WaveConfig = CONFIG, **named: Any) ->
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory, noise: None) -> Path:
-    """A training from the first stage to the last."""
+    """Run a training from the first stage to the last."""
     return trained(build_experiment(tmp_path_factory.mktemp("whole") / "v2a-wave-demo"))
 
 
