@@ -21,11 +21,11 @@ from reference_model.mel_decoder import DataStatistics
 from reference_model.model import FacesToVoices
 from reference_model.train_data import SpeakerStats, compute_statistics, speaker_stats, training_example
 from tests.reference_model.small import SMALL, STATISTICS, batch_of
-from tests.training.toys import demo_clips, toy_targets
+from tests.training.toys import demo_clips, toy_features
 
 
 def voiced_at(hertz: list[float], seed: int = 0) -> ClipFeatures:
-    targets = toy_targets(len(hertz), seed)
+    targets = toy_features(len(hertz), seed)
     return replace(targets, f0=np.repeat(np.array(hertz, np.float32), 4))
 
 
@@ -57,7 +57,7 @@ def test_a_speaker_s_pitch_is_standardized_over_the_corpus() -> None:
 
 
 def test_an_example_has_the_inputs_and_targets_of_the_model() -> None:
-    targets = toy_targets(6)
+    targets = toy_features(6)
     labels = np.arange(12)
     features = np.ones((6, *SMALL.lips.outputs), np.float32)
     speaker = SpeakerStats(3, np.zeros(2, np.float32))
@@ -76,7 +76,7 @@ def training(seed: int = 0) -> ModelModule:
 def test_a_module_carries_its_settings_and_measures_the_same_twice() -> None:
     module = training(3)
     assert module.hparams["config"]["content"]["width"] == SMALL.content.width
-    assert DataStatistics(**module.hparams["standard"]) == STATISTICS
+    assert DataStatistics(**module.hparams["statistics"]) == STATISTICS
     logged: list[dict[str, torch.Tensor]] = []
     module.log_dict = lambda values, **_: logged.append(values)  # type: ignore[method-assign]
     before = torch.get_rng_state()
