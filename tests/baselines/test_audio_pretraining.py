@@ -186,7 +186,7 @@ def test_bottlenecks_that_are_none_are_refused(config: BottleneckConfig, text: s
 def handed_over(
     folder: Path, how: TransferMode, form: Form = "separate-stats+affine", **named: Any
 ) -> tuple[Autoencoder, V2A]:
-    """An autoencoder with weights that are all random, and a model that begins with its decoder."""
+    """Return an autoencoder with random weights, and a model that starts from its decoder."""
     config = replace(SMALL, domain_norm=form, transfer=TransferConfig(how, **named))
     torch.manual_seed(0)
     heard = randomized(Autoencoder(config, (-5.0, 2.0)))
