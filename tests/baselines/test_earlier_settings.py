@@ -39,7 +39,8 @@ TEACHING = {"teaching": {"hidden": 0.1, "span": 3, "hidden_weight": 0.2, "phones
                 "transfer": {"mode": "joint"},
             },
         ),
-        ("v2a-wave", {"rate": 24_000, "transfer": {"rate": 0.5}}, {"sample_rate": 24_000, "transfer": {"lr_scale": 0.5}}),
+        ("v2a-wave", {"rate": 24_000}, {"sample_rate": 24_000}),
+        ("v2a-wave", {"transfer": {"rate": 0.5}}, {"transfer": {"lr_scale": 0.5}}),
         ("v2a-mel", {"bottleneck": {"hidden": 0.2, "span": 4}}, {"bottleneck": {"mask_prob": 0.2, "mask_length": 4}}),
         (
             "svts",
