@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 #: prefixes of the parts of a weight file
 LIPS, VOCODER, MODEL = "lips.", "vocoder.", "model."
+_CHECKPOINT = "f2v_bench.modeling.checkpoint"  # resolved by name: that module imports this one
 OWN_VOCODER = "voice."  # vocoder of one model, which shared weights do not hold
 SIZES_HINT = "change the sizes in the settings: --set NAME=VALUE"
 
@@ -187,9 +188,8 @@ class ModelSpec:
         Raises:
             F2VError: no such file, or not one of this model.
         """
-        from f2v_bench.modeling.checkpoint import ModelCheckpoint
-
-        return ModelCheckpoint(self, path)
+        checkpoint: ModelCheckpoint = resolve_name(f"{_CHECKPOINT}:ModelCheckpoint")(self, path)
+        return checkpoint
 
     def find_checkpoint(self, name: str | None, dataset: str | None) -> ModelCheckpoint:
         """Open weights by file or name, or those that were trained on a corpus.
@@ -201,9 +201,8 @@ class ModelSpec:
         Raises:
             F2VError: no such weights, or none were trained on this corpus.
         """
-        from f2v_bench.modeling.checkpoint import find_checkpoint
-
-        return find_checkpoint(self, name, dataset)
+        checkpoint: ModelCheckpoint = resolve_name(f"{_CHECKPOINT}:find_checkpoint")(self, name, dataset)
+        return checkpoint
 
     def system_class(self, name: str | None = None) -> type[NeuralSystem]:
         """Return the System of the model under its name or an alias."""
