@@ -11,7 +11,7 @@ from f2v_bench.modeling.base import Model, ModelOutput, Statistics
 from f2v_bench.modeling.batch import Batch
 from f2v_bench.nn.encoders.frozen_lip_encoder import WeightedLayerSum
 from f2v_bench.timing import MEL_FRAMES_PER_VIDEO_FRAME
-from reference_model.config import FacesToVoicesConfig
+from reference_model.config import Ablation, FacesToVoicesConfig
 from reference_model.mel_decoder import DataStatistics, DecoderInputs, MelDecoder, add_total
 from reference_model.model import FacesToVoices
 from reference_model.prosody import ExpressionEncoder, conv_blocks
@@ -72,7 +72,6 @@ class FlatFacesToVoices(Model[ModelOutput]):
         return ModelOutput(self.decoder.sample(self(batch), noise, **settings))
 
 
-def build_model(config: FacesToVoicesConfig, statistics: DataStatistics) -> FacesToVoices | FlatFacesToVoices:
-    """Build the model or ablation of a configuration, with random weights."""
-    kind = FlatFacesToVoices if config.ablate == "hierarchy" else FacesToVoices
-    return kind(config, statistics)
+def model_class(ablate: Ablation) -> type[FacesToVoices] | type[FlatFacesToVoices]:
+    """Return the class of the whole model or of an ablation."""
+    return FlatFacesToVoices if ablate == "hierarchy" else FacesToVoices

@@ -9,14 +9,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from f2v_bench.errors import suggest
 from reference_model.config import FlowConfig
-from reference_model.dit import DiTVelocityNet
 from reference_model.solvers import ADAPTIVE, integrate
-from reference_model.unet import UNetVelocityNet
-from reference_model.velocity_net import VelocityNet
-
-VELOCITY_NETS: dict[str, type[VelocityNet]] = {"unet": UNetVelocityNet, "dit": DiTVelocityNet}
 
 
 def interpolate(
@@ -73,20 +67,14 @@ class FlowMatching(nn.Module):
     then stands for the missing condition, as a learned vector would. No real condition is zero throughout a clip.
 
     Args:
-        config: settings, see ``FlowConfig``.
-        features: channels of the condition beside mu.
-        n_mels: mel bins.
-
-    Raises:
-        ValueError: the velocity net is unknown, or its width does not split into the heads.
+        velocity_net: velocity field, as of ``velocity_net.VelocityNet``.
+        config: settings of training and sampling, see ``FlowConfig``.
     """
 
-    def __init__(self, config: FlowConfig, features: int, n_mels: int = 80) -> None:
+    def __init__(self, velocity_net: nn.Module, config: FlowConfig) -> None:
         super().__init__()
-        if config.decoder not in VELOCITY_NETS:
-            raise ValueError(f"unknown decoder '{config.decoder}'; {suggest(config.decoder, VELOCITY_NETS)}")
         self.config = config
-        self.velocity_net = VELOCITY_NETS[config.decoder](config, features, n_mels)
+        self.velocity_net = velocity_net
 
     def loss(
         self,

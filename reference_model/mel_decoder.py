@@ -25,6 +25,7 @@ from reference_model.config import FacesToVoicesConfig
 from reference_model.flow import FlowMatching
 from reference_model.prosody import ContourEmbedding, Contours, conv_blocks
 from reference_model.timbre import SpeakerFusion
+from reference_model.velocity_net import build_velocity_net
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,7 @@ class MelDecoder(nn.Module):
         self.blocks = conv_blocks(width, config.condition)
         self.norm = nn.LayerNorm(width)
         self.mu = nn.Linear(width, N_MELS)
-        self.flow = FlowMatching(config.flow, width, N_MELS)
+        self.flow = FlowMatching(build_velocity_net(config.flow, width, N_MELS), config.flow)
 
     def fuse(self, content: torch.Tensor, speaker: torch.Tensor | None, mask: torch.Tensor) -> torch.Tensor:
         """Fuse content with the speaker and upsample it to mel rate, ``(B, 4 T, C)``.

@@ -32,10 +32,10 @@ class FacesToVoicesSpec(ModelSpec):
     """Declaration whose network follows from the ablation."""
 
     def build_model(self, config: Any, statistics: Statistics) -> Model[Any]:
-        from reference_model.ablations import build_model
+        from reference_model.ablations import model_class
         from reference_model.mel_decoder import DataStatistics
 
-        return build_model(config, DataStatistics(**statistics))
+        return model_class(config.ablate)(config, DataStatistics(**statistics))
 
 
 def nfe(config: FacesToVoicesConfig) -> int | None:

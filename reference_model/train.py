@@ -18,7 +18,7 @@ from f2v_bench.training.data.dataset import ClipDataset
 from f2v_bench.training.data.features import ClipFeatures
 from f2v_bench.training.experiment import TrainOptions
 from f2v_bench.training.module import ModelModule
-from reference_model.ablations import build_model
+from reference_model.ablations import model_class
 from reference_model.audio_autoencoder import AudioAutoencoder, load_pretrained
 from reference_model.config import Ablation, FacesToVoicesConfig, preset
 from reference_model.mel_decoder import DataStatistics
@@ -90,7 +90,7 @@ class FacesToVoicesExperiment(AudioPretrainedExperiment):
             return training_example(validation[at], lips.load_validation(at), units, speaker, identity)
 
         self.reset_seed()
-        model = _build(lambda: build_model(config, statistics))
+        model = _build(lambda: model_class(config.ablate)(config, statistics))
         if pretrained is not None:
             assert isinstance(model, FacesToVoices)  # ``check`` refuses ablations
             load_pretrained(pretrained, model)

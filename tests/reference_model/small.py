@@ -22,7 +22,7 @@ from f2v_bench.nn.encoders.lip_encoder import LipEncoder, LipEncoderConfig
 from f2v_bench.nn.layers.masking import valid_mask
 from f2v_bench.nn.vocoders.build import build_vocoder
 from f2v_bench.nn.vocoders.config import VocoderConfig
-from reference_model.ablations import FlatFacesToVoices, build_model
+from reference_model.ablations import FlatFacesToVoices, model_class
 from reference_model.config import (
     Ablation,
     ConditionConfig,
@@ -70,7 +70,7 @@ def small_flat(statistics: DataStatistics = STATISTICS, seed: int = 0, **flow: A
 
 def small_any(ablate: Ablation, seed: int = 0, **flow: Any) -> FacesToVoices | FlatFacesToVoices:
     """Build the model of any ablation."""
-    return awake(build_model(small_config(ablate, **flow), STATISTICS), seed)
+    return awake(model_class(ablate)(small_config(ablate, **flow), STATISTICS), seed)
 
 
 def small_config(ablate: Ablation = "none", **flow: Any) -> FacesToVoicesConfig:
@@ -140,7 +140,7 @@ def save_small(
         config=config,
         statistics=asdict(STATISTICS),
         facts=facts,
-        model=awake(build_model(config, STATISTICS), seed).state_dict(),
+        model=awake(model_class(config.ablate)(config, STATISTICS), seed).state_dict(),
         lips=awake(LipEncoder(config.lips), seed + 1).state_dict(),
         vocoder=small_vocoder(config, seed).state_dict() if vocoder else None,
     )

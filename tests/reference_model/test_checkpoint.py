@@ -16,7 +16,7 @@ from f2v_bench.errors import F2VError
 from f2v_bench.modeling import checkpoint as module
 from f2v_bench.modeling.checkpoint import save_checkpoint, strip_shared, write_shared
 from f2v_bench.nn.encoders.lip_encoder import LipEncoder
-from reference_model.ablations import build_model
+from reference_model.ablations import model_class
 from reference_model.flow import FlowMatching
 from reference_model.model import FacesToVoices
 from reference_model.spec import SPEC
@@ -321,5 +321,5 @@ def test_a_file_of_format_1_gives_the_same_model(ablate: Any, decoder: Any, tmp_
     earlier = SPEC.checkpoint(as_format_1(now.path, tmp_path / "earlier.safetensors"))
     assert (earlier.config, earlier.statistics, earlier.facts) == (now.config, now.statistics, now.facts)
     found, wanted = earlier.model().state_dict(), now.model().state_dict()
-    assert found.keys() == wanted.keys() == build_model(config, STATISTICS).state_dict().keys()
+    assert found.keys() == wanted.keys() == model_class(config.ablate)(config, STATISTICS).state_dict().keys()
     assert all(torch.equal(tensor, found[name]) for name, tensor in wanted.items())

@@ -13,6 +13,7 @@ from reference_model import flow
 from reference_model.config import FlowConfig
 from reference_model.flow import FlowMatching, interpolate, sample_segments, sample_times
 from reference_model.solvers import integrate
+from reference_model.velocity_net import build_velocity_net
 from tests.nn.test_transformer import awake, seeded
 from tests.reference_model.gaussians import Gaussian
 
@@ -23,7 +24,7 @@ Clips = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
 
 
 def model(config: FlowConfig = SMALL) -> FlowMatching:
-    return awake(FlowMatching(config, FEATURES, BINS))
+    return awake(FlowMatching(build_velocity_net(config, FEATURES, BINS), config))
 
 
 def clips(*lengths: int, seed: int = 0) -> Clips:
@@ -46,7 +47,7 @@ class Spy(nn.Module):
 
 
 def spied(config: FlowConfig) -> tuple[FlowMatching, Spy]:
-    matching, spy = FlowMatching(config, FEATURES, BINS), Spy()
+    matching, spy = FlowMatching(build_velocity_net(config, FEATURES, BINS), config), Spy()
     matching.velocity_net = spy
     return matching, spy
 
@@ -90,7 +91,7 @@ def test_a_network_learns_the_field_of_normal_data() -> None:
     torch.manual_seed(0)
     kinds = Gaussian(mean=1.0, deviation=0.3), Gaussian(mean=-1.0, deviation=0.3)
     config = FlowConfig(width=32, heads=1, depth=0, blocks=0, dropout=0.0, condition_dropout=0.0)
-    matching = FlowMatching(config, features=1, n_mels=1)
+    matching = FlowMatching(build_velocity_net(config, features=1, n_mels=1), config)
     optimizer = torch.optim.Adam(matching.parameters())
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.012, total_steps=200)
     sign = torch.tensor([1.0, -1.0]).repeat(128)[:, None, None].expand(256, 4, 1)  # (B, T, 1)
@@ -287,6 +288,6 @@ def test_bfloat16_is_close_to_float32(solver: str) -> None:
 
 def test_unknown_names_are_refused() -> None:
     with pytest.raises(ValueError, match=r"unknown decoder 'u-net'.*did you mean 'unet'"):
-        FlowMatching(replace(SMALL, decoder="u-net"), FEATURES)
+        build_velocity_net(replace(SMALL, decoder="u-net"), FEATURES)
     with pytest.raises(ValueError, match="unknown ODE solver 'rk4'"):
         model().sample(*clips(3), steps=2, solver="rk4", guidance=1)

@@ -16,7 +16,7 @@ from torch import nn
 
 from f2v_bench.modeling.base import ModelOutput
 from f2v_bench.modeling.batch import Batch
-from reference_model.ablations import FlatFacesToVoices, build_model
+from reference_model.ablations import FlatFacesToVoices, model_class
 from reference_model.config import PRESETS, Ablation, preset
 from reference_model.mel_decoder import DataStatistics, DecoderInputs
 from reference_model.model import FacesToVoices
@@ -171,7 +171,7 @@ def test_an_ablation_has_no_loss_of_what_it_lacks(ablate: Ablation) -> None:
 def test_ablations_are_of_about_the_same_size(name: str) -> None:
     with torch.device("meta"):
         counts = [
-            sum(one.numel() for one in build_model(preset(name, ablate), DataStatistics()).parameters())
+            sum(one.numel() for one in model_class(ablate)(preset(name, ablate), DataStatistics()).parameters())
             for ablate in ABLATIONS
         ]
     assert all(abs(count / counts[0] - 1) < 0.2 for count in counts)

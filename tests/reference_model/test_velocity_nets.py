@@ -12,8 +12,7 @@ from torch import nn
 
 from f2v_bench.nn.layers.masking import valid_mask
 from reference_model.config import FlowConfig
-from reference_model.dit import DiTBlock, DiTVelocityNet
-from reference_model.unet import Downsample, Stage, UNetVelocityNet, Upsample
+from reference_model.velocity_net import DiTBlock, DiTVelocityNet, Downsample, Stage, UNetVelocityNet, Upsample
 from tests.nn.test_transformer import awake, seeded
 
 BINS, FEATURES = 10, 6
