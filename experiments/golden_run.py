@@ -17,8 +17,7 @@ from typing import Any
 
 import pandas as pd
 
-#: columns renamed after the golden file was recorded
-RENAMED = {"energy_rmse_centred": "energy_rmse_centered", "mel_l1_centred": "mel_l1_centered"}
+from f2v_bench.scoring.records import canonical_column
 
 
 def read_run(folder: Path) -> dict[str, Any]:
@@ -70,7 +69,7 @@ def differences(golden: dict[str, Any], run: dict[str, Any]) -> list[str]:
 
 
 def _column(system: str, column: str, expected: dict[str, list[Any]], actual: dict[str, list[Any]]) -> list[str]:
-    name = RENAMED.get(column, column)
+    name = canonical_column(column)
     if name not in actual:
         return [f"scores of {system}, {name}: missing"]
     pairs = [pair for pair in zip(expected[column], actual[name], strict=True) if pair[0] != pair[1]]

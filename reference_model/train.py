@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
-from f2v_bench.errors import F2VError
+from f2v_bench.errors import F2VError, user_error
 from f2v_bench.modeling.batch import Example
 from f2v_bench.modeling.shared_config import SharedConfig
+from f2v_bench.modeling.spec import SIZES_HINT
 from f2v_bench.nn.encoders.pretrained import arcface
 from f2v_bench.training.audio_pretraining import AudioPretrainedExperiment
 from f2v_bench.training.data.dataset import ClipDataset
@@ -34,8 +34,6 @@ from reference_model.train_data import (
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-M = TypeVar("M")
 
 
 class FacesToVoicesExperiment(AudioPretrainedExperiment):
@@ -69,7 +67,8 @@ class FacesToVoicesExperiment(AudioPretrainedExperiment):
 
     def autoencoder(self) -> ModelModule:
         config, statistics = self.config, feature_statistics(**self.sample_audio_features())
-        model = _build(lambda: AudioAutoencoder(config, statistics))
+        with user_error(SIZES_HINT):
+            model = AudioAutoencoder(config, statistics)
         return ModelModule(model, config, asdict(statistics), self.options.seed, config.audio_stage)
 
     def train_main(self) -> None:
@@ -90,7 +89,8 @@ class FacesToVoicesExperiment(AudioPretrainedExperiment):
             return training_example(validation[at], lips.load_validation(at), units, speaker, identity)
 
         self.reset_seed()
-        model = _build(lambda: model_class(config.ablate)(config, statistics))
+        with user_error(SIZES_HINT):
+            model = model_class(config.ablate)(config, statistics)
         if pretrained is not None:
             assert isinstance(model, FacesToVoices)  # ``check`` refuses ablations
             load_pretrained(pretrained, model)
@@ -116,11 +116,3 @@ class FacesToVoicesExperiment(AudioPretrainedExperiment):
 
     def _speakers(self, clips: ClipDataset, statistics: DataStatistics) -> dict[str, SpeakerStats]:
         return speaker_stats(((clip.speaker, clips[at]) for at, clip in enumerate(clips.prepared.clips)), statistics)
-
-
-def _build(build: Callable[[], M]) -> M:
-    """Build a network, and report settings that do not fit together as an error of the command."""
-    try:
-        return build()
-    except ValueError as error:
-        raise F2VError(f"the settings do not fit together: {error}", "change them with --set or --config") from error

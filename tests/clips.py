@@ -33,7 +33,7 @@ def babble(seconds: float, seed: int = 0, rate: int = RATE) -> NDArray[np.float3
 
 
 def numbered_frames(count: int, height: int = 64, width: int = 80) -> list[NDArray[np.uint8]]:
-    """Grey frames whose level tells their number: ``level = 16 + 8 * number``, over again after 29."""
+    """Gray frames with a level per frame number: ``level = 16 + 8 * number``, repeated after 29."""
     return [np.full((height, width, 3), 16 + 8 * (number % 29), np.uint8) for number in range(count)]
 
 

@@ -51,7 +51,7 @@ class V2AConfig(AudioPretrainingConfig):
         speaker: dimensions of the speaker embedding, GE2E's 256.
         domain_norm: parts of the decoder's batch norms that the audio and the video domain do not share.
         transfer: use of the pre-trained decoder.
-        vocoder_stage: for a decoder that predicts samples, learning rate, betas and decay of its discriminators.
+        vocoder_stage: learning rate, betas and decay of the discriminators of a decoder that predicts samples.
     """
 
     RENAMED: ClassVar[Mapping[str, str]] = {

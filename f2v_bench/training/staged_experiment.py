@@ -20,11 +20,12 @@ import numpy as np
 import torch
 
 from f2v_bench.config import with_overrides, with_yaml
+from f2v_bench.errors import user_error
 from f2v_bench.media import resample
 from f2v_bench.modeling.batch import Example, collate
 from f2v_bench.modeling.checkpoint import TrainingInfo, save_checkpoint
 from f2v_bench.modeling.shared_config import SharedConfig
-from f2v_bench.modeling.spec import ModelSpec
+from f2v_bench.modeling.spec import SIZES_HINT, ModelSpec
 from f2v_bench.nn.encoders.frozen_lip_encoder import FrozenLipEncoder
 from f2v_bench.nn.vocoders.base import Vocoder
 from f2v_bench.timing import SAMPLE_RATE
@@ -155,9 +156,10 @@ class StagedExperiment(Experiment):
         )
         data = TrainingData(len(clips), lambda index, rng: lip_example(clips[index], units, tempo, rng), batches)
         self.reset_seed()
-        module = LipEncoderModule(
-            config.lips, config.units, config.lip_encoder_training, config.lips_stage, self.options.seed
-        )
+        with user_error(SIZES_HINT):
+            module = LipEncoderModule(
+                config.lips, config.units, config.lip_encoder_training, config.lips_stage, self.options.seed
+            )
         self.fit(module, data, config.lips_stage, "lips")
 
     def _train_vocoder(self) -> None:
@@ -174,7 +176,8 @@ class StagedExperiment(Experiment):
         validation = self.validation_clips(self.config.vocoder_stage)
         data = self.training_data(load_train, load_validation, validation)
         self.reset_seed()
-        module = VocoderModule(config, self.config.vocoder_stage, self.options.seed)
+        with user_error(SIZES_HINT):
+            module = VocoderModule(config, self.config.vocoder_stage, self.options.seed)
         self.fit(module, data, self.config.vocoder_stage, "vocoder")
 
     def speech_metrics(self, synthesize: SynthesizeClip, validation: ClipDataset) -> SpeechMetricsCallback:
