@@ -60,6 +60,7 @@ def test_an_installed_metric_has_its_column_in_the_table(site: Path, tmp_path: P
     assert float(rows[1]["value"]) > 3
 
 
+@pytest.mark.slow
 def test_without_the_package_there_is_no_such_metric() -> None:
     result = f2v(None, "run", "--metrics", "lsd", "--no-faces", "--limit", "1")
     assert result.returncode == 2

@@ -198,6 +198,7 @@ def test_a_reference_recording(f2v: Command, name: str) -> None:
     assert np.corrcoef(waveform[1000:7000], tone(0.5)[1000:7000])[0, 1] > 0.99
 
 
+@pytest.mark.slow
 def test_a_sheet_of_the_result(f2v: Command) -> None:
     video = film(Path("film.mkv"), EVEN)
     output = f2v("dub", video, "-o", "dubbed.mp4", "-m", "clicker", "--sheet", "sheet.png")

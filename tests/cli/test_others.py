@@ -27,6 +27,7 @@ def test_version(f2v: Command) -> None:
     assert f2v("--version").out.strip().count(".") == 2
 
 
+@pytest.mark.slow
 def test_report_rewrites_the_files_of_a_run(f2v: Command, tmp_path: Path) -> None:
     for index in range(3):
         write_clip(tmp_path / "videos" / f"{index}.mp4", 0.8, babble(0.8, index))

@@ -63,6 +63,7 @@ def test_the_same_command_again_computes_nothing(f2v: Command, videos: Path) -> 
     assert "stoi: 3 clips, 3 done already" in again.err
 
 
+@pytest.mark.slow
 def test_score_adds_the_real_speech_to_a_folder_of_wavs(f2v: Command, videos: Path, tmp_path: Path) -> None:
     wavs = tmp_path / "my wavs"
     wavs.mkdir()
@@ -76,6 +77,7 @@ def test_score_adds_the_real_speech_to_a_folder_of_wavs(f2v: Command, videos: Pa
     assert "2/3" in output.out
 
 
+@pytest.mark.slow
 def test_unusual_wavs_get_a_failure_kind_or_a_score(f2v: Command, tmp_path: Path) -> None:
     real, made = tmp_path / "real", tmp_path / "made"
     real.mkdir()
@@ -106,6 +108,7 @@ def test_unusual_wavs_get_a_failure_kind_or_a_score(f2v: Command, tmp_path: Path
     }
 
 
+@pytest.mark.slow
 def test_score_against_a_folder_of_wavs(f2v: Command, tmp_path: Path) -> None:
     for name in ("real", "made"):
         (tmp_path / name).mkdir()
@@ -116,6 +119,7 @@ def test_score_against_a_folder_of_wavs(f2v: Command, tmp_path: Path) -> None:
     assert output.out.count("1.000") >= 2
 
 
+@pytest.mark.slow
 def test_an_lrs3_tree_runs(f2v: Command, tmp_path: Path) -> None:
     root = tmp_path / "lrs3"
     for talk in ("00aBcD", "9uOMectkCCs"):
@@ -164,6 +168,7 @@ def test_bad_clips_get_a_failure_kind_and_the_others_are_scored(f2v: Command, vi
     assert found["näme with 'quotes\" 你好"] == "ok"
 
 
+@pytest.mark.slow
 def test_missing_transcripts_are_noted(f2v: Command, videos: Path, tmp_path: Path) -> None:
     root = tmp_path / "some"
     shutil.copytree(videos, root)

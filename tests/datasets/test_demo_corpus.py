@@ -64,6 +64,7 @@ def test_files_and_manifest(three: Path) -> None:
         assert 0.1 < timing[0][1] < timing[-1][2] < info.duration_s - 0.1
 
 
+@pytest.mark.slow
 def test_rendering_is_deterministic_and_close_to_the_file(three: Path) -> None:
     clip = plan(0, 1)
     first, second = render(clip), render(clip)
@@ -89,6 +90,7 @@ def test_complete_clips_are_kept_and_missing_ones_rendered(three: Path) -> None:
     assert after[1] > before[1]
 
 
+@pytest.mark.slow
 def test_an_interruption_leaves_complete_clips_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("espeakng_loader", reason="uv sync --extra demo")
 

@@ -28,6 +28,7 @@ def test_a_sheet_shows_crops_and_sound(films: Path, tmp_path: Path) -> None:
     assert (picture[int(picture.shape[0] * 0.78) :] == 1).mean() < 0.85
 
 
+@pytest.mark.slow
 def test_without_audio_the_plots_give_way_to_a_note(films: Path, tmp_path: Path) -> None:
     inspect_sheet(a_clip(films / "talk.mp4", None, None), tmp_path / "mute.png", columns=4, cache=tmp_path / "cache")
     picture = drawn(tmp_path / "mute.png")

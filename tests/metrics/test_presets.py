@@ -43,6 +43,7 @@ def test_identical_audio_is_perfect(name: str, speechlike, sample) -> None:
     assert corr == pytest.approx([1.0] * len(corr))
 
 
+@pytest.mark.slow
 def test_espnet_equals_the_scripts_arithmetic(speech, sample) -> None:
     world, sptk = mcep.import_quietly("pyworld"), pytest.importorskip("pysptk")
     noisy, clean = speech("p287_001_noisy"), speech("p287_001_clean")

@@ -145,6 +145,7 @@ def test_there_are_no_settings() -> None:
         RMSEF0(MetricOptions(settings={"hop": "80"}))
 
 
+@pytest.mark.slow
 def test_golden_values_on_jfk(jfk_pair, sample) -> None:
     """The pYIN row of the protocols' table: 2.28 Hz, 17.4 cents, VDE 0.137, 475 of 1101 frames."""
     [scores] = RMSEF0(MetricOptions()).score([sample(*jfk_pair)])

@@ -64,6 +64,7 @@ def test_training_draws_new_noise() -> None:
     assert not torch.equal(first, second)
 
 
+@pytest.mark.slow
 def test_an_hour_keeps_its_phase() -> None:
     """In float32 a phase of 360,000 periods would be wrong by a fiftieth of one; the last pulses equal the first."""
     frames = 360_000

@@ -253,6 +253,7 @@ def test_evaluations_are_those_of_the_velocity_net(solver: str, each: int, guida
     assert [len(call[0]) for call in spy.calls] == [3 * halves] * (5 * each)  # both halves in one batch
 
 
+@pytest.mark.slow
 def test_an_adaptive_solver_matches_many_small_steps() -> None:
     inputs, matching = clips(7, 4), model()
     fine, _ = matching.sample(*inputs, steps=400, solver="euler", guidance=1)

@@ -155,6 +155,7 @@ def test_long_and_short_clips_share_a_batch(tmp_path: Path, monkeypatch: pytest.
         np.testing.assert_allclose(together[at], speaker.synthesize([one], rngs([at]))[0], atol=PHASE)
 
 
+@pytest.mark.slow
 def test_inference_imports_no_lightning_and_the_system_class_no_torch(tmp_path: Path) -> None:
     """In a process of its own in which the package for training cannot be imported."""
     weights = save_small(tmp_path / "w.safetensors")

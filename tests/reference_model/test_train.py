@@ -99,6 +99,7 @@ def test_initial_weights_depend_on_the_seed_alone(tmp_path: Path) -> None:
     assert not torch.equal(states[0]["network.units.weight"], states[2]["network.units.weight"])
 
 
+@pytest.mark.slow
 def test_an_ablation_uses_the_stages_of_its_base(whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "no-timbre"
     training = experiment(folder, base=whole, ablate="timbre", seed=5)
