@@ -23,7 +23,6 @@ from f2v_bench.errors import F2VError
 from f2v_bench.modeling.audio_encoder import BottleneckConfig, PretrainingConfig
 from f2v_bench.modeling.batch import Batch
 from f2v_bench.modeling.shared_config import StageConfig
-from f2v_bench.modeling.synthesizer import Synthesizer
 from f2v_bench.nn.encoders.lip_encoder import LipEncoderConfig
 from f2v_bench.nn.encoders.visual_frontend import VisualFrontendConfig
 from f2v_bench.nn.layers.conformer import ConformerConfig
@@ -36,9 +35,7 @@ from tests.nn.published import randomized
 from tests.training.staged import (
     GROUND,
     STAGE,
-    assert_batch_equals_single,
     open_voiced_system,
-    power_cut,
     same_state,
     state,
     train_options,
@@ -346,23 +343,6 @@ def test_a_training_ends_in_a_system(whole: Path) -> None:
     assert weights.config == CONFIG
     assert set(weights.facts.stages) == set(V2AMelExperiment.stages)
     assert "decoder (init) pre-trained on the sound of the same clips" in open_voiced_system("v2a-mel", file).provenance
-
-
-def test_a_clip_alone_is_the_clip_in_a_batch(whole: Path) -> None:
-    synthesizer = Synthesizer(MEL_SPEC.checkpoint(whole / "weights.safetensors"), {}, "cpu")
-    assert_batch_equals_single(synthesizer)
-
-
-@pytest.mark.parametrize("stage", ["audio", "main"])
-def test_a_killed_training_goes_on_to_the_same_weights(whole: Path, tmp_path: Path, stage: str) -> None:
-    named = {"base": whole}
-    if stage == "main":
-        build_experiment(tmp_path / "killed", **named).train("audio")
-    with power_cut(3):
-        build_experiment(tmp_path / "killed", **named).train(stage)
-    torch.manual_seed(77)  # another process
-    build_experiment(tmp_path / "killed", **named).train(stage)
-    assert same_state(whole, tmp_path / "killed", stage)
 
 
 def test_more_steps_of_audio_are_handed_over_too(whole: Path, tmp_path: Path) -> None:

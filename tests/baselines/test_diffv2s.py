@@ -32,10 +32,7 @@ from tests.reference_model.small import crops_of
 from tests.training.staged import (
     GROUND,
     TRAINING,
-    assert_batch_equals_single,
-    power_cut,
     refuse,
-    same_state,
     train_options,
     trained,
 )
@@ -348,16 +345,3 @@ def test_a_voice_is_heard_in_a_recording(whole: Path) -> None:
         assert np.linalg.norm(voice) == pytest.approx(1, abs=1e-5)
     (made,) = synthesizer.synthesize([crops_of(4)], [np.random.default_rng(0)], [voice])
     assert made.shape == (2560,)
-
-
-def test_speech_of_a_clip_alone_is_that_in_a_batch(whole: Path) -> None:
-    synthesizer = DiffV2SSynthesizer(SPEC.checkpoint(whole / "weights.safetensors"), {}, "cpu")
-    assert_batch_equals_single(synthesizer, with_voices=False)
-
-
-def test_a_killed_training_goes_on_to_the_same_weights(whole: Path, tmp_path: Path) -> None:
-    with power_cut(3):
-        build_experiment(tmp_path / "killed", base=whole).train("main")
-    torch.manual_seed(77)  # another process
-    build_experiment(tmp_path / "killed", base=whole).train("main")
-    assert same_state(whole, tmp_path / "killed")

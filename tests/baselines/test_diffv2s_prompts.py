@@ -62,7 +62,7 @@ def test_the_prompts_read_the_sequence_and_what_is_beside_it() -> None:
 
 @torch.no_grad()
 def test_reading_is_attention_under_a_mask_of_all_to_all() -> None:
-    """One attention over prompts and frames, masked so that frames attend to frames; prompts are the rows of ``read``."""
+    """One attention over prompts and frames, masked so that frames attend to frames; ``read`` gives the prompts."""
     x, mask = frames(6, 4)
     block = awake(PromptedBlock(WIDTH, 2))
     prompts = torch.randn(2, PROMPTS, WIDTH, generator=seeded(3))

@@ -31,16 +31,12 @@ from f2v_bench.nn.encoders.lip_encoder import LipEncoderConfig
 from f2v_bench.nn.encoders.visual_frontend import VisualFrontendConfig
 from f2v_bench.nn.layers.conformer import ConformerConfig
 from f2v_bench.nn.layers.masking import valid_mask
-from f2v_bench.training.vocoder import VocoderModule
 from tests.nn.published import randomized
 from tests.reference_model.small import crops_of
 from tests.training.staged import (
     GROUND,
-    assert_batch_equals_single,
     open_voiced_system,
-    power_cut,
     refuse,
-    same_state,
     train_options,
     trained,
 )
@@ -162,6 +158,7 @@ def test_the_voice_is_heard_in_the_mel_and_not_in_the_units() -> None:
     torch.testing.assert_close(units, same, atol=0, rtol=0)
 
 
+@pytest.mark.slow
 def test_it_learns_four_clips_by_heart() -> None:
     """Two hundred steps on noise features bring the L1 of log mels under 0.2, from about 1.7, and every unit right."""
     torch.manual_seed(0)
@@ -208,11 +205,6 @@ def test_a_training_ends_in_a_system(whole: Path) -> None:
     assert "5 clips" in open_voiced_system("intelligible", file).provenance
 
 
-def test_a_clip_alone_is_the_clip_in_a_batch(whole: Path) -> None:
-    synthesizer = Synthesizer(SPEC.checkpoint(whole / "weights.safetensors"), {}, "cpu")
-    assert_batch_equals_single(synthesizer)
-
-
 def test_a_long_clip_is_said_in_windows(whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is faded is a voice still, and a distribution over units."""
     monkeypatch.setattr(synthesis, "WINDOW", 8)
@@ -232,17 +224,6 @@ def test_a_long_clip_is_said_in_windows(whole: Path, monkeypatch: pytest.MonkeyP
     np.testing.assert_allclose(output.speaker, np.tile(voice, (76, 1)), atol=1e-6)
 
 
-def test_a_killed_training_goes_on_to_the_same_weights(whole: Path, tmp_path: Path) -> None:
-    with power_cut(3):
-        build_experiment(tmp_path / "killed", base=whole).train("main")
-    with power_cut(3, VocoderModule):
-        build_experiment(tmp_path / "killed", base=whole).train("voice")
-    torch.manual_seed(77)  # another process
-    for stage in ("voice", "main"):
-        build_experiment(tmp_path / "killed", base=whole).train(stage)
-        assert same_state(whole, tmp_path / "killed", stage)
-
-
 def test_it_stands_on_the_shared_vocoder(whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(F2VError, match=r"the stage 'vocoder' in .* has 0 of 4 steps"):
         build_experiment(tmp_path / "first").train("voice")
@@ -252,6 +233,7 @@ def test_it_stands_on_the_shared_vocoder(whole: Path, tmp_path: Path, monkeypatc
     assert not (tmp_path / "lent" / "vocoder").exists()
 
 
+@pytest.mark.slow
 def test_the_paper_s_vocoder_begins_with_nothing(whole: Path, tmp_path: Path) -> None:
     """And its front end looks for itself: neither of the shared stages is trained."""
     config = replace(CONFIG, frontend=VisualFrontendConfig("resnet"), voice=VoiceConfig(start="scratch", width=8))
@@ -293,8 +275,3 @@ def test_a_shipped_file_keeps_its_own_vocoder(whole: Path, tmp_path: Path, monke
     assert "lip encoder: `common`" in card
     assert "| voice | 4 | 2 |" in card
     assert "started from the shared vocoder" in card
-
-
-def test_it_has_no_part_to_leave_out(tmp_path: Path, noise: None) -> None:
-    with pytest.raises(F2VError, match="'intelligible' has no part 'timbre'"):
-        build_experiment(tmp_path / "a", ablate="timbre")

@@ -24,10 +24,7 @@ from tests.nn.published import randomized
 from tests.reference_model.small import crops_of
 from tests.training.staged import (
     GROUND,
-    assert_batch_equals_single,
     open_voiced_system,
-    power_cut,
-    same_state,
     train_options,
     trained,
 )
@@ -94,6 +91,7 @@ def test_the_voice_is_heard() -> None:
     assert not torch.allclose(one, other, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_it_learns_four_clips_by_heart() -> None:
     """Two hundred steps on noise features bring the L1 of log mels under 0.15, from about 1.7."""
     torch.manual_seed(0)
@@ -137,19 +135,7 @@ def test_a_training_ends_in_a_system(whole: Path) -> None:
     assert "5 clips" in open_voiced_system("svts", file).provenance
 
 
-def test_a_clip_alone_is_the_clip_in_a_batch(whole: Path) -> None:
-    synthesizer = Synthesizer(SPEC.checkpoint(whole / "weights.safetensors"), {}, "cpu")
-    assert_batch_equals_single(synthesizer)
-
-
-def test_a_killed_training_goes_on_to_the_same_weights(whole: Path, tmp_path: Path) -> None:
-    with power_cut(3):
-        build_experiment(tmp_path / "killed", base=whole).train("main")
-    torch.manual_seed(77)  # another process
-    build_experiment(tmp_path / "killed", base=whole).train("main")
-    assert same_state(whole, tmp_path / "killed")
-
-
+@pytest.mark.slow
 def test_the_paper_s_front_end_needs_no_lip_stage(whole: Path, tmp_path: Path) -> None:
     training = build_experiment(
         tmp_path / "pictures", replace(CONFIG, frontend=VisualFrontendConfig("resnet")), base=whole
@@ -163,8 +149,3 @@ def test_the_paper_s_front_end_needs_no_lip_stage(whole: Path, tmp_path: Path) -
     assert synthesizer.lip_encoder is None
     (made,) = synthesizer.synthesize([crops_of(3)], [np.random.default_rng(0)], [np.eye(256, dtype=np.float32)[0]])
     assert made.shape == (1920,)
-
-
-def test_it_has_no_part_to_leave_out(tmp_path: Path, noise: None) -> None:
-    with pytest.raises(F2VError, match="'svts' has no part 'timbre'"):
-        build_experiment(tmp_path / "a", ablate="timbre")

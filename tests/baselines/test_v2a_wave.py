@@ -34,7 +34,6 @@ from f2v_bench.nn.vocoders.config import VocoderConfig
 from f2v_bench.nn.vocoders.excitation import pulse_train
 from f2v_bench.registry import SYSTEMS
 from f2v_bench.systems.base import SystemOptions
-from f2v_bench.training.audio_pretraining import FILE
 from f2v_bench.training.data.audio_dataset import clip_audio_features
 from f2v_bench.training.data.dataset import ClipDataset
 from tests.baselines.test_audio_pretraining import SIZES, TINIEST, alone, batch_of
@@ -46,9 +45,6 @@ from tests.training.staged import (
     LIPS,
     STAGE,
     VOCODER,
-    assert_batch_equals_single,
-    power_cut,
-    same_state,
     train_options,
     trained,
 )
@@ -214,22 +210,6 @@ def test_a_training_ends_in_a_system_without_a_vocoder(whole: Path) -> None:
     assert "Griffin-Lim" not in system.provenance
     synthesizer = Synthesizer(WAVE_SPEC.checkpoint(file), {}, "cpu")
     assert synthesizer.vocoder is None
-    assert_batch_equals_single(synthesizer, near=2e-2)  # untrained it says full-scale noise of drifting phase
-
-
-@pytest.mark.parametrize("stage", ["audio", "main"])
-def test_a_killed_training_goes_on_to_the_same_weights(whole: Path, tmp_path: Path, stage: str) -> None:
-    """Critics, which join at step 2, among them."""
-    if stage == "main":
-        pretraining = replace(CONFIG.pretraining, decoder=str(whole / FILE))
-        config = replace(CONFIG, pretraining=pretraining)
-    else:
-        config = CONFIG
-    with power_cut(3, AdversarialModule):
-        build_experiment(tmp_path / "killed", config, base=whole).train(stage)
-    torch.manual_seed(77)  # another process
-    build_experiment(tmp_path / "killed", config, base=whole).train(stage)
-    assert same_state(whole, tmp_path / "killed", stage)
 
 
 def test_critics_join_at_their_step(whole: Path) -> None:

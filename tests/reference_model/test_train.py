@@ -173,12 +173,6 @@ def test_a_training_with_more_steps_resumes_at_its_end(whole: Path, tmp_path: Pa
     assert json.loads((folder / "stages.json").read_text())["lips"]["steps"] == 6
 
 
-def test_unknown_settings_are_refused_before_anything_is_made(tmp_path: Path) -> None:
-    with pytest.raises(F2VError, match=r"there is no setting 'flaw'"):
-        experiment(tmp_path / "new", settings=["flaw.steps=3"])
-    assert not (tmp_path / "new").exists()
-
-
 def command(folder: Path, *words: object) -> str:
     """Return the output of ``f2v-bench`` in a process of its own, without the noise corpus."""
     call = [sys.executable, "-m", "f2v_bench", *map(str, words)]
