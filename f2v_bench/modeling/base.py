@@ -33,7 +33,21 @@ class ModelOutput(NamedTuple):
 
 
 class Model(nn.Module, ABC, Generic[OutputT]):
-    """Network from video inputs or frozen lip features to speech features; T is the number of video frames."""
+    """Network from video inputs or frozen lip features to speech features; T is the number of video frames.
+
+    A batch holds what the model's training puts into its ``Example``, and at synthesis these keys:
+
+    | key | content | where |
+    |---|---|---|
+    | ``mask`` | bool ``(B, T)``, True at real frames | always |
+    | ``lengths`` | int64 ``(B,)``, video frames of each clip | always |
+    | ``lips`` | uint8 ``(B, T, 96, 96)``, gray lip crops | synthesis; training from pictures |
+    | ``features`` | ``(B, T, L, D)``, layers of the frozen lip encoder, for ``WeightedLayerSum`` | always, if used |
+    | ``voice`` | unit vectors ``(B, 256)``, speaker embedding from real speech | synthesis with real speech |
+    | ``speaker`` | unit vectors ``(B, 256)``, speaker embedding of the clip | training |
+    | ``mel`` | ``(B, 4 T, 80)``, natural log | training |
+    | ``f0``, ``energy`` | ``(B, 4 T)``, Hz with 0 where unvoiced, and log energy | training, if the example has them |
+    """
 
     @classmethod
     def from_statistics(cls, config: Any, statistics: Statistics) -> Self:

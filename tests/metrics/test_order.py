@@ -124,7 +124,7 @@ def test_an_identical_pair_is_perfect(name: str, speech, sample) -> None:
     [outcome] = metric.score([sample(audio, audio.copy())])
     assert isinstance(outcome, Scores)
     known = {column: value for column, value in outcome.values.items() if column in PERFECT}
-    assert known, f"add the perfect value of {name}"
+    assert known, f"add the value of {name} for identical audio to PERFECT in tests/metrics/test_order.py"
     for column, value in known.items():
         assert value == pytest.approx(PERFECT[column], abs=0.01 if "pesq" in column else 1e-4), column
 
