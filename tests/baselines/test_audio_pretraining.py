@@ -130,7 +130,7 @@ def test_from_pictures_as_in_the_paper() -> None:
 
 
 @torch.no_grad()
-def test_the_voice_is_heard() -> None:
+def test_the_speaker_embedding_moves_the_output() -> None:
     torch.manual_seed(0)
     model, batch = V2A(SMALL).eval(), batch_of([5])
     one, other = (
@@ -213,7 +213,7 @@ def stepped(model: V2A, steps: int = 3, lr_factors: dict[str, float] | None = No
 
 @pytest.mark.parametrize("form", FORMS)
 @torch.no_grad()
-def test_a_decoder_that_is_handed_over_says_what_it_said(tmp_path: Path, form: Form) -> None:
+def test_a_loaded_decoder_has_equal_output(tmp_path: Path, form: Form) -> None:
     heard, model = handed_over(tmp_path, "init", form)
     batch = batch_of([7, 4])
     z = torch.randn(2, 7, 512)
@@ -290,7 +290,7 @@ def test_a_low_rate_is_a_share_of_the_others(tmp_path: Path) -> None:
     assert moves["decoder.out_proj"] == pytest.approx(1e-3, rel=1e-3)
 
 
-def test_a_joint_training_hears_in_the_audio_domain(tmp_path: Path) -> None:
+def test_a_joint_training_uses_the_audio_domain(tmp_path: Path) -> None:
     """The audio's loss is added with its weight, and only its own statistics follow it."""
     _, model = handed_over(tmp_path, "joint", audio_weight=0.5)
     video, audio = batch_of([6, 5]), batch_of([8, 8])
@@ -345,7 +345,7 @@ def test_a_training_ends_in_a_system(whole: Path) -> None:
     assert "decoder (init) pre-trained on the sound of the same clips" in open_voiced_system("v2a-mel", file).provenance
 
 
-def test_more_steps_of_audio_are_handed_over_too(whole: Path, tmp_path: Path) -> None:
+def test_more_steps_of_audio_are_loaded_too(whole: Path, tmp_path: Path) -> None:
     """The file of a pre-training that goes on is written anew."""
     build_experiment(tmp_path / "t", base=whole).train("audio")
     before = read_pretrained(tmp_path / "t" / FILE, "v2a-mel", CONFIG, V2AMelExperiment.sizes)
@@ -371,7 +371,7 @@ def test_a_decoder_from_scratch_needs_no_audio(whole: Path, tmp_path: Path) -> N
     assert "decoder from scratch" in MEL_SPEC.checkpoint(file).provenance
 
 
-def test_a_decoder_of_another_training_is_begun_with(whole: Path, tmp_path: Path) -> None:
+def test_a_decoder_of_another_training_initializes_it(whole: Path, tmp_path: Path) -> None:
     """And the same steps lead to the same weights, whoever pre-trained it."""
     pretraining = replace(CONFIG.pretraining, decoder=str(whole / FILE))
     told: list[str] = []
@@ -398,7 +398,7 @@ def test_other_transfers_train_and_ship_no_ears(whole: Path, tmp_path: Path, how
 
 
 @pytest.mark.slow
-def test_it_learns_four_clips_by_heart() -> None:
+def test_four_clips_are_overfitted() -> None:
     """Sound to itself, then noise features to that sound with the decoder: both fall well under a mean mel's 1.6."""
     torch.manual_seed(0)
     larger = replace(TINIEST, width=64, blocks=2, hidden=128, dropout=0.0)

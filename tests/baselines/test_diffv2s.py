@@ -167,7 +167,7 @@ def test_the_l1_is_that_of_the_clean_mel_over_real_frames(monkeypatch: pytest.Mo
     assert noise.std().item() == pytest.approx(1, abs=0.05)
 
 
-def test_a_heard_voice_tells_the_denoiser_nothing_new() -> None:
+def test_an_audio_embedding_replaces_the_face_embedding_in_training() -> None:
     """The denoiser may have the heard voice, but does not teach its prompts; those of the face it does."""
     for share, face_learns in ((1.0, False), (0.0, True)):
         network, batch = small(voice=replace(CONFIG.voice, audio_prob=share)).train(), batch_of(6, 4)
@@ -178,7 +178,7 @@ def test_a_heard_voice_tells_the_denoiser_nothing_new() -> None:
 
 
 @pytest.mark.slow
-def test_it_learns_four_clips_by_heart() -> None:
+def test_four_clips_are_overfitted() -> None:
     """From the lips and any noise: the L1 of log mels falls from 1.6 nats, that of their mean, to a fifth."""
     torch.manual_seed(0)
     reader = replace(TINIEST, width=64, heads=2, dropout=0.0)
@@ -299,7 +299,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory, noise: None) -> Path:
     return trained(build_experiment(tmp_path_factory.mktemp("whole") / "diffv2s-demo"))
 
 
-def test_guidance_by_what_nothing_has_taught_is_refused(tmp_path: Path) -> None:
+def test_guidance_of_an_untrained_embedding_is_refused(tmp_path: Path) -> None:
     """With one speaker every contrast is that of a clip with itself: the loss is 0 whatever the voices are."""
     with pytest.raises(F2VError, match="all training clips are of one speaker") as raised:
         build_experiment(tmp_path / "one", clips=TRAINING[:1])
@@ -324,7 +324,7 @@ def test_a_training_ends_in_a_system(whole: Path) -> None:
     assert (one.samples.shape, other.samples.shape) == ((3200,), (1280,))
 
 
-def test_settings_are_checked_before_anything_is_said(whole: Path) -> None:
+def test_settings_are_checked_before_synthesis(whole: Path) -> None:
     file = str(whole / "weights.safetensors")
     kind = SYSTEMS.load("diffv2s")
     fast = kind(SystemOptions(weights=file, settings={"steps": "2", "guidance": "0"}))
@@ -336,7 +336,7 @@ def test_settings_are_checked_before_anything_is_said(whole: Path) -> None:
         kind(SystemOptions(weights=file, settings={"eta": "1"}))
 
 
-def test_a_voice_is_heard_in_a_recording(whole: Path) -> None:
+def test_a_recording_is_embedded(whole: Path) -> None:
     synthesizer = DiffV2SSynthesizer(SPEC.checkpoint(whole / "weights.safetensors"), {}, "cpu")
     rng = np.random.default_rng(0)
     for samples in (100, 640, 5000):

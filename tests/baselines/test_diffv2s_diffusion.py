@@ -58,7 +58,7 @@ def test_no_step_and_too_many_are_refused(steps: int) -> None:
 
 
 @pytest.mark.parametrize("steps", [1, 7, 50, 1000])
-def test_who_knows_the_clean_one_ends_there(steps: int) -> None:
+def test_a_perfect_denoiser_recovers_the_clean_signal(steps: int) -> None:
     clean, start = torch.randn(2, 2, 5, 8, generator=seeded())
     torch.testing.assert_close(ddim(lambda *_: clean, 3 * start, BARS, steps), clean)
 

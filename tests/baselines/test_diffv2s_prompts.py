@@ -82,7 +82,7 @@ def test_reading_is_attention_under_a_mask_of_all_to_all() -> None:
 
 
 @torch.no_grad()
-def test_where_a_frame_stands_says_nothing_of_the_voice() -> None:
+def test_the_embedding_does_not_depend_on_frame_order() -> None:
     x, mask = frames(8)
     network = reader(blocks=1)
     torch.testing.assert_close(network(x.flip(1), mask)[1], network(x, mask)[1], atol=1e-5, rtol=1e-5)

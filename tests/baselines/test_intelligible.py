@@ -133,7 +133,7 @@ def test_the_loss_is_its_formula() -> None:
 
 
 @torch.no_grad()
-def test_what_is_said_stands_at_the_mel_s_rate() -> None:
+def test_outputs_are_at_the_mel_rate() -> None:
     """Mel, then a distribution over units, the same for both frames of 20 ms, then the voice at every frame."""
     torch.manual_seed(0)
     network = Intelligible(SMALL, (-5.0, 2.0)).eval()
@@ -150,7 +150,7 @@ def test_what_is_said_stands_at_the_mel_s_rate() -> None:
 
 
 @torch.no_grad()
-def test_the_voice_is_heard_in_the_mel_and_not_in_the_units() -> None:
+def test_the_speaker_embedding_moves_the_mel_and_not_the_units() -> None:
     torch.manual_seed(0)
     network, batch = Intelligible(SMALL).eval(), batch_of([5])
     (mel, units), (other, same) = (network(batch, torch.eye(256)[at : at + 1]) for at in (0, 1))
@@ -159,7 +159,7 @@ def test_the_voice_is_heard_in_the_mel_and_not_in_the_units() -> None:
 
 
 @pytest.mark.slow
-def test_it_learns_four_clips_by_heart() -> None:
+def test_four_clips_are_overfitted() -> None:
     """Two hundred steps on noise features bring the L1 of log mels under 0.2, from about 1.7, and every unit right."""
     torch.manual_seed(0)
     larger = replace(TINIEST, width=64, blocks=2, hidden=128, dropout=0.0)
@@ -205,7 +205,7 @@ def test_a_training_ends_in_a_system(whole: Path) -> None:
     assert "5 clips" in open_voiced_system("intelligible", file).provenance
 
 
-def test_a_long_clip_is_said_in_windows(whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_long_clip_is_synthesized_in_windows(whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is faded is a voice still, and a distribution over units."""
     monkeypatch.setattr(synthesis, "WINDOW", 8)
     monkeypatch.setattr(synthesis, "OVERLAP", 3)

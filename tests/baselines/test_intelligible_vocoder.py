@@ -93,7 +93,7 @@ def test_chunks_equal_the_whole(generator: VocoderConfig, chunk: int) -> None:
 
 @BOTH
 @torch.inference_mode()
-def test_units_and_voice_are_heard_where_they_are(generator: VocoderConfig) -> None:
+def test_units_and_speaker_act_at_their_place(generator: VocoderConfig) -> None:
     """The unit of frames 40 and 41 changes what is near them; the voice changes everything."""
     network, said = built(generator), said_of(120)
     f0 = torch.full((1, 120), 120.0)
@@ -129,7 +129,7 @@ def test_it_begins_with_the_sound_of_the_shared_vocoder(generator: VocoderConfig
     np.testing.assert_allclose(vocode(network, said), vocode(plain, said[:, :80]), atol=2e-6)  # type: ignore[arg-type]
 
 
-def test_without_a_vocoder_the_mel_is_heard() -> None:
+def test_without_a_vocoder_griffin_lim_is_used() -> None:
     rng = np.random.default_rng(0)
     made = to_waveform(IntelligibleOutput(*said_of(8)[0].split([80, COUNT, 256], dim=1)), None, rng)
     assert made.shape == (1280,)
@@ -149,7 +149,7 @@ def test_the_blur_is_a_gaussian() -> None:
         np.testing.assert_allclose(made, np.apply_along_axis(np.convolve, 1, over_frames, gauss, "valid"), atol=1e-6)
 
 
-def test_training_hears_worse_mels() -> None:
+def test_training_degrades_mels() -> None:
     torch.manual_seed(0)
     flat = torch.full((64, 20, 80), -5.0)
     noise = degrade_mel(flat, VoiceConfig(noise=0.5)) + 5  # a flat mel has nothing to blur
@@ -183,7 +183,7 @@ def test_a_training_is_given_true_units_and_validation_true_mels() -> None:
     torch.testing.assert_close(module.eval().vocoder_inputs(batch)[..., :80], batch["mel"])
 
 
-def test_it_goes_on_where_the_shared_vocoder_ended() -> None:
+def test_it_starts_from_the_shared_vocoder() -> None:
     """With its discriminators, which then take part from the first step; its average is the start too."""
     torch.manual_seed(0)
     plain, judges = build_vocoder(ISTFT), Discriminators(ISTFT)

@@ -83,7 +83,7 @@ def test_from_pictures_as_in_the_paper() -> None:
     )
 
 
-def test_the_voice_is_heard() -> None:
+def test_the_speaker_embedding_moves_the_output() -> None:
     torch.manual_seed(0)
     network = SVTS(SMALL).eval()
     seen, mask = torch.randn(1, 5, *SMALL.lips.outputs), torch.ones(1, 5, dtype=torch.bool)
@@ -92,7 +92,7 @@ def test_the_voice_is_heard() -> None:
 
 
 @pytest.mark.slow
-def test_it_learns_four_clips_by_heart() -> None:
+def test_four_clips_are_overfitted() -> None:
     """Two hundred steps on noise features bring the L1 of log mels under 0.15, from about 1.7."""
     torch.manual_seed(0)
     larger = replace(TINIEST, width=64, blocks=2, hidden=128, dropout=0.0)

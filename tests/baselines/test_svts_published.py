@@ -170,7 +170,7 @@ def test_one_stage_is_trained(whole: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_killed_training_goes_on_to_the_same_weights(whole: Path, tmp_path: Path) -> None:
+def test_an_interrupted_training_resumes_to_equal_weights(whole: Path, tmp_path: Path) -> None:
     with power_cut(3):
         build_experiment(tmp_path / "killed").train("main")
     torch.manual_seed(77)  # another process
@@ -178,7 +178,7 @@ def test_a_killed_training_goes_on_to_the_same_weights(whole: Path, tmp_path: Pa
     assert same_state(whole, tmp_path / "killed")
 
 
-def test_a_training_from_before_the_form_goes_on(tmp_path: Path, noise: None) -> None:
+def test_a_training_without_the_form_resumes(tmp_path: Path, noise: None) -> None:
     suite = replace(CONFIG, form="16khz")
     build_experiment(tmp_path / "before", suite)
     file = tmp_path / "before" / "settings.yaml"
@@ -205,7 +205,7 @@ def test_another_file_in_its_place_is_refused_at_once(whole: Path, assets: Path)
         SYSTEMS.load("svts")(SystemOptions(weights=str(whole / "weights.safetensors")))
 
 
-def test_it_speaks_at_24_khz(whole: Path, assets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_synthesizes_at_24_khz(whole: Path, assets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     system = SYSTEMS.load("svts")(SystemOptions(weights=str(whole / "weights.safetensors")))
     assert system.sample_rate == 24_000
     assert ASSET in system.provenance
@@ -233,7 +233,7 @@ def test_a_clip_alone_is_the_clip_in_a_batch(whole: Path, assets: Path) -> None:
         np.testing.assert_allclose(made, alone, atol=2e-3)
 
 
-def test_it_sees_four_of_five_frames(whole: Path, assets: Path) -> None:
+def test_it_has_four_of_five_frames(whole: Path, assets: Path) -> None:
     synthesizer = Native24kHzSynthesizer(SPEC.checkpoint(whole / "weights.safetensors"), {}, "cpu")
     crops, voice = crops_of(5), [np.eye(256, dtype=np.float32)[0]]
 

@@ -249,7 +249,7 @@ def test_sound_of_a_folder_is_learned_from(whole: Path, tmp_path: Path, monkeypa
 
 
 @pytest.mark.slow
-def test_it_learns_a_voice_by_heart() -> None:
+def test_one_voice_is_overfitted() -> None:
     """From noise features to one gliding voice, by spectra alone: the mel distance falls to a third."""
     torch.manual_seed(0)
     larger = replace(TINIEST, width=64, blocks=2, hidden=128, dropout=0.0)
@@ -288,7 +288,7 @@ def test_the_rate_follows_the_schedule_of_each_side(monkeypatch: pytest.MonkeyPa
     assert [group["lr"] for group in sides[1].param_groups] == pytest.approx([5e-4, 5e-4])
 
 
-def test_a_system_of_24_khz_says_so(tmp_path: Path) -> None:
+def test_a_system_of_24_khz_declares_its_rate(tmp_path: Path) -> None:
     config = replace(FINER, lips=LIPS)
     file = tmp_path / "weights.safetensors"
     torch.manual_seed(0)
@@ -306,7 +306,7 @@ def test_a_system_of_24_khz_says_so(tmp_path: Path) -> None:
     assert made.shape == (3 * 960,)
 
 
-def test_what_ships_leaves_its_lips_to_a_base_and_says_samples_itself(
+def test_packaged_weights_share_the_lip_encoder_and_keep_the_decoder(
     whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Though the base has a vocoder too."""

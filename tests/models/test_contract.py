@@ -15,6 +15,7 @@ from f2v_bench.modeling.batch import Batch
 from f2v_bench.registry import SYSTEMS
 from f2v_bench.systems.base import SpeakerReference, SystemOptions
 from f2v_bench.training.experiment import TrainOptions
+from f2v_bench.training.trainer import CHECKPOINT, trained_steps
 from tests.models.small import Case, cases, module_class
 from tests.reference_model.small import crops_of
 from tests.training.staged import assert_batch_equals_single, power_cut, same_state, train_options, trained
@@ -103,6 +104,7 @@ def test_an_interrupted_training_resumes_to_equal_weights(model: Trained, tmp_pa
             continue
         with power_cut(3, module_class(stage, case)):
             build_experiment(case, tmp_path / "killed", base=model.folder).train(stage)
+        assert trained_steps(tmp_path / "killed" / stage / CHECKPOINT) == 2
         torch.manual_seed(77)  # another process
         build_experiment(case, tmp_path / "killed", base=model.folder).train(stage)
         assert same_state(model.folder, tmp_path / "killed", stage), stage
