@@ -224,6 +224,7 @@ def test_critics_join_at_their_step(whole: Path) -> None:
     assert AdversarialModule(V2A(never), never, {}).discriminators is None
 
 
+@pytest.mark.slow
 def test_sound_of_a_folder_is_learned_from(whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A folder takes the place of the clips, and is listed once."""
     monkeypatch.setattr(

@@ -45,6 +45,7 @@ def test_a_folder_of_videos_gives_a_table_and_spectrograms(f2v: Command, videos:
     assert np.allclose(real["value"], 1, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_python_interface_gives_the_same_scores(f2v: Command, videos: Path) -> None:
     words = ("run", "-d", "folder", "--data-root", videos, *QUICK, "-m", "ground-truth", "-m", "floor=shuffled")
     assert f2v(*words, "--no-cache").code == 0
@@ -145,6 +146,7 @@ def test_a_corpus_without_root_is_an_error_with_instructions(f2v: Command, corpu
     assert "F2V_DATA" in output.err
 
 
+@pytest.mark.slow
 def test_bad_clips_get_a_failure_kind_and_the_others_are_scored(f2v: Command, videos: Path, tmp_path: Path) -> None:
     root = tmp_path / 'it\'s a "bad" földer'
     shutil.copytree(videos / "ann", root)

@@ -138,6 +138,7 @@ def test_the_provenance_of_the_weights_names_the_pre_training(whole: Path) -> No
     assert weights.statistics["pitch"] == pytest.approx(found.statistics["pitch"])
 
 
+@pytest.mark.slow
 def test_a_killed_pre_training_resumes_to_the_same_weights(whole: Path, tmp_path: Path) -> None:
     with power_cut(3):
         experiment(tmp_path / "killed", base=whole).train("audio")

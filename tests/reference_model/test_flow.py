@@ -86,6 +86,7 @@ def test_the_closed_form_carries_noise_to_the_data() -> None:
     assert x1.std().item() == pytest.approx(data.deviation, abs=0.02)
 
 
+@pytest.mark.slow
 def test_a_network_learns_the_field_of_normal_data() -> None:
     """Two kinds of clip with different features, each normal: field and samples match the closed form."""
     torch.manual_seed(0)

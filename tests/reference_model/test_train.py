@@ -77,6 +77,7 @@ def test_a_second_training_does_nothing(whole: Path, monkeypatch: pytest.MonkeyP
     assert (whole / "stages.json").read_text() == notes
 
 
+@pytest.mark.slow
 def test_a_killed_training_resumes_to_the_same_weights(whole: Path, tmp_path: Path) -> None:
     """Killed in step 3 of 4, between two checkpoints; with the base's other stages, as after a kill of the first."""
     folder = tmp_path / "killed"

@@ -25,6 +25,7 @@ def test_words_of_a_grammar() -> None:
     assert grammar_words(tricky + "/* soon = nine; */") == {"bin", "lay", "red"}
 
 
+@pytest.mark.slow
 def test_transcripts_of_real_clips_do_not_depend_on_other_clips(grid_test) -> None:
     """Noise tracker and cepstral mean carry over inside pocketsphinx: its state must be fresh for every clip."""
     clips = [one.audio.samples for one in grid_test[:8]]
